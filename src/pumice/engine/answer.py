@@ -1,0 +1,43 @@
+"""What comes back from the engine: plain values, torch-free."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+FinishReason: TypeAlias = Literal["stop", "length", "cancelled"]
+
+
+@dataclass(frozen=True)
+class Usage:
+    """Tokens of one answer.
+
+    prompt_tokens counts everything before the answer, image_tokens the part of it that are picture positions,
+    cached_tokens the part that was taken from the KV cache of an earlier turn; completion_tokens the new ones.
+    """
+
+    prompt_tokens: int
+    image_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Timings:
+    """Seconds spent in preparing the inputs, in encoding pictures, before the first token, and in all."""
+
+    prepare_s: float
+    vision_s: float
+    first_token_s: float
+    total_s: float
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One finished answer. ``stop``: the model or a stop string ended it; ``length``: a token limit did."""
+
+    text: str
+    finish_reason: FinishReason
+    usage: Usage
+    timings: Timings
+    seed: int | None = None

@@ -1,0 +1,157 @@
+"""The numbers that define a model: frozen values, checked when made, stored with the weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, TypeAlias
+
+from pumice.errors import ModelError
+
+Activation: TypeAlias = Literal["quick_gelu", "gelu"]
+Feature: TypeAlias = Literal["patch", "cls_patch"]
+ConnectorKind: TypeAlias = Literal["linear", "mlp", "identity"]
+
+
+def _require_positive(owner: str, **values: int | float) -> None:
+    for name, value in values.items():
+        if value <= 0:
+            raise ModelError(f"{owner}: {name} must be above 0, found {value}")
+
+
+@dataclass(frozen=True)
+class VisionConfig:
+    """A CLIP vision tower (Radford et al. 2021, section 2.4).
+
+    layers: transformer layers in the checkpoint. select_layer: which hidden state is read, as LLaVA counts them:
+    0 is the embedding, ``layers`` or -1 the last layer's output, -2 the one before. Layers past it are never built.
+    select_feature: ``patch`` drops the class token, ``cls_patch`` keeps it in front.
+    """
+
+    image_size: int
+    patch_size: int
+    hidden_size: int
+    intermediate_size: int
+    layers: int
+    heads: int
+    activation: Activation = "quick_gelu"
+    norm_eps: float = 1e-5
+    select_layer: int = -2
+    select_feature: Feature = "patch"
+
+    def __post_init__(self) -> None:
+        _require_positive(
+            "vision tower",
+            image_size=self.image_size,
+            patch_size=self.patch_size,
+            hidden_size=self.hidden_size,
+            intermediate_size=self.intermediate_size,
+            layers=self.layers,
+            heads=self.heads,
+        )
+        if self.hidden_size % self.heads:
+            raise ModelError(f"vision tower: hidden size {self.hidden_size} is not a multiple of {self.heads} heads")
+        if self.activation not in ("quick_gelu", "gelu"):
+            raise ModelError(f"vision tower: activation must be quick_gelu or gelu, found {self.activation!r}")
+        if self.select_feature not in ("patch", "cls_patch"):
+            raise ModelError(f"vision tower: feature must be patch or cls_patch, found {self.select_feature!r}")
+        if not -self.layers - 1 <= self.select_layer <= self.layers:
+            raise ModelError(f"vision tower: select layer {self.select_layer} is outside its {self.layers} layers")
+
+    @property
+    def side(self) -> int:
+        """Patches along one side."""
+        return self.image_size // self.patch_size
+
+    @property
+    def used_layers(self) -> int:
+        """How many layers must run for the selected hidden state."""
+        return self.select_layer if self.select_layer >= 0 else self.layers + 1 + self.select_layer
+
+
+@dataclass(frozen=True)
+class ConnectorConfig:
+    """From vision features to word embeddings. ``mlp`` with depth N is LLaVA's ``mlpNx_gelu``."""
+
+    kind: ConnectorKind = "mlp"
+    depth: int = 2
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("linear", "mlp", "identity"):
+            raise ModelError(f"projector must be linear, mlp or identity, found {self.kind!r}")
+        if self.depth < 1:
+            raise ModelError(f"projector depth must be at least 1, found {self.depth}")
+
+
+@dataclass(frozen=True)
+class RopeScaling:
+    """Stretched rotary positions.
+
+    ``linear`` divides positions by ``factor``. ``llama3`` leaves high frequencies alone, divides low ones by
+    ``factor`` and blends between (Llama 3.1), with wavelengths counted against ``original_max_positions``.
+    """
+
+    kind: Literal["linear", "llama3"]
+    factor: float
+    low_freq_factor: float = 1.0
+    high_freq_factor: float = 4.0
+    original_max_positions: int = 8192
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("linear", "llama3"):
+            raise ModelError(f"rope scaling must be linear or llama3, found {self.kind!r}")
+        if self.factor < 1:
+            raise ModelError(f"rope scaling factor must be at least 1, found {self.factor}")
+        if self.kind == "llama3" and self.high_freq_factor <= self.low_freq_factor:
+            raise ModelError("rope scaling: the high frequency factor must exceed the low one")
+
+
+@dataclass(frozen=True)
+class LanguageConfig:
+    """A LLaMA-shaped decoder: Vicuna, Llama 2 and 3, Mistral and Yi differ only in these values."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    norm_eps: float = 1e-5
+    rope_theta: float = 10000.0
+    rope_scaling: RopeScaling | None = None
+    max_positions: int = 4096
+    sliding_window: int | None = None
+    tied_embeddings: bool = False
+
+    def __post_init__(self) -> None:
+        _require_positive(
+            "language model",
+            vocab_size=self.vocab_size,
+            hidden_size=self.hidden_size,
+            intermediate_size=self.intermediate_size,
+            layers=self.layers,
+            heads=self.heads,
+            kv_heads=self.kv_heads,
+            head_dim=self.head_dim,
+            max_positions=self.max_positions,
+        )
+        if self.heads % self.kv_heads:
+            raise ModelError(f"language model: {self.heads} heads cannot share {self.kv_heads} key/value heads evenly")
+        if self.head_dim % 2:
+            raise ModelError(f"language model: rotary positions need an even head size, found {self.head_dim}")
+
+
+@dataclass(frozen=True)
+class LlavaConfig:
+    """The whole model. Without ``vision`` it is a text-only language model."""
+
+    language: LanguageConfig
+    vision: VisionConfig | None = None
+    connector: ConnectorConfig | None = None
+    has_newline: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.vision is None) != (self.connector is None):
+            raise ModelError("a vision tower and a projector come together: found only one of them")
+        if self.has_newline and self.vision is None:
+            raise ModelError("image_newline needs a vision tower, found none")
