@@ -2,6 +2,10 @@
 
 Equal to CLIP's own preprocessing (Radford et al. 2021): bicubic resampling on 8-bit pixels with antialiasing, as
 Pillow does it. Source of the three modes: LLaVA, ``llava/mm_utils.py`` (reference of the formats).
+
+Pillow resamples rows and columns one after the other and rounds to 8 bits between. Version 13 changed which goes
+first for pictures that lose more height than width, which moves single pixels by several levels. The order is fixed
+here, to that of version 13, so that a picture gives the same tiles whatever Pillow is installed.
 """
 
 from __future__ import annotations
@@ -28,12 +32,20 @@ def preprocess(image: Image.Image, how: Preprocessing) -> tuple[NDArray[np.float
     image = to_rgb(image)
     side = how.image_size
     if how.mode == "anyres":
-        views = [image.resize((side, side), Image.Resampling.BICUBIC), *_mosaic(image, grid, side)]
+        views = [_resized(image, side, side), *_mosaic(image, grid, side)]
     elif how.mode == "pad":
         views = [_padded(image, side, _fill(how.mean))]
     else:
         views = [_centre(image, side)]
     return _normalised(views, how), grid
+
+
+def _resized(image: Image.Image, width: int, height: int) -> Image.Image:
+    """Bicubic, one axis after the other: columns first only where the height shrinks by over twice the width's loss."""
+    lost = image.height - height
+    columns_first = lost > 0 and lost > 2 * (image.width - width)
+    between = (image.width, height) if columns_first else (width, image.height)
+    return image.resize(between, Image.Resampling.BICUBIC).resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _centre(image: Image.Image, side: int) -> Image.Image:
@@ -42,8 +54,7 @@ def _centre(image: Image.Image, side: int) -> Image.Image:
     stretched = side * long // short
     width, height = (side, stretched) if image.width <= image.height else (stretched, side)
     left, top = (width - side) // 2, (height - side) // 2
-    resized = image.resize((width, height), Image.Resampling.BICUBIC)
-    return resized.crop((left, top, left + side, top + side))
+    return _resized(image, width, height).crop((left, top, left + side, top + side))
 
 
 def _fill(mean: tuple[float, float, float]) -> tuple[int, int, int]:
@@ -54,8 +65,8 @@ def _fill(mean: tuple[float, float, float]) -> tuple[int, int, int]:
 def _padded(image: Image.Image, side: int, fill: tuple[int, int, int]) -> Image.Image:
     """The picture centred on a square in the colour ``fill``, scaled to ``side``.
 
-    Pillow resamples rows first, then columns. Doing the two passes apart gives the same pixels and never builds the
-    whole square, which for a 16384x100 picture would take 800 MB.
+    Rows are squeezed first, so the border above and below a wide picture needs no work, and the whole square, which
+    for a 16384x100 picture would take 800 MB, is never built.
     """
     width, height = image.size
     longest = max(width, height)
@@ -78,9 +89,7 @@ def _mosaic(image: Image.Image, grid: Grid, side: int) -> list[Image.Image]:
     target = (grid.columns * side, grid.rows * side)
     fitted = fit_within(image.size, target)
     canvas = Image.new("RGB", target)
-    canvas.paste(
-        image.resize(fitted, Image.Resampling.BICUBIC), ((target[0] - fitted[0]) // 2, (target[1] - fitted[1]) // 2)
-    )
+    canvas.paste(_resized(image, *fitted), ((target[0] - fitted[0]) // 2, (target[1] - fitted[1]) // 2))
     corners = [(column * side, row * side) for row in range(grid.rows) for column in range(grid.columns)]
     return [canvas.crop((left, top, left + side, top + side)) for left, top in corners]
 
@@ -90,9 +99,9 @@ def _normalised(views: list[Image.Image], how: Preprocessing) -> NDArray[np.floa
     table = _table(how.mean, how.std)
     tiles = np.empty((len(views), 3, how.image_size, how.image_size), np.float32)
     for tile, view in zip(tiles, views, strict=True):
-        pixels = np.asarray(view)  # [S, S, 3]
         for channel in range(3):
-            tile[channel] = table[channel][pixels[..., channel]]
+            values = np.asarray(view.getchannel(channel))  # [S, S]
+            np.take(table[channel], values, out=tile[channel], mode="clip")  # "raise" would copy through a buffer
     return tiles
 
 

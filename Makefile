@@ -1,0 +1,77 @@
+# One command for each job. `make demo` sets up and runs the main one; `make help` lists them.
+#
+# PYTHON       the interpreter that creates the virtual environment (3.10 or newer)
+# PIP_OPTIONS  passed to every `pip install`. On Linux without a GPU, this saves gigabytes of CUDA libraries:
+#              make demo PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
+
+PYTHON ?= python3
+PIP_OPTIONS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+INPUTS := pyproject.toml constraints.txt
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
+
+PICTURE := examples/dice.png
+QUESTION := How many dice are there, and what do they add up to?
+BIGGER := llava-hf/llava-1.5-7b-hf
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check format bench tiny clean
+
+help:
+	@echo "make demo    set up and ask the bundled model about a picture, offline"
+	@echo "make test    set up everything and run all tests"
+	@echo "make check   format, lint, types and the law of the architecture"
+	@echo "make format  put the code into its standard form"
+	@echo "make bench   measure speed and memory; prints a table and a last line of JSON"
+	@echo "make tiny    train the bundled model again, both stages"
+	@echo "make clean   remove the environment and all caches"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; v >= (3, 10) or sys.exit("error: Python 3.10 or newer is needed, found %d.%d\nhint: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv $(VENV)
+
+# The environment with what `pip install pumice` brings.
+$(VENV)/.stamp-demo: $(INPUTS) | $(BIN)/python
+	$(INSTALL) -e .
+	@touch $@
+
+# The environment with every extra and the tools of development; it contains the smaller one.
+$(VENV)/.stamp-test: $(INPUTS) | $(BIN)/python
+	$(INSTALL) -e '.[all,dev]'
+	@touch $(VENV)/.stamp-demo $@
+
+demo: $(VENV)/.stamp-demo
+	@echo
+	@echo "picture   $(PICTURE)"
+	@echo "question  $(QUESTION)"
+	@printf 'answer    '
+	@$(BIN)/pumice ask --offline -q -i $(PICTURE) "$(QUESTION)"
+	@echo
+	@echo "The bundled model is tiny. For real photographs, switch to one with 7 billion parameters (14 GB download):"
+	@echo "  $(BIN)/pumice ask -m $(BIGGER) -i $(PICTURE) \"$(QUESTION)\""
+
+test: $(VENV)/.stamp-test
+	$(BIN)/python -m pytest $(TESTS)
+
+check: $(VENV)/.stamp-test
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+	$(BIN)/vulture
+	$(BIN)/python -m pytest -q tests/test_architecture.py
+
+format: $(VENV)/.stamp-test
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+bench: $(VENV)/.stamp-test
+	$(BIN)/python benchmarks/run.py
+
+tiny: $(VENV)/.stamp-demo
+	$(BIN)/pumice train recipes/tiny-pretrain.toml
+	$(BIN)/pumice train recipes/tiny-finetune.toml
+
+clean:
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find src tests -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,0 +1,118 @@
+"""Models named ``owner/name``, fetched from the Hugging Face Hub into its shared cache."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from pumice.errors import ModelError
+
+_HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+CONFIG_FILES = ("*.json", "*.model")
+_SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
+_PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
+_ADAPTER = (("adapter_model.safetensors",), ("adapter_model.bin",))
+_TIMEOUT = 20.0  # seconds for the hub to describe a model
+_EXTRAS = ("mm_projector.bin", "non_lora_trainables.bin")
+
+
+def find_model(name: str | Path, *, beside: Path | None = None, offline: bool = False, weights: bool = True) -> Path:
+    """The folder of a model: a path if it exists, else a name on the hub, downloaded unless it is in the cache.
+
+    beside: a checkpoint folder; relative paths are also looked for inside it and next to it.
+    offline: use the cache alone. weights: False fetches only configs and tokenizer.
+
+    Raises:
+        ModelError: no such folder and no such model, or the hub cannot be reached, or it asks for a licence or key.
+    """
+    text = str(name)
+    places = [Path(text).expanduser()]
+    if beside is not None and not places[0].is_absolute():
+        places = [beside / text, beside.absolute().parent / text, *places]
+    for place in places:
+        if place.is_dir():
+            return place
+        if place.exists():
+            raise ModelError(f"{place} is a file; expected the folder of a model", hint="name the folder that holds it")
+    if _HUB_NAME.fullmatch(text) is None:
+        raise ModelError(
+            f"no model at {text}", hint="give the path of a model folder, or a name on the hub such as owner/name"
+        )
+    return download(text, offline=offline, weights=weights)
+
+
+def download(name: str, *, offline: bool = False, weights: bool = True, endpoint: str | None = None) -> Path:
+    """The cached snapshot of a hub model; files that are complete are not fetched again.
+
+    If the hub does not answer, what the cache holds is used. Progress is shown on stderr by huggingface_hub.
+    endpoint: another hub than the public one.
+
+    Raises:
+        ModelError: see ``find_model``.
+    """
+    if offline:
+        folder = _cached(name)
+        if folder is None:
+            raise ModelError(
+                f"{name} is not a folder here and not in the local cache",
+                hint="connect to the network and run once without --offline, or give a path",
+            )
+        return folder
+    import httpx2  # what huggingface_hub talks HTTP with
+    from huggingface_hub import HfApi, snapshot_download
+
+    try:
+        info = HfApi(endpoint=endpoint).model_info(name, timeout=_TIMEOUT)
+        files = [each.rfilename for each in info.siblings or ()]
+        wanted = wanted_files(files) if weights else _matching(files, CONFIG_FILES)
+        return Path(snapshot_download(name, revision=info.sha, allow_patterns=wanted, endpoint=endpoint))
+    except (httpx2.HTTPError, OSError, ValueError) as error:
+        folder = _cached(name)
+        if folder is None:
+            raise _refused(name, error) from error
+        return folder
+
+
+def _cached(name: str) -> Path | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    try:  # whether the weights are complete is checked when they are opened
+        return Path(snapshot_download(name, local_files_only=True, allow_patterns=["config.json"]))
+    except LocalEntryNotFoundError:
+        return None
+
+
+def wanted_files(files: Iterable[str]) -> list[str]:
+    """Which files of a repository are needed: configs, tokenizer, and the weights in one format, safetensors first."""
+    names = [name for name in files if "/" not in name]
+    chosen = [*_matching(names, CONFIG_FILES), *_matching(names, _EXTRAS)]
+    for formats in ((_SAFETENSORS, _PICKLES), _ADAPTER):
+        chosen += next((found for patterns in formats if (found := _matching(names, patterns))), [])
+    return sorted(set(chosen))
+
+
+def _matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
+    return [name for name in names if "/" not in name and any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def _refused(name: str, error: Exception) -> ModelError:
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        return ModelError(
+            f"{name} is only given to users who accepted its licence",
+            hint=f"accept it at https://huggingface.co/{name}, then run `hf auth login`",
+        )
+    if isinstance(error, RepositoryNotFoundError):
+        return ModelError(
+            f"there is no folder {name} here and no model {name} on the hub",
+            hint="check the spelling; for a private model run `hf auth login` first",
+        )
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    return ModelError(
+        f"{name} is not a folder here and could not be fetched from the hub: {reason}",
+        hint="check the network and try again, or give the path of a folder with the model",
+    )

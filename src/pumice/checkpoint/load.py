@@ -1,0 +1,148 @@
+"""A checkpoint folder -> a model that can answer. Strict: every tensor has its place, and every place its tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pumice.checkpoint.description import Description
+from pumice.checkpoint.files import LazyTensor
+from pumice.checkpoint.memory import allocation_errors, require_memory
+from pumice.checkpoint.names import check_tensors
+from pumice.checkpoint.sources import Source, open_checkpoint
+from pumice.errors import ModelError
+from pumice.model.config import LlavaConfig
+from pumice.model.llava import Llava
+from pumice.processor import Processor
+from pumice.prompts.templates import get_template
+from pumice.prompts.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A model in evaluation mode, what its checkpoint says about it, and its tokenizer if the folder has one."""
+
+    model: Llava
+    description: Description
+    tokenizer: Tokenizer | None
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A model and its own way to read."""
+
+    model: Llava
+    processor: Processor
+    description: Description
+
+
+def load_model(
+    path: str | Path,
+    *,
+    base: str | Path | None = None,
+    vision_tower: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    offline: bool = False,
+) -> LoadedModel:
+    """Load any supported checkpoint.
+
+    path, base, vision_tower, offline: see ``open_checkpoint``. dtype: of all weights; None keeps the one in which
+    the language model is stored. On the CPU and in the stored type weights stay memory-mapped: nothing is copied.
+
+    Raises:
+        ModelError: the checkpoint is absent, incomplete, damaged or unsupported. MemoryLimitError: it does not fit.
+    """
+    source = open_checkpoint(path, base=base, vision_tower=vision_tower, offline=offline)
+    model = build(source, str(path), dtype=dtype, device=torch.device(device))
+    return LoadedModel(model, source.description, source.tokenizer)
+
+
+def load_checkpoint(
+    path: str | Path,
+    *,
+    base: str | Path | None = None,
+    vision_tower: str | Path | None = None,
+    dtype: torch.dtype | None = None,
+    device: str | torch.device = "cpu",
+    template: str | None = None,
+    offline: bool = False,
+) -> Checkpoint:
+    """``load_model`` with the processor that belongs to it. template: in place of the checkpoint's own.
+
+    Raises:
+        ModelError, MemoryLimitError: as ``load_model``; also if there is no tokenizer. UsageError: unknown template.
+    """
+    chosen = None if template is None else get_template(template)
+    source = open_checkpoint(path, base=base, vision_tower=vision_tower, offline=offline)
+    description = source.description
+    if source.tokenizer is None:
+        raise ModelError(
+            f"{path} has no tokenizer: expected tokenizer.json or tokenizer.model",
+            hint="copy the tokenizer files of its language model into the folder",
+        )
+    processor = Processor(
+        source.tokenizer, chosen or get_template(description.template), description.preprocessing, description.image_wrap
+    )
+    _check_vocabulary(source, source.tokenizer, str(path))
+    model = build(source, str(path), dtype=dtype, device=torch.device(device))
+    return Checkpoint(model, processor, description)
+
+
+def build(source: Source, name: str, *, dtype: torch.dtype | None, device: torch.device) -> Llava:
+    """The model of an opened checkpoint, in evaluation mode. ``name`` is for messages. Raises as ``load_model``."""
+    expected = expected_shapes(source.description.model)
+    tensors = needed_tensors(source.tensors, source.description.model)
+    check_tensors(expected, {name: tensor.shape for name, tensor in tensors.items()}, name)
+    dtype = dtype or tensors["language.norm.weight"].dtype
+    size = sum(tensor.size for tensor in tensors.values()) * dtype.itemsize
+    require_memory(size, device, name)
+    with torch.device("meta"):
+        model = Llava(source.description.model)
+    with allocation_errors(f"loading {name}"):
+        state = {key: _placed(tensor, dtype, device) for key, tensor in tensors.items()}
+        model.load_state_dict(state, strict=True, assign=True)
+    return model.eval()
+
+
+def expected_shapes(config: LlavaConfig) -> dict[str, tuple[int, ...]]:
+    """Names and shapes of a model's tensors, without building it."""
+    with torch.device("meta"):
+        model = Llava(config)
+    return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+
+
+def needed_tensors(tensors: Mapping[str, LazyTensor], config: LlavaConfig) -> dict[str, LazyTensor]:
+    """Without the parts of a vision tower behind the layer that is read, which the model does not have."""
+    used = 0 if config.vision is None else config.vision.used_layers
+    return {name: tensor for name, tensor in tensors.items() if not is_unread(name, used)}
+
+
+def is_unread(name: str, used_layers: int) -> bool:
+    """Whether a tensor belongs to a vision layer from ``used_layers`` on, or to the final norm behind them."""
+    if name.startswith("vision.post_norm."):
+        return True
+    return name.startswith("vision.layers.") and int(name.split(".")[2]) >= used_layers
+
+
+def _placed(tensor: LazyTensor, dtype: torch.dtype, device: torch.device) -> Tensor:
+    return tensor.read().to(device=device, dtype=dtype)
+
+
+def _check_vocabulary(source: Source, tokenizer: Tokenizer, name: str) -> None:
+    rows = source.description.model.language.vocab_size
+    if tokenizer.size > rows:
+        raise ModelError(
+            f"{name}: the tokenizer has ids up to {tokenizer.size - 1}, the model embeddings for {rows}",
+            hint="the tokenizer belongs to another model; use the one the model was trained with",
+        )
+    for text in source.description.image_wrap or ():
+        if tokenizer.special_id(text) is None:
+            raise ModelError(
+                f"{name}: the model puts {text} around pictures, but its tokenizer does not know it",
+                hint="use the tokenizer that was saved with the model",
+            )

@@ -1,0 +1,103 @@
+"""Tensors to disk: a folder appears whole or not at all, one shard in memory at a time."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors.torch import save_file
+from torch import Tensor
+
+from pumice.errors import ModelError
+
+SHARD_BYTES = 4 << 30
+
+
+@contextmanager
+def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """A working folder beside ``target`` that takes its name once the block ends without an error.
+
+    A crash of the program leaves either the old folder or the new one under the name, never a mixture.
+
+    Raises:
+        ModelError: the target exists and is not empty (unless ``overwrite``), or the disk refuses.
+    """
+    if not overwrite and target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise ModelError(f"{target} exists already", hint="choose another folder, or remove this one first")
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        work = _sibling(target, "partial")
+        work.mkdir()
+    except OSError as error:
+        raise ModelError(f"{target} cannot be written: {error.strerror}") from error
+    try:
+        yield work
+        _publish(work, target)
+    except OSError as error:
+        raise ModelError(
+            f"{target} cannot be written: {error.strerror or error}", hint="check the free space and the permissions"
+        ) from error
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def save_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, shard_bytes: int = SHARD_BYTES) -> int:
+    """Write tensors as ``model.safetensors``, or as numbered shards with an index. Returns the bytes of data.
+
+    ``tensors`` may be a generator: at most ``shard_bytes`` of it, or one larger tensor, is held at a time.
+    """
+    shards: list[list[str]] = []
+    total = 0
+    for group in _grouped(tensors, shard_bytes):
+        save_file(group, folder / f"{len(shards)}.shard", metadata={"format": "pt"})
+        shards.append(sorted(group))
+        total += sum(tensor.nbytes for tensor in group.values())
+    if len(shards) == 1:
+        (folder / "0.shard").rename(folder / "model.safetensors")
+        return total
+    weight_map = {}
+    for index, names in enumerate(shards):
+        name = f"model-{index + 1:05d}-of-{len(shards):05d}.safetensors"
+        (folder / f"{index}.shard").rename(folder / name)
+        weight_map.update(dict.fromkeys(names, name))
+    write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
+    return total
+
+
+def write_json(path: Path, value: object) -> None:
+    """Readable JSON with a final newline."""
+    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+
+
+def _grouped(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[str, Tensor]]:
+    group: dict[str, Tensor] = {}
+    filled = 0
+    for name, tensor in tensors:
+        if group and filled + tensor.nbytes > limit:
+            yield group
+            group, filled = {}, 0
+        group[name] = tensor.contiguous()
+        filled += tensor.nbytes
+    yield group
+
+
+def _publish(work: Path, target: Path) -> None:
+    if not target.exists():
+        work.rename(target)
+        return
+    old = _sibling(target, "old")
+    target.rename(old)
+    try:
+        work.rename(target)
+    except OSError:
+        old.rename(target)
+        raise
+    shutil.rmtree(old)
+
+
+def _sibling(target: Path, purpose: str) -> Path:
+    return target.parent / f".{target.name}.{secrets.token_hex(4)}.{purpose}"

@@ -1,0 +1,75 @@
+"""From an exception to two lines on stderr and an exit code."""
+
+from __future__ import annotations
+
+import json
+import re
+import sys
+import traceback
+from contextlib import suppress
+from dataclasses import dataclass
+
+from typer import Abort
+from typer.exceptions import TyperException
+
+from pumice.errors import MemoryLimitError, PumiceError, UsageError
+
+# What torch says when an allocation fails; on a CPU it is a plain RuntimeError.
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|failed to allocate", re.IGNORECASE)
+_ADDRESS = re.compile(r" (?:object )?at 0x[0-9a-fA-F]+")
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What the user is told: one line each, and the process's exit code."""
+
+    kind: str
+    message: str
+    hint: str | None
+    exit_code: int
+
+
+def explain(error: Exception) -> Failure:
+    """The failure behind any exception: our own as it is, typer's and torch's translated, the rest marked internal."""
+    known = _translated(error)
+    if known is not None:
+        return Failure(type(known).__name__, _one_line(str(known)), known.hint, known.exit_code)
+    if isinstance(error, OSError) and error.strerror:
+        place = f": {str(error.filename)!r}" if error.filename is not None else ""
+        return Failure("OSError", _one_line(f"{error.strerror}{place}"), None, 1)
+    words = _one_line(f"internal: {type(error).__name__}: {error}")
+    return Failure("InternalError", words, "this is a bug; run again with --debug for the traceback", 1)
+
+
+def report(error: Exception, *, as_json: bool = False, with_traceback: bool = False) -> int:
+    """Prints a failure to stderr and returns its exit code."""
+    failure = explain(error)
+    trace = "".join(traceback.format_exception(error)) if with_traceback else ""
+    if as_json:
+        about = {"type": failure.kind, "message": failure.message, "hint": failure.hint, "code": failure.exit_code}
+        text = json.dumps({"error": about | ({"traceback": trace} if trace else {})})
+    else:
+        text = trace + f"error: {failure.message}" + (f"\nhint: {_one_line(failure.hint)}" if failure.hint else "")
+    with suppress(OSError):  # nobody may be reading
+        print(text, file=sys.stderr, flush=True)
+    return failure.exit_code
+
+
+def _translated(error: Exception) -> PumiceError | None:
+    if isinstance(error, PumiceError):
+        return error
+    if isinstance(error, TyperException):
+        context = getattr(error, "ctx", None)
+        return UsageError(error.format_message(), hint=f"see '{context.command_path} --help'" if context else None)
+    if isinstance(error, Abort):
+        return UsageError("the input ended too early")
+    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
+        return MemoryLimitError(
+            "not enough memory for this model and request",
+            hint="close other programs, or try --dtype bfloat16, a smaller --max-tokens or a smaller model",
+        )
+    return None
+
+
+def _one_line(text: str) -> str:
+    return _ADDRESS.sub("", " ".join(text.split()))

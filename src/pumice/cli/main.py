@@ -1,0 +1,121 @@
+"""The command ``pumice``: the table of commands, and the one place that turns errors into words and exit codes."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from itertools import takewhile
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+from typer.main import get_command
+
+from pumice import __version__
+from pumice.cli.failures import report
+from pumice.cli.settings import modern_flags
+from pumice.cli.streams import process_manners, silence_stdout
+
+if TYPE_CHECKING:
+    from pumice.cli.session import Opener
+
+# name: (module, function). A command's file is imported when the command runs or help is shown.
+COMMANDS = {
+    "ask": ("pumice.cli.ask", "ask"),
+    "chat": ("pumice.cli.chat", "chat"),
+    "convert": ("pumice.cli.convert", "convert"),
+    "train": ("pumice.cli.train", "train"),
+}
+# Run by other doors than this one's help.
+HIDDEN = {"llava-chat": ("pumice.cli.chat", "llava_chat")}
+
+EXIT_CODES = """
+\b
+Exit codes:
+    0  all went well
+    1  internal error
+    2  the command line makes no sense
+    3  model not found, incomplete or unsupported
+    4  picture cannot be read, or its URL is blocked
+    5  server unreachable or overloaded
+    6  not enough memory
+    7  key missing or wrong
+  130  interrupted (Ctrl-C)
+  141  nobody reads standard output any more
+  143  terminated
+"""
+
+
+_HELP = {"help_option_names": ["-h", "--help"]}
+
+
+class LazyGroup(TyperGroup):
+    """Finds commands in the table above instead of holding them."""
+
+    def list_commands(self, ctx: object) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | None:
+        if cmd_name not in self.commands:
+            home = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
+            if home is None:
+                for name in COMMANDS:  # typer looks for close matches among those that are loaded
+                    self.get_command(ctx, name)
+                return None
+            module, function = home
+            single = typer.Typer(add_completion=False, rich_markup_mode=None)
+            single.command(cmd_name, epilog=EXIT_CODES)(getattr(import_module(module), function))
+            self.add_command(get_command(single), cmd_name)
+        command = self.commands[cmd_name]
+        assert isinstance(command, TyperCommand)
+        return command
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"pumice {__version__}")
+        raise typer.Exit
+
+
+def _top(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Ask questions about images on your own hardware, and make the model yours."""
+
+
+def _run(words: list[str], opener: Opener | None) -> int:
+    application = typer.Typer(
+        cls=LazyGroup, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_HELP
+    )
+    application.callback(epilog=EXIT_CODES)(_top)
+    try:
+        code = get_command(application).main(words or ["--help"], "pumice", standalone_mode=False, obj=opener)
+    except SystemExit as stop:  # typer's answer to a closed pipe
+        if isinstance(stop.__context__, BrokenPipeError):
+            raise stop.__context__ from None
+        raise
+    return code if isinstance(code, int) else 0
+
+
+def main(argv: Sequence[str] | None = None, opener: Opener | None = None) -> int:
+    """Runs one command line (default: the process's own) and returns its exit code.
+
+    opener: how to get an engine; None loads the real one.
+    """
+    words = modern_flags(sys.argv[1:] if argv is None else argv)
+    flags = set(takewhile(lambda word: word != "--", words))
+    with process_manners():
+        try:
+            code = _run(words, opener)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            silence_stdout()
+            return 141
+        except KeyboardInterrupt:
+            return 130
+        except Exception as error:
+            return report(error, as_json="--json" in flags, with_traceback="--debug" in flags)
+    return code

@@ -1,0 +1,91 @@
+"""Where words go: answers to stdout as they are, everything else to stderr."""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from pumice.cli.session import AnsweringEngine
+from pumice.cli.settings import Settings
+from pumice.engine.answer import Answer
+
+_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[^\[])")
+_UNFINISHED_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*)?\Z")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")  # all but tab and newline
+
+
+class TerminalFilter:
+    """Keeps a model's text from steering the terminal, also where an escape sequence comes in several pieces."""
+
+    def __init__(self) -> None:
+        self._held = ""
+
+    def clean(self, delta: str) -> str:
+        text = self._held + delta
+        unfinished = _UNFINISHED_ESCAPE.search(text)
+        self._held = text[unfinished.start() :] if unfinished else ""
+        text = text[: unfinished.start()] if unfinished else text
+        return _CONTROL.sub("", _ESCAPE.sub("", text))
+
+
+def write_answer(deltas: Iterable[str], settings: Settings, *, prefix: str = "") -> str:
+    """Streams to stdout behind ``prefix``, ending with a newline. Returns the text as it came."""
+    terminal = TerminalFilter() if sys.stdout.isatty() else None
+    pieces: list[str] = []
+    coming = iter(deltas)
+    with waiting("thinking", settings):
+        delta = next(coming, None)
+    sys.stdout.write(prefix)
+    while delta is not None:
+        pieces.append(delta)
+        sys.stdout.write(terminal.clean(delta) if terminal else delta)
+        sys.stdout.flush()
+        delta = next(coming, None)
+    text = "".join(pieces)
+    if not text.endswith("\n"):
+        sys.stdout.write("\n")
+    sys.stdout.flush()
+    return text
+
+
+def note(text: str, settings: Settings) -> None:
+    """One line for the person who watches, not for the data."""
+    if not settings.quiet:
+        print(text, file=sys.stderr, flush=True)
+
+
+def note_warnings(engine: AnsweringEngine, settings: Settings) -> None:
+    for warning in engine.warnings:
+        note(f"warning: {warning}", settings)
+
+
+def note_stats(answer: Answer, settings: Settings) -> None:
+    """The line behind ``--stats``; it was asked for, so ``--quiet`` does not silence it."""
+    if not settings.stats:
+        return
+    times, usage = answer.timings, answer.usage
+    later, seconds = usage.completion_tokens - 1, times.total_s - times.first_token_s
+    rate = f", {later / seconds:.1f} tokens/s" if later > 0 and seconds > 0 else ""
+    print(
+        f"stats: {usage.completion_tokens} tokens in {times.total_s:.2f} s{rate}; first token after "
+        f"{times.first_token_s:.2f} s (inputs {times.prepare_s:.2f} s, pictures {times.vision_s:.2f} s); prompt "
+        f"{usage.prompt_tokens} tokens, {usage.image_tokens} of them pictures, {usage.cached_tokens} cached; "
+        f"finish: {answer.finish_reason}",
+        file=sys.stderr,
+        flush=True,
+    )
+
+
+@contextmanager
+def waiting(text: str, settings: Settings) -> Iterator[None]:
+    """Shows what takes time, on a terminal only, and wipes it away afterwards."""
+    shown = not settings.quiet and not settings.no_color and sys.stderr.isatty()
+    if shown:
+        print(f"{text} ...", end="", file=sys.stderr, flush=True)
+    try:
+        yield
+    finally:
+        if shown:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

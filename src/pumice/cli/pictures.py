@@ -1,0 +1,127 @@
+"""Pictures and text from the command line, read before any model loads, so that what is wrong shows at once."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import select
+import stat
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pumice.cli.settings import Settings
+from pumice.errors import ImageError, UsageError
+from pumice.prompts.conversation import Image
+
+if TYPE_CHECKING:
+    from PIL.Image import Image as PilImage
+
+_PATIENCE_S = 2.0
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A decoded picture, and what there is to say about it: the file's own size, format and SHA-256."""
+
+    source: str
+    pixels: PilImage
+    format: str
+    sha256: str
+
+    @property
+    def part(self) -> Image:
+        return Image(self.pixels)
+
+    @property
+    def description(self) -> str:
+        return f"{self.source} ({self.pixels.width}x{self.pixels.height} {self.format})"
+
+    def facts(self) -> dict[str, object]:
+        width, height = self.pixels.size
+        return {
+            "source": self.source,
+            "sha256": self.sha256,
+            "width": width,
+            "height": height,
+            "format": self.format,
+        }
+
+
+def load_pictures(sources: list[str], settings: Settings) -> list[Picture]:
+    """Decodes every source: a file, a URL, a ``data:`` URI or ``-`` for stdin.
+
+    Raises ImageError for a picture that cannot be had, UsageError for sources that make no sense together.
+    """
+    if sources.count("-") > 1:
+        raise UsageError("stdin holds one picture: -i - may be given once")
+    return [_load(source, settings) for source in sources]
+
+
+def piped_text() -> str:
+    """The text that was piped in; empty if nothing was: a terminal, a closed stream and /dev/null hold no text.
+
+    Waits for the writer to finish, and says so after a while: a program that starts this one and leaves its stdin open
+    would otherwise wait for ever without knowing why.
+    """
+    try:
+        mode = os.fstat(sys.stdin.fileno()).st_mode
+    except (OSError, ValueError):  # closed, or replaced by something without a file behind it
+        return ""
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+        return ""
+    if not _has_come_soon():
+        print("waiting for text from stdin; to go without: < /dev/null", file=sys.stderr, flush=True)
+    try:
+        return sys.stdin.buffer.read().decode("utf-8").strip()
+    except UnicodeDecodeError:
+        raise UsageError(
+            "what was piped in is not UTF-8 text", hint="to pass a picture, add -i -; to ignore it, < /dev/null"
+        ) from None
+
+
+def _has_come_soon() -> bool:
+    try:
+        return bool(select.select([sys.stdin.fileno()], [], [], _PATIENCE_S)[0])
+    except (OSError, ValueError):  # Windows selects sockets only
+        return True
+
+
+def _load(source: str, settings: Settings) -> Picture:
+    from pumice.images.fetch import FetchPolicy, fetch
+    from pumice.images.load import load_image
+
+    if source == "-":
+        return _from_bytes("stdin", _piped_bytes())
+    if source.lower().startswith(("http://", "https://")):
+        if settings.offline:
+            raise UsageError("a picture's URL needs the network, and --offline forbids it")
+        return _from_bytes(source, fetch(source, FetchPolicy(allow_private=settings.allow_private_urls)))
+    pixels = load_image(source, fetch=None)
+    if source[:5].lower() == "data:":
+        head, _, body = source.partition(",")
+        return _described(f"{head},...", pixels, base64.b64decode(body))
+    return _described(source, pixels, Path(source).read_bytes())
+
+
+def _from_bytes(source: str, data: bytes) -> Picture:
+    from pumice.images.load import load_image
+
+    try:
+        return _described(source, load_image(data), data)
+    except ImageError as error:
+        raise ImageError(f"{source}: {error}", hint=error.hint) from None
+
+
+def _described(source: str, pixels: PilImage, data: bytes) -> Picture:
+    from pumice.images.formats import accepted_format
+
+    return Picture(source, pixels, (accepted_format(data) or "unknown").lower(), hashlib.sha256(data).hexdigest())
+
+
+def _piped_bytes() -> bytes:
+    if sys.stdin.isatty():
+        raise UsageError("-i - reads a picture from stdin, and nothing is piped in", hint="pumice ask -i - ... < a.png")
+    return sys.stdin.buffer.read()

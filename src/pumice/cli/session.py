@@ -1,0 +1,55 @@
+"""What the commands need of an engine, and how they get the real one."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Protocol, TypeAlias
+
+from pumice.cli.settings import Settings
+from pumice.engine.answer import Answer
+from pumice.options import SamplingOptions
+from pumice.prompts.conversation import Conversation
+
+
+class AnswerStream(Protocol):
+    """Pieces of text as they come; ``answer`` is there once they have ended."""
+
+    def __iter__(self) -> Iterator[str]: ...
+
+    def cancel(self) -> None:
+        """Ends the stream before its next piece. Safe to call from a signal handler."""
+
+    @property
+    def answer(self) -> Answer: ...
+
+
+class AnsweringEngine(Protocol):
+    """The part of ``pumice.engine.engine.Engine`` that the command line uses."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def warnings(self) -> tuple[str, ...]: ...
+
+    def stream(self, conversation: Conversation, options: SamplingOptions) -> AnswerStream: ...
+
+
+Opener: TypeAlias = Callable[[Settings], AnsweringEngine]
+
+
+def open_engine(settings: Settings) -> AnsweringEngine:
+    """Loads the model that the settings name. The first place of a command that imports torch."""
+    if settings.quiet:
+        os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when huggingface_hub is imported
+    from pumice.engine.engine import Engine
+
+    return Engine.load(
+        settings.model,
+        base=settings.base,
+        template=settings.template,
+        device=settings.device,
+        dtype=settings.dtype,
+        offline=settings.offline,
+    )

@@ -1,0 +1,114 @@
+"""The options that every command which talks to a model shares: what they are called, mean and default to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from typing import Annotated, Any, Literal, TypeAlias
+
+from typer import Option
+
+from pumice.errors import UsageError
+from pumice.options import SamplingOptions
+
+Device: TypeAlias = Literal["auto", "cpu", "mps", "cuda"]
+Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+
+# What the original called them. Each is understood wherever the new name is, and shown nowhere.
+LEGACY_FLAGS = {
+    "--model-path": "--model",
+    "--model-base": "--base",
+    "--image-file": "--image",
+    "--conv-mode": "--template",
+    "--max-new-tokens": "--max-tokens",
+}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """One command line's wishes about model, generation and output. Each field is an option of the same name."""
+
+    model: Annotated[
+        str | None,
+        Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="Folder or hub name. Default: bundled."),
+    ] = None
+    base: Annotated[
+        str | None, Option("--base", metavar="NAME", help="Base model, for a LoRA or projector-only checkpoint.")
+    ] = None
+    template: Annotated[
+        str | None, Option("--template", metavar="NAME", help="Conversation template. Default: the checkpoint's own.")
+    ] = None
+    system: Annotated[str | None, Option("--system", "-s", metavar="TEXT", help="Replaces the system text.")] = None
+    device: Annotated[Device, Option("--device", help="Where to compute.")] = "auto"
+    dtype: Annotated[Dtype, Option("--dtype", help="Number format of the weights; auto follows the device.")] = "auto"
+    temperature: Annotated[float, Option("--temperature", help="0 always takes the likeliest token.")] = 0.0
+    top_p: Annotated[float, Option("--top-p", help="Sample from this share of the probability.")] = 1.0
+    top_k: Annotated[int, Option("--top-k", help="Sample from the k likeliest tokens; 0 for all.")] = 0
+    max_tokens: Annotated[int, Option("--max-tokens", help="The most new tokens of an answer.")] = 512
+    seed: Annotated[int | None, Option("--seed", help="Makes sampling repeatable.")] = None
+    stop: Annotated[
+        list[str] | None, Option("--stop", metavar="TEXT", help="Ends the answer where it appears. Repeatable.")
+    ] = None
+    offline: Annotated[bool, Option("--offline", help="Use only what is on this machine.")] = False
+    allow_private_urls: Annotated[
+        bool, Option("--allow-private-urls", help="Also fetch pictures from private and local addresses.")
+    ] = False
+    stats: Annotated[bool, Option("--stats", help="Print times and token counts on stderr.")] = False
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False
+    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False
+    no_color: Annotated[bool, Option("--no-color", help="Plain text on a terminal, too.")] = False
+    load_4bit: Annotated[bool, Option("--load-4bit", hidden=True)] = False
+    load_8bit: Annotated[bool, Option("--load-8bit", hidden=True)] = False
+
+    def __post_init__(self) -> None:
+        if self.load_4bit or self.load_8bit:
+            flag = "--load-4bit" if self.load_4bit else "--load-8bit"
+            raise UsageError(
+                f"{flag} is not available yet: 4-bit and 8-bit arrive with quantisation",
+                hint="use --dtype bfloat16 or a smaller model for now",
+            )
+
+    def sampling(self) -> SamplingOptions:
+        """Raises UsageError when a value is out of its range."""
+        return SamplingOptions(
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            seed=self.seed,
+            max_tokens=self.max_tokens,
+            stop=tuple(self.stop or ()),
+        )
+
+
+def with_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with its one parameter ``settings`` replaced by one option per field of ``Settings``.
+
+    Typer reads options from a function's signature; this spells the shared ones out once instead of per command.
+    """
+    own = [one for one in signature(command, eval_str=True).parameters.values() if one.name != "settings"]
+    fields = [
+        one.replace(kind=Parameter.KEYWORD_ONLY) for one in signature(Settings, eval_str=True).parameters.values()
+    ]
+
+    @wraps(command)
+    def run(**values: Any) -> None:  # typer has checked their types
+        chosen = {field.name: values.pop(field.name) for field in fields}
+        command(**values, settings=Settings(**chosen))
+
+    run.__dict__["__signature__"] = Signature([*own, *fields])
+    run.__annotations__ = {one.name: one.annotation for one in [*own, *fields]}
+    del run.__wrapped__  # else the old annotations are found through it
+    return run
+
+
+def modern_flags(words: Sequence[str]) -> list[str]:
+    """A command line with the original's flags replaced by ours; what follows ``--`` is not touched."""
+    modern: list[str] = []
+    for index, word in enumerate(words):
+        if word == "--":
+            return [*modern, *words[index:]]
+        flag, equals, value = word.partition("=")
+        modern.append(LEGACY_FLAGS.get(flag, flag) + equals + value)
+    return modern

@@ -1,0 +1,88 @@
+"""One answer in the making: ids become text, and something decides when it is over. Knows no tensors but logits."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+from torch import Tensor
+
+from pumice.engine.answer import Answer, FinishReason, Timings, Usage
+from pumice.engine.sampling import Sampler
+from pumice.engine.stopping import StopScanner
+from pumice.options import SamplingOptions
+from pumice.processor import Inputs
+from pumice.prompts.detokenizer import Detokenizer
+from pumice.prompts.tokens import Tokenizer
+
+
+class Answering:
+    """Takes logits, gives text, until ``finished`` says why it ended."""
+
+    def __init__(
+        self,
+        inputs: Inputs,
+        options: SamplingOptions,
+        tokenizer: Tokenizer,
+        stop_ids: frozenset[int],
+        stop_texts: Sequence[str],
+        room: int,
+        started: float,
+    ) -> None:
+        self.inputs = inputs
+        self.ids: list[int] = []
+        self.finished: FinishReason | None = None
+        self.cached_tokens = 0
+        self.vision_s = 0.0
+        self._sampler = Sampler(options)
+        self._stop_ids = stop_ids
+        self._most = min(options.max_tokens, room)
+        self._text: list[str] = []
+        self._detokenizer = Detokenizer(tokenizer)
+        self._scanner = StopScanner((*stop_texts, *options.stop))
+        self._started, self._prepared = started, time.monotonic()
+        self._first: float | None = None
+
+    @property
+    def position(self) -> int:
+        """Where the newest token stands."""
+        return len(self.inputs.ids) + len(self.ids) - 1
+
+    def take(self, logits: Tensor) -> str:
+        """Choose the next token from ``logits`` [V]; returns the text that has become certain."""
+        token = self._sampler.choose(logits)
+        self._first = self._first or time.monotonic()
+        if token in self._stop_ids:
+            return self.finish("stop")
+        self.ids.append(token)
+        piece = self._scanner.push(self._detokenizer.push(token))
+        self._text.append(piece)
+        if self._scanner.stopped:
+            self.finished = "stop"
+        elif len(self.ids) >= self._most:
+            return piece + self.finish("length")
+        return piece
+
+    def finish(self, reason: FinishReason) -> str:
+        """End here; returns the text that was still held back."""
+        self.finished = reason
+        rest = self._scanner.push(self._detokenizer.flush()) + self._scanner.flush()
+        self._text.append(rest)
+        return rest
+
+    def answer(self) -> Answer:
+        """The finished answer."""
+        assert self.finished is not None, "asked for the answer before its end"
+        now = time.monotonic()
+        return Answer(
+            text="".join(self._text),
+            finish_reason=self.finished,
+            usage=Usage(len(self.inputs.ids), self.inputs.image_tokens, self.cached_tokens, len(self.ids)),
+            timings=Timings(
+                prepare_s=self._prepared - self._started,
+                vision_s=self.vision_s,
+                first_token_s=(self._first or now) - self._started,
+                total_s=now - self._started,
+            ),
+            seed=self._sampler.seed,
+        )

@@ -1,0 +1,55 @@
+"""Token ids in, logits out: prefill and decode steps over a KV cache. Knows no text.
+
+Shapes: B rows, L positions, V vocabulary, D hidden size.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from pumice.model.cache import KVCache
+from pumice.model.llava import Llava
+
+#: New slots are added in blocks, so that a growing answer seldom moves its cache.
+BLOCK = 256
+
+
+def new_cache(model: Llava, rows: int, positions: int) -> KVCache:
+    """An empty cache with room for at least ``positions``."""
+    return KVCache.empty(model.config.language, rows, _rounded(positions), model.device, model.dtype)
+
+
+def make_room(cache: KVCache, positions: int) -> None:
+    """Grow ``cache`` to at least ``positions``."""
+    if positions > cache.capacity:
+        cache.grow(_rounded(positions))
+
+
+def _rounded(positions: int) -> int:
+    return -(-positions // BLOCK) * BLOCK
+
+
+@torch.inference_mode()
+def prefill(model: Llava, ids: Sequence[int], start: int, features: Tensor | None, cache: KVCache) -> Tensor:
+    """Logits [V] after ``ids``, of which the first ``start`` are in the one-row ``cache`` already.
+
+    features: [n, D] for the n image positions among the rest.
+    """
+    make_room(cache, len(ids) + 1)
+    rest = torch.tensor([ids[start:]], device=model.device)  # [1, L]
+    positions = torch.arange(start, len(ids), device=model.device)[None]
+    hidden = model(rest, features, positions=positions, cache=cache)
+    return model.language.logits(hidden[0, -1])
+
+
+@torch.inference_mode()
+def step(model: Llava, tokens: Sequence[int], positions: Sequence[int], cache: KVCache) -> Tensor:
+    """Logits [B, V] after one more token in every row: ``tokens[b]`` stands at ``positions[b]``."""
+    make_room(cache, max(positions) + 1)
+    ids = torch.tensor(tokens, device=model.device)[:, None]
+    places = torch.tensor(positions, device=model.device)[:, None]
+    hidden = model(ids, positions=places, cache=cache)
+    return model.language.logits(hidden[:, -1])

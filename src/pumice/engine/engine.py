@@ -1,0 +1,235 @@
+"""Ask a model about pictures.
+
+    engine = Engine.load()
+    print(engine.ask(Conversation.ask("What is this?", (Image("cat.jpg"),))).text)
+
+Follow-up questions encode neither picture nor history again: KV caches and image features are kept by content.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from pumice.checkpoint.load import load_checkpoint
+from pumice.engine.answer import Answer
+from pumice.engine.answering import Answering
+from pumice.engine.decode import new_cache, prefill, step
+from pumice.engine.device import choose_device, choose_dtype
+from pumice.engine.memory import FeatureMemory, PrefixMemory, content_key
+from pumice.errors import UsageError
+from pumice.images.fetch import FetchPolicy
+from pumice.model.cache import KVCache
+from pumice.model.llava import Llava
+from pumice.options import SamplingOptions
+from pumice.processor import Inputs, Processor
+from pumice.prompts.conversation import Conversation
+from pumice.prompts.encode import stopping
+from pumice.prompts.templates import get_template
+
+BUNDLED = Path(__file__).parent.parent / "pretrained" / "pumice-tiny"
+KV_BYTES = 2 << 30
+FEATURE_BYTES = 256 << 20
+
+
+class Stream:
+    """An answer as it is written: iterate for its pieces; ``answer`` is whole after the end.
+
+    Leaving the loop early, or ``cancel`` from any thread, ends it with what is there.
+    """
+
+    def __init__(self, answering: Answering, pieces: Generator[str]) -> None:
+        self._answering = answering
+        self._pieces = pieces
+        self._cancelled = threading.Event()
+
+    def __iter__(self) -> Iterator[str]:
+        try:
+            for piece in self._pieces:
+                if piece:
+                    yield piece
+                if self._cancelled.is_set() and self._answering.finished is None:
+                    if rest := self._answering.finish("cancelled"):
+                        yield rest
+                    break
+        finally:
+            self._pieces.close()
+            if self._answering.finished is None:
+                self._answering.finish("cancelled")
+
+    def cancel(self) -> None:
+        """Stop after the token that is being made."""
+        self._cancelled.set()
+
+    @property
+    def answer(self) -> Answer:
+        """The answer, once the stream has ended."""
+        return self._answering.answer()
+
+
+class Engine:
+    """A model, its processor and what they remember. One question at a time; calls from other threads wait."""
+
+    def __init__(
+        self,
+        model: Llava,
+        processor: Processor,
+        *,
+        name: str = "model",
+        warnings: tuple[str, ...] = (),
+        fetch: FetchPolicy | None = None,
+    ) -> None:
+        self.model = model.eval()
+        self.processor = processor
+        self.name = name
+        self.warnings = warnings
+        self._fetch = fetch
+        self._prefixes = PrefixMemory(KV_BYTES)
+        self._features = FeatureMemory(FEATURE_BYTES)
+        self._lock = threading.Lock()
+        self._stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
+
+    @classmethod
+    def load(
+        cls,
+        model: str | Path | None = None,
+        *,
+        base: str | Path | None = None,
+        vision_tower: str | Path | None = None,
+        template: str | None = None,
+        device: str = "auto",
+        dtype: str = "auto",
+        offline: bool = False,
+        fetch: FetchPolicy | None = None,
+    ) -> Engine:
+        """Load a folder or a hub name; None is the bundled model.
+
+        base: the language model that a LoRA or a projector-only folder belongs to. template: instead of the one
+        that the checkpoint names. Raises: ModelError, MemoryLimitError, UsageError.
+        """
+        place = choose_device(device)
+        found = load_checkpoint(
+            BUNDLED if model is None else model,
+            base=base,
+            vision_tower=vision_tower,
+            dtype=choose_dtype(dtype, place),
+            device=place,
+            offline=offline,
+        )
+        processor = found.processor
+        if template is not None:
+            processor = Processor(
+                processor.tokenizer, get_template(template), processor.preprocessing, processor.image_wrap
+            )
+        name = "pumice-tiny" if model is None else str(model)
+        return cls(found.model, processor, name=name, warnings=found.warnings, fetch=fetch)
+
+    def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
+        """Answer the conversation's last question."""
+        stream = self.stream(conversation, options)
+        for _ in stream:
+            pass
+        return stream.answer
+
+    def stream(self, conversation: Conversation, options: SamplingOptions | None = None) -> Stream:
+        """Answer the last question piece by piece. Pictures are read, and errors raised, before this returns."""
+        answering = self._begin(conversation, options or SamplingOptions())
+        return Stream(answering, self._pieces(answering))
+
+    def batch(
+        self, conversations: Sequence[Conversation], options: SamplingOptions | None = None, *, size: int = 8
+    ) -> list[Answer]:
+        """Answer several conversations, ``size`` at a time; each answer equals that of ``ask``."""
+        options = options or SamplingOptions()
+        answers: list[Answer] = []
+        for start in range(0, len(conversations), size):
+            group = [self._begin(each, options) for each in conversations[start : start + size]]
+            with self._lock:
+                self._run_together(group)
+            answers += [each.answer() for each in group]
+        return answers
+
+    def _begin(self, conversation: Conversation, options: SamplingOptions) -> Answering:
+        started = time.monotonic()
+        inputs = self.processor(conversation, fetch=self._fetch)
+        limit = self.model.config.language.max_positions
+        if len(inputs.ids) >= limit:
+            raise UsageError(
+                f"the conversation has {len(inputs.ids)} tokens ({inputs.image_tokens} of them pictures), "
+                f"the model takes {limit - 1}",
+                hint="ask with fewer pictures or turns, or a shorter text",
+            )
+        room = limit - len(inputs.ids)
+        tokenizer = self.processor.tokenizer
+        return Answering(inputs, options, tokenizer, self._stop_ids, self._stop_texts, room, started)
+
+    def _pieces(self, answering: Answering) -> Generator[str]:
+        with self._lock:
+            key = content_key(answering.inputs)
+            found = self._prefixes.take(key)
+            cache, known = found or (new_cache(self.model, 1, len(key)), 0)
+            known = min(known, len(key) - 1)  # the last position must run, for its logits
+            answering.cached_tokens = known
+            try:
+                yield answering.take(self._prefill(answering, cache, known))
+                while answering.finished is None:
+                    logits = step(self.model, [answering.ids[-1]], [answering.position], cache)
+                    yield answering.take(logits[0])
+            finally:
+                # The newest token was chosen but never run, so its slot is still empty.
+                self._prefixes.keep([*key, *answering.ids[:-1]], cache)
+
+    def _run_together(self, group: list[Answering]) -> None:
+        caches, running = [], []
+        for answering in group:
+            cache = new_cache(self.model, 1, len(answering.inputs.ids))
+            answering.take(self._prefill(answering, cache, 0))
+            if answering.finished is None:
+                caches.append(cache)
+                running.append(answering)
+        if not running:
+            return
+        joint = KVCache.stack(caches)
+        while running:
+            tokens, places = [each.ids[-1] for each in running], [each.position for each in running]
+            logits = step(self.model, tokens, places, joint)
+            for each, row in zip(running, logits, strict=True):
+                each.take(row)
+            going = [index for index, each in enumerate(running) if each.finished is None]
+            if going and len(going) < len(running):
+                joint.keep(going)
+            running = [running[index] for index in going]
+
+    def _prefill(self, answering: Answering, cache: KVCache, known: int) -> Tensor:
+        started = time.monotonic()
+        features = self._features_from(answering.inputs, known)
+        answering.vision_s = time.monotonic() - started
+        return prefill(self.model, answering.inputs.ids, known, features, cache)
+
+    def _features_from(self, inputs: Inputs, start: int) -> Tensor | None:
+        """Features [n, D] of the image positions from ``start`` on."""
+        wanted = sum(1 for token in inputs.ids[start:] if token < 0)
+        if not wanted:
+            return None
+        rows: list[Tensor] = []
+        have = 0
+        for index in reversed(range(len(inputs.grids))):
+            if have < wanted:
+                rows.insert(0, self._encode(inputs, index))
+                have += inputs.grids[index].tokens
+        return torch.cat(rows)[have - wanted :]
+
+    @torch.inference_mode()
+    def _encode(self, inputs: Inputs, index: int) -> Tensor:
+        fingerprint = inputs.hashes[index]
+        features = self._features.get(fingerprint)
+        if features is None:
+            tiles = torch.from_numpy(inputs.tiles[index]).to(self.model.device)
+            features = self.model.features([tiles], [inputs.grids[index]])
+            self._features.put(fingerprint, features)
+        return features

@@ -1,0 +1,125 @@
+"""A LLaMA-shaped decoder (Touvron et al. 2023): Vicuna, Llama, Mistral and Yi are values of its config.
+
+Shapes: B batch, L positions of this call, K key positions, D hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pumice.model.cache import KVCache
+from pumice.model.config import LanguageConfig
+from pumice.model.layers import RMSNorm, attend, rotary_frequencies, rotary_tables, rotate
+
+
+class Attention(nn.Module):
+    """Causal self-attention with rotary positions and grouped queries."""
+
+    def __init__(self, config: LanguageConfig, index: int) -> None:
+        super().__init__()
+        self.index = index
+        self.split = (-1, config.head_dim)
+        self.q_proj = nn.Linear(config.hidden_size, config.heads * config.head_dim, bias=False)
+        self.k_proj = nn.Linear(config.hidden_size, config.kv_heads * config.head_dim, bias=False)
+        self.v_proj = nn.Linear(config.hidden_size, config.kv_heads * config.head_dim, bias=False)
+        self.o_proj = nn.Linear(config.heads * config.head_dim, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor, view: View) -> Tensor:  # [B, L, D] -> [B, L, D]
+        query, key, value = (
+            p(x).unflatten(-1, self.split).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        query, key = rotate(query, view.cos, view.sin), rotate(key, view.cos, view.sin)
+        if view.cache is not None:
+            key, value = view.cache.write(self.index, view.positions, key, value, view.seen)
+        return self.o_proj(attend(query, key, value, view.mask, causal=view.causal))
+
+
+class MLP(nn.Module):
+    """SwiGLU (Shazeer 2020)."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.up_proj = nn.Linear(config.hidden_size, config.intermediate_size, bias=False)
+        self.down_proj = nn.Linear(config.intermediate_size, config.hidden_size, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:  # [B, L, D] -> [B, L, D]
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))
+
+
+class DecoderLayer(nn.Module):
+    def __init__(self, config: LanguageConfig, index: int) -> None:
+        super().__init__()
+        self.input_layernorm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.self_attn = Attention(config, index)
+        self.post_attention_layernorm = RMSNorm(config.hidden_size, config.norm_eps)
+        self.mlp = MLP(config)
+
+    def forward(self, x: Tensor, view: View) -> Tensor:  # [B, L, D] -> [B, L, D]
+        x = x + self.self_attn(self.input_layernorm(x), view)
+        return x + self.mlp(self.post_attention_layernorm(x))
+
+
+class View:
+    """What one call of the decoder may see: made once, read by every layer.
+
+    mask: bool [B, 1, L, K] or None; causal: plain causal attention without a mask. seen: key slots to read.
+    """
+
+    def __init__(
+        self, config: LanguageConfig, positions: Tensor, mask: Tensor | None, cache: KVCache | None, dtype: torch.dtype
+    ) -> None:
+        self.positions = positions
+        self.cache = cache
+        self.cos, self.sin = rotary_tables(positions, rotary_frequencies(config, positions.device), dtype)
+        self.seen = 0 if cache is None else int(positions.max()) + 1
+        self.mask = mask
+        if mask is None and (cache is not None or config.sliding_window is not None):
+            self.mask = self._causal_mask(config.sliding_window)
+        self.causal = self.mask is None and cache is None
+
+    def _causal_mask(self, window: int | None) -> Tensor | None:
+        """[B, 1, L, K]: a query sees the slots up to its own position, at most ``window`` of them."""
+        last = self.seen or self.positions.shape[1]
+        batch, length = self.positions.shape
+        if self.cache is not None and batch == 1 and length == 1 and (window is None or last <= window):
+            return None  # one new token of one row sees everything there is
+        slots = torch.arange(last, device=self.positions.device) if self.cache is not None else self.positions[:, None]
+        queries = self.positions[:, :, None]  # [B, L, 1]
+        allowed = slots <= queries
+        if window is not None:
+            allowed = allowed & (slots > queries - window)
+        return allowed[:, None]
+
+
+class Decoder(nn.Module):
+    """Embeddings in, hidden states out; ``logits`` maps those to the vocabulary."""
+
+    def __init__(self, config: LanguageConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.layers = nn.ModuleList(DecoderLayer(config, index) for index in range(config.layers))
+        self.norm = RMSNorm(config.hidden_size, config.norm_eps)
+        if not config.tied_embeddings:
+            self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
+
+    def forward(
+        self, embeddings: Tensor, positions: Tensor, *, mask: Tensor | None = None, cache: KVCache | None = None
+    ) -> Tensor:
+        """Final hidden states [B, L, D] of ``embeddings`` [B, L, D] that stand at ``positions`` [B, L].
+
+        mask: bool [B, 1, L, L], who sees whom, only without a cache; None is causal. With a cache the new keys
+        are stored at their positions and every query sees all slots up to its own.
+        """
+        view = View(self.config, positions, mask, cache, embeddings.dtype)
+        x = embeddings
+        for layer in self.layers:
+            x = layer(x, view)
+        return self.norm(x)
+
+    def logits(self, hidden: Tensor) -> Tensor:  # [..., D] -> [..., V]
+        weight = self.embed_tokens.weight if self.config.tied_embeddings else self.lm_head.weight
+        return F.linear(hidden, weight)

@@ -1,0 +1,98 @@
+"""LLaVA: a vision tower, a projector and a language model (Liu et al. 2023).
+
+Placeholders are already expanded when ids arrive here: every negative id is one image position, and features fill
+these positions in order. Shapes: B batch, L positions, T tiles, N tokens of a tile, D hidden size, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from pumice.images.grid import Grid
+from pumice.model.cache import KVCache
+from pumice.model.config import LlavaConfig
+from pumice.model.connector import Connector
+from pumice.model.language import Decoder
+from pumice.model.vision import VisionTower
+
+
+class Llava(nn.Module):
+    """The three parts, composed. Without a vision config it is the language model alone."""
+
+    def __init__(self, config: LlavaConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.language = Decoder(config.language)
+        self.vision: VisionTower | None = None
+        self.connector: Connector | None = None
+        self.image_newline: nn.Parameter | None = None
+        size = config.language.hidden_size
+        if config.vision is not None and config.connector is not None:
+            self.vision = VisionTower(config.vision)
+            self.connector = Connector(config.connector, config.vision.hidden_size, size)
+        if config.has_newline:
+            self.image_newline = nn.Parameter(torch.randn(size) * size**-0.5)
+
+    @property
+    def device(self) -> torch.device:
+        return self.language.embed_tokens.weight.device
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.language.norm.weight.dtype
+
+    def encode_images(self, tiles: Tensor) -> Tensor:
+        """Projected features of ``tiles`` [T, 3, S, S] -> [T, N, D]."""
+        assert self.vision is not None and self.connector is not None, "a text-only model was given pictures"
+        features: Tensor = self.connector(self.vision(tiles))
+        return features
+
+    def features(self, tiles: Sequence[Tensor], grids: Sequence[Grid]) -> Tensor:
+        """Token rows of several pictures, each of ``tiles`` [t, 3, S, S], one after the other -> [sum of tokens, D]."""
+        encoded = self.encode_images(torch.cat(list(tiles))).split([grid.tiles for grid in grids])
+        return torch.cat([self.arrange(each, grid) for each, grid in zip(encoded, grids, strict=True)])
+
+    def arrange(self, features: Tensor, grid: Grid) -> Tensor:
+        """Lay the tiles' ``features`` [t, N, D] out as one row of tokens [grid.tokens, D] (LLaVA-1.6)."""
+        if grid.tiles == 1 or grid.merge == "flat":
+            return features.flatten(0, 1)
+        base, mosaic = features[0], features[1:]
+        mosaic = mosaic.unflatten(0, (grid.rows, grid.columns)).unflatten(2, (grid.side, grid.side))
+        mosaic = mosaic.permute(0, 2, 1, 3, 4).flatten(2, 3).flatten(0, 1)  # [rows*side, columns*side, D]
+        if grid.merge == "spatial_unpad":
+            assert self.image_newline is not None, "spatial_unpad needs image_newline"
+            mosaic = mosaic[grid.top : grid.bottom, grid.left : grid.right]
+            newline = self.image_newline.to(mosaic.dtype).expand(len(mosaic), 1, -1)
+            mosaic = torch.cat((mosaic, newline), dim=1)
+        return torch.cat((base, mosaic.flatten(0, 1)))
+
+    def embed(self, ids: Tensor, features: Tensor | None) -> Tensor:
+        """Embeddings [B, L, D] of ``ids`` [B, L], with ``features`` [n, D] at the n negative ids in row-major order."""
+        embeddings: Tensor = self.language.embed_tokens(ids.clamp(min=0))
+        if features is None:
+            return embeddings
+        holes = ids < 0
+        assert int(holes.sum()) == len(features), f"{int(holes.sum())} image positions, {len(features)} features"
+        return embeddings.masked_scatter(holes[..., None], features.to(embeddings.dtype))
+
+    def forward(
+        self,
+        ids: Tensor,
+        features: Tensor | None = None,
+        *,
+        positions: Tensor | None = None,
+        mask: Tensor | None = None,
+        cache: KVCache | None = None,
+    ) -> Tensor:
+        """Final hidden states [B, L, D] of ``ids`` [B, L]; see ``Decoder.forward`` for positions, mask and cache."""
+        if positions is None:
+            positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
+        hidden: Tensor = self.language(self.embed(ids, features), positions, mask=mask, cache=cache)
+        return hidden
+
+    def logits_for(self, ids: Tensor, features: Tensor | None = None) -> Tensor:
+        """Logits [B, L, V] at every position of ``ids`` [B, L], without a cache."""
+        return self.language.logits(self(ids, features))

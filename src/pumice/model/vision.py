@@ -1,0 +1,81 @@
+"""The CLIP vision tower (Radford et al. 2021): square tiles in, one feature per patch out."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from pumice.model.config import VisionConfig
+from pumice.model.layers import attend, quick_gelu
+
+
+class VisionAttention(nn.Module):
+    """Every patch looks at every patch."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.heads = config.heads
+        self.q_proj = nn.Linear(size, size)
+        self.k_proj = nn.Linear(size, size)
+        self.v_proj = nn.Linear(size, size)
+        self.out_proj = nn.Linear(size, size)
+
+    def forward(self, x: Tensor) -> Tensor:  # [T, N, D] -> [T, N, D]
+        split = (self.heads, x.shape[-1] // self.heads)
+        query, key, value = (p(x).unflatten(-1, split).transpose(1, 2) for p in (self.q_proj, self.k_proj, self.v_proj))
+        return self.out_proj(attend(query, key, value, None, causal=False))
+
+
+class VisionMLP(nn.Module):
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
+        self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
+        self.activation = quick_gelu if config.activation == "quick_gelu" else F.gelu
+
+    def forward(self, x: Tensor) -> Tensor:  # [T, N, D] -> [T, N, D]
+        return self.fc2(self.activation(self.fc1(x)))
+
+
+class VisionLayer(nn.Module):
+    """A pre-norm transformer layer."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        self.layer_norm1 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.self_attn = VisionAttention(config)
+        self.layer_norm2 = nn.LayerNorm(config.hidden_size, eps=config.norm_eps)
+        self.mlp = VisionMLP(config)
+
+    def forward(self, x: Tensor) -> Tensor:  # [T, N, D] -> [T, N, D]
+        x = x + self.self_attn(self.layer_norm1(x))
+        return x + self.mlp(self.layer_norm2(x))
+
+
+class VisionTower(nn.Module):
+    """CLIP up to the layer that LLaVA reads; later layers and the final norm are never built."""
+
+    def __init__(self, config: VisionConfig) -> None:
+        super().__init__()
+        size = config.hidden_size
+        self.config = config
+        self.class_embedding = nn.Parameter(torch.randn(size) * size**-0.5)
+        self.patch_embedding = nn.Conv2d(3, size, config.patch_size, stride=config.patch_size, bias=False)
+        self.position_embedding = nn.Embedding(config.side**2 + 1, size)
+        self.pre_norm = nn.LayerNorm(size, eps=config.norm_eps)
+        self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.used_layers))
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        """Features of ``tiles`` [T, 3, S, S], normalised pixels -> [T, N, D], N patches in reading order.
+
+        With ``cls_patch`` the class token's feature stands in front.
+        """
+        patches = self.patch_embedding(tiles.to(self.patch_embedding.weight.dtype)).flatten(2).transpose(1, 2)
+        first = self.class_embedding.expand(len(tiles), 1, -1)
+        x = torch.cat((first, patches), dim=1) + self.position_embedding.weight  # [T, 1 + N, D]
+        x = self.pre_norm(x)
+        for layer in self.layers:
+            x = layer(x)
+        return x[:, 1:] if self.config.select_feature == "patch" else x

@@ -1,0 +1,102 @@
+"""The one door from a conversation to tensors: command line, servers, training and evaluation all pass here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from pumice.errors import UsageError
+from pumice.images.config import Preprocessing
+from pumice.images.grid import Grid
+from pumice.images.load import content_hash, load_image
+from pumice.images.preprocess import preprocess
+from pumice.prompts.conversation import Conversation
+from pumice.prompts.encode import IMAGE_ID, encode
+from pumice.prompts.templates import Template, render
+from pumice.prompts.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from pumice.images.fetch import FetchPolicy
+
+Tiles: TypeAlias = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """What the model needs of one conversation.
+
+    ids: token ids [L], ``IMAGE_ID`` at every image position. labels: the same length, ``IGNORE`` where nothing is
+    supervised. tiles: per picture float32 [t, 3, S, S]. grids: per picture, how its features are laid out.
+    hashes: per picture, a fingerprint of its pixels, for caches.
+    """
+
+    ids: tuple[int, ...]
+    labels: tuple[int, ...]
+    tiles: tuple[Tiles, ...] = ()
+    grids: tuple[Grid, ...] = ()
+    hashes: tuple[str, ...] = ()
+
+    @property
+    def image_tokens(self) -> int:
+        """How many of the ids are image positions."""
+        return sum(grid.tokens for grid in self.grids)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture as the model will see it."""
+
+    tiles: Tiles
+    grid: Grid
+    hash: str
+
+
+@dataclass(frozen=True)
+class Processor:
+    """A checkpoint's own way to read: tokenizer, template and picture geometry.
+
+    preprocessing: None for a text-only model. image_wrap: special tokens around every picture (some LLaVA v1 models).
+    """
+
+    tokenizer: Tokenizer
+    template: Template
+    preprocessing: Preprocessing | None
+    image_wrap: tuple[str, str] | None = None
+
+    def __call__(self, conversation: Conversation, *, fetch: FetchPolicy | None = None) -> Inputs:
+        """Read the pictures and encode the words. An open last question is followed by the assistant's cue.
+
+        Raises: ImageError for a picture that cannot be read, UsageError for a picture without a vision tower.
+        """
+        pictures = [self.see(image.source, fetch=fetch) for image in conversation.images()]
+        return self.encode(conversation, pictures)
+
+    def see(self, source: object, *, fetch: FetchPolicy | None = None) -> Picture:
+        """Load one picture and cut it into tiles."""
+        if self.preprocessing is None:
+            raise UsageError(
+                "this model has no vision tower and cannot look at pictures",
+                hint="leave the picture out, or choose a LLaVA model with -m",
+            )
+        image = load_image(source, fetch=fetch)  # type: ignore[arg-type]
+        tiles, grid = preprocess(image, self.preprocessing)
+        return Picture(tiles, grid, content_hash(image))
+
+    def encode(self, conversation: Conversation, pictures: Sequence[Picture]) -> Inputs:
+        """Ids and labels of a conversation whose pictures are read already, in reading order."""
+        pieces = render(self.template, conversation)
+        counts = [picture.grid.tokens for picture in pictures]
+        encoded = encode(pieces, self.tokenizer, counts, image_wrap=self.image_wrap)
+        inputs = Inputs(
+            ids=tuple(encoded.ids),
+            labels=tuple(encoded.labels),
+            tiles=tuple(picture.tiles for picture in pictures),
+            grids=tuple(picture.grid for picture in pictures),
+            hashes=tuple(picture.hash for picture in pictures),
+        )
+        assert inputs.ids.count(IMAGE_ID) == inputs.image_tokens
+        return inputs

@@ -1,0 +1,85 @@
+"""Batches in, updated weights out; knows nothing of how model and data were made."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pumice.data.batch import Batch
+from pumice.model.llava import Llava
+from pumice.train.loader import batches
+from pumice.train.recipe import Recipe
+from pumice.train.rows import RowSource
+from pumice.train.schedule import rate_at
+from pumice.train.state import Progress, load_state, save_state
+from pumice.train.step import Metrics, take_step
+
+LOG = "log.jsonl"
+
+
+@dataclass
+class Log:
+    """Lines of JSON in the output folder, one for every ``every`` steps, also handed to ``show``."""
+
+    path: Path
+    every: int
+    started: float
+    tokens: int = 0
+    rows: int = 0
+    skipped: int = 0
+
+    def add(self, step: int, steps: int, share: float, metrics: Metrics, rows: int) -> str | None:
+        """Count one step; returns the line that was written, if one was due."""
+        self.tokens += metrics.tokens
+        self.rows += rows
+        self.skipped += not metrics.applied
+        if step % self.every and step != steps:
+            return None
+        now = time.monotonic()
+        line = json.dumps(
+            {
+                "step": step,
+                "steps": steps,
+                "loss": round(metrics.loss, 4),
+                "accuracy": round(metrics.accuracy, 4),
+                "gradient_norm": round(metrics.gradient_norm, 3),
+                "rate": round(share, 4),
+                "rows_per_s": round(self.rows / (now - self.started), 2),
+                "supervised_tokens_per_s": round(self.tokens / (now - self.started)),
+                "skipped": self.skipped,
+            }
+        )
+        self.started, self.tokens, self.rows = now, 0, 0
+        with self.path.open("a", encoding="utf-8") as file:
+            file.write(line + "\n")
+        return line
+
+
+def run_steps(model: Llava, optimizer: torch.optim.Optimizer, source: RowSource, recipe: Recipe) -> Iterator[str]:
+    """Train to the end of the recipe, from the saved state if there is one; yields log lines as they are written."""
+    frozen = recipe.model_dump_json()
+    done = load_state(recipe.output, model, optimizer, frozen)
+    each_epoch = len(source) // recipe.batch
+    steps = each_epoch * recipe.epochs
+    recipe.output.mkdir(parents=True, exist_ok=True)
+    log = Log(recipe.output / LOG, recipe.log_every, time.monotonic())
+    for step, batch in enumerate(_from(source, recipe, done, each_epoch), start=done):
+        share = rate_at(step, steps, warmup=recipe.warmup, final=recipe.final_rate)
+        metrics = take_step(model, optimizer, batch, share, recipe.clip)
+        if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
+            save_state(recipe.output, model, optimizer, Progress(step + 1, frozen))
+        line = log.add(step + 1, steps, share, metrics, len(batch.ids))
+        if line is not None:
+            yield line
+
+
+def _from(source: RowSource, recipe: Recipe, done: int, each_epoch: int) -> Iterator[Batch]:
+    """All batches that are still to be trained on."""
+    for epoch in range(done // each_epoch if each_epoch else 0, recipe.epochs):
+        skip = max(0, done - epoch * each_epoch)
+        yield from batches(source, recipe.batch, epoch, recipe.seed, skip=skip, workers=recipe.workers)

@@ -1,0 +1,171 @@
+"""A training run as a value: a TOML file, read strictly.
+
+Every field has one place and one meaning; an unknown name is refused with the nearest known one, and ``--set a.b=v``
+changes a single field.
+"""
+
+from __future__ import annotations
+
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from pumice.errors import UsageError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+Part = Literal["vision", "connector", "language"]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
+
+
+class VisionShape(_Strict):
+    """Numbers of a vision tower that starts from random weights; every layer is built and the last one read."""
+
+    image_size: int
+    patch_size: int
+    hidden_size: int
+    intermediate_size: int
+    layers: int
+    heads: int
+
+
+class LanguageShape(_Strict):
+    """Numbers of a language model that starts from random weights; embeddings are tied."""
+
+    vocab_size: int
+    hidden_size: int
+    intermediate_size: int
+    layers: int
+    heads: int
+    kv_heads: int
+
+
+class Start(_Strict):
+    """Where the weights come from: a finished ``folder``, or ``vision`` and ``language`` shapes to draw at random.
+
+    projector: of a random start, ``linear`` or ``mlp``.
+    """
+
+    folder: Path | None = None
+    vision: VisionShape | None = None
+    language: LanguageShape | None = None
+    projector: Literal["linear", "mlp"] = "mlp"
+
+
+class WorldData(_Strict):
+    """Scenes of the synthetic world, drawn while training: ``first`` to ``first + scenes``.
+
+    task: ``caption`` is stage 1; ``instruct`` asks up to ``questions`` questions about each scene and describes it.
+    """
+
+    task: Literal["caption", "instruct"]
+    first: int = 0
+    scenes: int = Field(gt=0)
+    questions: int = Field(default=10, gt=0)
+
+
+class FileData(_Strict):
+    """LLaVA JSON or JSONL with its folder of pictures."""
+
+    records: Path
+    images: Path
+
+
+class Recipe(_Strict):
+    """One stage of training.
+
+    template: how conversations are written. parts: the peak learning rate of each part that learns; others are frozen.
+    batch: rows a step. epochs: passes over the data. warmup: share of all steps with a rising rate; then a cosine
+    falls to ``final_rate`` of the peak. save_every: steps between resumable states. log_every: steps between log lines.
+    threads: of the processor, 0 for all. workers: processes that prepare batches, 0 for none.
+    """
+
+    output: Path
+    start: Start
+    template: str
+    parts: dict[Part, float]
+    world: WorldData | None = None
+    files: FileData | None = None
+    batch: int = Field(default=16, gt=0)
+    epochs: int = Field(default=1, gt=0)
+    warmup: float = Field(default=0.03, ge=0, lt=1)
+    final_rate: float = Field(default=0.0, ge=0, le=1)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip: float = Field(default=1.0, gt=0)
+    beta2: float = Field(default=0.999, gt=0, lt=1)
+    seed: int = 0
+    save_every: int = Field(default=200, gt=0)
+    log_every: int = Field(default=10, gt=0)
+    threads: int = Field(default=0, ge=0)
+    workers: int = Field(default=1, ge=0)
+
+
+def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+    """Read ``path`` and apply ``a.b=value`` overrides, values in TOML's notation (bare words are strings).
+
+    Raises: UsageError naming the field that is unknown, missing or wrong.
+    """
+    try:
+        values = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"cannot read recipe {str(path)!r}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"recipe {str(path)!r} is not valid TOML: {error}") from error
+    for override in overrides:
+        _override(values, override)
+    try:
+        recipe = Recipe.model_validate(values)
+    except ValidationError as error:
+        raise UsageError(f"recipe {str(path)!r}: {_explain(error)}") from error
+    _check(recipe, path)
+    return recipe
+
+
+def _override(values: dict[str, Any], override: str) -> None:
+    name, separator, text = override.partition("=")
+    if not separator:
+        raise UsageError(f"an override is written name=value, found {override!r}")
+    try:
+        value = tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        value = text
+    *tables, last = name.strip().split(".")
+    for table in tables:
+        values = values.setdefault(table, {})
+        if not isinstance(values, dict):
+            raise UsageError(f"override {name!r}: {table!r} is a value, not a table")
+    values[last] = value
+
+
+def _explain(error: ValidationError) -> str:
+    first = error.errors()[0]
+    where = ".".join(str(part) for part in first["loc"])
+    if first["type"] != "extra_forbidden":
+        return f"{where}: {first['msg']}"
+    near = difflib.get_close_matches(str(first["loc"][-1]), _field_names(), n=1)
+    return f"unknown field {where!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _field_names() -> list[str]:
+    tables = (Recipe, Start, VisionShape, LanguageShape, WorldData, FileData)
+    return [*get_args(Part), *(name for table in tables for name in table.model_fields)]
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    start = recipe.start
+    if (start.folder is None) == (start.vision is None or start.language is None):
+        raise UsageError(f"recipe {str(path)!r}: start needs either a folder, or both a vision and a language shape")
+    if (recipe.world is None) == (recipe.files is None):
+        raise UsageError(f"recipe {str(path)!r}: give exactly one of the tables world and files")
+    if not recipe.parts:
+        raise UsageError(f"recipe {str(path)!r}: parts is empty, so nothing would learn")

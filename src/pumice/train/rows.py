@@ -1,0 +1,61 @@
+"""Sources of rows: anything with a length that gives row ``index``, the same one each time."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+from typing import Protocol
+
+from pumice.data.packing import Row, pack
+from pumice.data.records import Record
+from pumice.processor import Processor
+from pumice.train.recipe import WorldData
+from pumice.world.draw import draw_scene
+from pumice.world.records import caption_conversation, multi_turn, qa_conversations
+from pumice.world.scene import make_scene
+
+
+class RowSource(Protocol):
+    """Training data as rows."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Row: ...
+
+
+@dataclass(frozen=True)
+class RecordRows:
+    """One row a record."""
+
+    records: list[Record]
+    processor: Processor
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __getitem__(self, index: int) -> Row:
+        return pack([self.processor(self.records[index].conversation)])
+
+
+@dataclass(frozen=True)
+class WorldRows:
+    """One row a scene: its caption, or the questions about it that share the picture."""
+
+    data: WorldData
+    processor: Processor
+    sizes: tuple[int, ...] = (160, 224, 288)  # pixels; several, so that no one resampling is learned by heart
+
+    def __len__(self) -> int:
+        return self.data.scenes
+
+    def __getitem__(self, index: int) -> Row:
+        scene = make_scene("train", self.data.first + index)
+        rng = random.Random(f"rows:{scene.index}")
+        drawing = draw_scene(scene, rng.choice(self.sizes))
+        if self.data.task == "caption":
+            conversations = [caption_conversation(scene, drawing)]
+        else:
+            conversations = qa_conversations(scene, drawing, rng)[: self.data.questions - 1]
+            conversations.append(multi_turn(scene, drawing, rng))
+        picture = self.processor.see(drawing)
+        return pack([self.processor.encode(each, [picture]) for each in conversations])

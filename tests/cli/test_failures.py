@@ -1,0 +1,122 @@
+"""Every way to fail: one line of cause, one of advice, and the exit code that the help promises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from fakes import ScriptedEngine
+from PIL import Image
+
+from pumice import errors
+from pumice.cli.main import EXIT_CODES, main
+
+
+def _fails(error: BaseException, *flags: str) -> int:
+    return main(["ask", "q", *flags], ScriptedEngine(answers=[["some ", error]]))
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.PumiceError("x"), 1),
+        (errors.UsageError("x"), 2),
+        (errors.ModelError("x"), 3),
+        (errors.ImageError("x"), 4),
+        (errors.BlockedUrlError("x"), 4),
+        (errors.ServerError("x"), 5),
+        (errors.MemoryLimitError("x"), 6),
+        (errors.AuthError("x"), 7),
+        (MemoryError(), 6),
+        (RuntimeError("[enforce fail at alloc_cpu.cpp:1] DefaultCPUAllocator: can't allocate memory: you tried"), 6),
+        (RuntimeError("CUDA out of memory. Tried to allocate 2.00 GiB"), 6),
+        (ZeroDivisionError("division by zero"), 1),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_exit_codes(error: BaseException, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert _fails(error) == code
+    captured = capsys.readouterr()
+    assert captured.out == "some "
+    if code != 130:
+        assert captured.err.startswith("error: ")
+        assert "Traceback" not in captured.err
+        assert len(captured.err.splitlines()) <= 2
+
+
+def test_the_help_lists_every_exit_code() -> None:
+    listed = {int(line.split()[0]) for line in EXIT_CODES.splitlines() if line.strip()[:1].isdigit()}
+    ours = {one.exit_code for one in vars(errors).values() if isinstance(one, type) and hasattr(one, "exit_code")}
+    assert listed == ours | {0, 130, 141, 143}
+
+
+def test_cause_and_advice_take_one_line_each(capsys: pytest.CaptureFixture[str]) -> None:
+    _fails(errors.ModelError("two\nlines", hint="do\nthis"))
+    assert capsys.readouterr().err == "error: two lines\nhint: do this\n"
+
+
+def test_a_bug_is_called_one(capsys: pytest.CaptureFixture[str]) -> None:
+    _fails(ValueError("no room in <Thing object at 0x7f0012345678>"))
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "error: internal: ValueError: no room in <Thing>"
+    assert "--debug" in lines[1]
+
+
+def test_debug_adds_the_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    _fails(ValueError("deep"), "--debug")
+    text = capsys.readouterr().err
+    assert "Traceback" in text and "fakes.py" in text and text.splitlines()[-2].startswith("error: internal")
+
+
+def test_json_errors_are_json_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _fails(errors.ModelError("gone", hint="look"), "--json") == 3
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert json.loads(captured.err) == {"error": {"type": "ModelError", "message": "gone", "hint": "look", "code": 3}}
+
+
+@pytest.mark.parametrize("line", ["ask", "ask q --nope", "ask q --device tpu", "ask q --top-k x", "nope", "ask q r"])
+def test_usage_errors(line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split(), ScriptedEngine()) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("error: ") and captured.out == ""
+
+
+def test_a_usage_error_is_json_too_if_asked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "--json", "--nope"], ScriptedEngine()) == 2
+    assert json.loads(capsys.readouterr().err)["error"]["type"] == "UsageError"
+
+
+def test_a_typo_gets_a_suggestion(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["aks"]) == 2
+    assert "'ask'" in capsys.readouterr().err
+
+
+def test_a_missing_picture_is_found_before_the_model_loads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = ScriptedEngine()
+    Image.new("RGB", (4, 4)).save(tmp_path / "cat.jpeg")
+    assert main(["ask", "q", "-i", str(tmp_path / "cat.jpg")], engine) == 4
+    assert engine.opened == []
+    text = capsys.readouterr().err
+    assert "file not found" in text and "cat.jpeg" in text
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [("http://127.0.0.1:1/a.png", 4), ("http://169.254.169.254/latest", 4), ("ftp://host.example/a.png", 4)],
+)
+def test_blocked_urls(url: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    engine = ScriptedEngine()
+    assert main(["ask", "q", "-i", url], engine) == code
+    assert engine.opened == []
+    assert capsys.readouterr().err.startswith("error: ")
+
+
+def test_offline_refuses_urls(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "q", "--offline", "-i", "https://host.example/a.png"], ScriptedEngine()) == 2
+    assert "--offline" in capsys.readouterr().err
+
+
+def test_an_empty_question_is_refused() -> None:
+    assert main(["ask", " "], ScriptedEngine()) == 2

@@ -1,0 +1,61 @@
+"""Records: conversations, files on disk, and the texts for a tokenizer."""
+
+from __future__ import annotations
+
+import json
+import random
+from pathlib import Path
+
+from PIL import Image as Pil
+
+from pumice.prompts.conversation import Image
+from pumice.world.draw import draw_scene
+from pumice.world.questions import ask_about, caption
+from pumice.world.records import caption_conversation, corpus, multi_turn, qa_conversations, write_llava_json
+from pumice.world.scene import make_scene
+
+
+def test_conversations_start_with_the_picture() -> None:
+    scene = make_scene("train", 5)
+    picture = draw_scene(scene, 96)
+    single = qa_conversations(scene, picture, random.Random(1))
+    assert [(one.turns[0].text, one.turns[1].text) for one in single] == [
+        (qa.question, qa.answer) for qa in ask_about(scene, random.Random(1))
+    ]
+    short = caption_conversation(scene, picture)
+    assert short.turns[1].text == caption(scene)
+    long = multi_turn(scene, picture, random.Random(2))
+    assert len(long.turns) in (4, 6, 8)
+    for conversation in (*single, short, long):
+        first = conversation.turns[0].parts[0]
+        assert isinstance(first, Image) and first.source is picture
+        assert len(list(conversation.images())) == 1
+
+
+def test_files_in_llavas_format(tmp_path: Path) -> None:
+    path = write_llava_json(tmp_path / "set", "held_out", 7, 3, side=112)
+    records = json.loads(path.read_text(encoding="utf-8"))
+    lines = (path.parent / "annotations.jsonl").read_text(encoding="utf-8").splitlines()
+    assert len(records) == len(lines) == 3
+    for index, record, line in zip((7, 8, 9), records, map(json.loads, lines), strict=True):
+        scene = make_scene("held_out", index)
+        with Pil.open(path.parent / "images" / record["image"]) as picture:
+            assert picture.convert("RGB").tobytes() == draw_scene(scene, 112).tobytes()
+        turns = record["conversations"]
+        assert [turn["from"] for turn in turns] == ["human", "gpt"] * (len(turns) // 2)
+        assert turns[0]["value"].startswith("<image>\n")
+        assert sum("<image>" in turn["value"] for turn in turns) == 1
+        assert (line["id"], line["image"], line["width"]) == (record["id"], record["image"], 112)
+        assert line["captions"][0] == caption(scene)
+        assert len(line["instances"]) == len(scene.items)
+        for instance, item in zip(line["instances"], scene.items, strict=True):
+            assert instance["category"].endswith(item.name)
+            assert instance["bbox"] == [round(edge, 3) for edge in item.box]
+    assert len({record["id"] for record in records}) == 3
+
+
+def test_the_corpus_is_of_training_scenes_and_stable() -> None:
+    texts = list(corpus(20))
+    assert texts == list(corpus(20))
+    assert all(caption(make_scene("train", index)) in texts for index in range(20))
+    assert len(texts) > 20 * 2 * 11
