@@ -1,18 +1,19 @@
 # One command for each job. `make demo` sets up and runs the main one; `make help` lists them.
 #
 # PYTHON       the interpreter that creates the virtual environment (3.10 or newer)
-# PIP_OPTIONS  passed to every `pip install`. On Linux without a GPU, this saves gigabytes of CUDA libraries:
-#              make demo PIP_OPTIONS="--extra-index-url https://download.pytorch.org/whl/cpu"
+# PIP_OPTIONS  passed to every `pip install`, for example an index of CPU-only builds
 
 PYTHON ?= python3
 PIP_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 INPUTS := pyproject.toml constraints.txt
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
+# Without --no-compile, pip spends a minute on byte code that is mostly never imported; Python makes it when it is.
+INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
 PICTURE := examples/dice.png
 QUESTION := How many dice are there, and what do they add up to?
+BUNDLED := src/pumice/pretrained/pumice-tiny
 BIGGER := llava-hf/llava-1.5-7b-hf
 
 .DEFAULT_GOAL := help
@@ -24,7 +25,7 @@ help:
 	@echo "make check   format, lint, types and the law of the architecture"
 	@echo "make format  put the code into its standard form"
 	@echo "make bench   measure speed and memory; prints a table and a last line of JSON"
-	@echo "make tiny    train the bundled model again, both stages"
+	@echo "make tiny    train the bundled model again, all three stages"
 	@echo "make clean   remove the environment and all caches"
 
 $(BIN)/python:
@@ -66,9 +67,11 @@ format: $(VENV)/.stamp-test
 	$(BIN)/ruff format
 
 bench: $(VENV)/.stamp-test
-	$(BIN)/python benchmarks/run.py
+	$(BIN)/python benchmarks/load.py $(BUNDLED) --dtype float32
+	$(BIN)/python benchmarks/accuracy.py
 
 tiny: $(VENV)/.stamp-demo
+	$(BIN)/pumice train recipes/tiny-vision.toml
 	$(BIN)/pumice train recipes/tiny-pretrain.toml
 	$(BIN)/pumice train recipes/tiny-finetune.toml
 

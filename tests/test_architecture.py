@@ -264,7 +264,8 @@ def _sniffs(module: Module) -> Iterator[ast.AST]:
             if isinstance(node.left, ast.Constant) and isinstance(node.left.value, str):
                 suspects = node.comparators
         elif isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            if node.func.attr in ("startswith", "endswith", "find", "count"):
+            seeks_text = any(isinstance(one, ast.Constant) and isinstance(one.value, str) for one in node.args)
+            if node.func.attr in ("startswith", "endswith") or (node.func.attr in ("find", "count") and seeks_text):
                 suspects = [node.func.value]
             elif node.func.attr in ("search", "match", "fullmatch", "findall"):
                 suspects = node.args
@@ -295,9 +296,10 @@ re.search("mpt", str(model_name))
 if "vision" in config: pass
 if key.startswith("model."): pass
 if parameter_name.endswith(".weight"): pass
+folder.find(tower)
 """
     assert len(list(_sniffs(Module("guilty", PACKAGE, ast.parse(guilty), 6)))) == 5
-    assert not list(_sniffs(Module("innocent", PACKAGE, ast.parse(innocent), 4)))
+    assert not list(_sniffs(Module("innocent", PACKAGE, ast.parse(innocent), 5)))
 
 
 def _python(code: str, cwd: Path) -> str:

@@ -1,9 +1,9 @@
 """The README keeps its word: every block in it is run.
 
-A ``console`` block holds commands behind ``$ `` and, below each, what it prints; ``bash`` blocks are run as scripts and
-``python`` blocks as programs, each kind's blocks in order and in the root of the repository. What is printed is compared
-where a ``console`` block shows it; a line of ``...`` there stands for anything. ``<!-- not run: reason -->`` on the line
-above a block exempts it; there are few of these.
+A ``console`` block holds commands behind ``$ `` and, below each, what it prints on stdout; that is compared where it is
+shown, and ``...`` in it stands for anything. ``bash`` blocks are run as scripts, ``python`` blocks as programs. All run
+in order, in a folder that looks like the root of the repository. ``<!-- not run: reason -->`` on the line above a block
+exempts it; there are few of these.
 """
 
 from __future__ import annotations
@@ -154,7 +154,8 @@ def test_every_link_into_the_repository_leads_somewhere() -> None:
 def test_the_reader_of_blocks() -> None:
     text = (
         "# T\n\n```console\n$ echo a \\\n    b\na b\n$ true\n```\n\n"
-        "<!-- not run: because -->\n```bash\nfalse\n```\n\n```text\nno\n```\n\n1. x\n\n   ```python\n   print(1)\n   ```\n"
+        "<!-- not run: because -->\n```bash\nfalse\n```\n\n```text\nno\n```\n\n"
+        "1. x\n\n   ```python\n   print(1)\n   ```\n"
     )
     found = blocks(text)
     assert [(block.kind, block.reason) for block in found] == [("console", None), ("bash", "because"), ("python", None)]

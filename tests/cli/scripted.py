@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable
 
 from fakes import ScriptedEngine
-
 from pumice.cli.main import main
 
 SLOW: list[str | BaseException | Callable[[], None]] = []

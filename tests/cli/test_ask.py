@@ -10,9 +10,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
-from fakes import ScriptedEngine
 from PIL import Image as Pillow
 
+from fakes import ScriptedEngine
 from pumice.cli.main import main
 from pumice.prompts.conversation import Image
 

@@ -8,9 +8,9 @@ import signal
 from pathlib import Path
 
 import pytest
-from fakes import ScriptedEngine
 from PIL import Image as Pillow
 
+from fakes import ScriptedEngine
 from pumice.cli.main import main
 from pumice.errors import UsageError
 

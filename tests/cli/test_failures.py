@@ -6,9 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from fakes import ScriptedEngine
 from PIL import Image
 
+from fakes import ScriptedEngine
 from pumice import errors
 from pumice.cli.main import EXIT_CODES, main
 

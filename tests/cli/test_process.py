@@ -115,7 +115,7 @@ def test_signals(number: signal.Signals, code: int) -> None:
     assert process.stdout is not None
     process.stdout.read(2)
     process.send_signal(number)
-    out, err = process.communicate(timeout=30)
+    _, err = process.communicate(timeout=30)
     assert process.returncode == code
     assert b"Traceback" not in err
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from fakes import ScriptedEngine
 
+from fakes import ScriptedEngine
 from pumice.cli.main import main
 from pumice.cli.settings import LEGACY_FLAGS, Settings, modern_flags
 from pumice.errors import UsageError

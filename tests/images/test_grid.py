@@ -130,7 +130,7 @@ def test_spatial_without_unpad_keeps_the_whole_mosaic() -> None:
 
 
 def test_impossible_sizes_are_refused() -> None:
-    with pytest.raises(ImageError, match="at least 1x1 pixels, found 0x5"):
+    with pytest.raises(ImageError, match="at least 1 x 1 pixels, found 0 x 5"):
         plan(0, 5, NEXT)
     with pytest.raises(ImageError, match="at least one resolution"):
         select_mosaic((5, 5), ())

@@ -16,7 +16,19 @@ from pumice.images.preprocess import preprocess
 
 PINPOINTS = ((64, 128), (128, 64), (128, 128), (192, 64), (64, 192))
 FILL = tuple(int(value * 255) for value in CLIP_MEAN)
-SIZES = [(64, 64), (100, 60), (200, 201), (31, 30), (640, 480), (1, 1), (300, 1), (5, 4), (500, 170), (63, 65), (33, 99)]
+SIZES = [
+    (64, 64),
+    (100, 60),
+    (200, 201),
+    (31, 30),
+    (640, 480),
+    (1, 1),
+    (300, 1),
+    (5, 4),
+    (500, 170),
+    (63, 65),
+    (33, 99),
+]
 
 
 def picture(width: int, height: int, seed: int = 0) -> Image.Image:
@@ -72,6 +84,12 @@ def test_pad_in_strips_equals_pad_in_one(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_array_equal(preprocess(image, how)[0], whole)
 
 
+def test_a_large_thin_picture_is_padded_within_a_level() -> None:
+    image, how = picture(60, 4200), Preprocessing(64, 16, "pad")
+    tiles, _ = preprocess(image, how)
+    np.testing.assert_allclose(tiles[0], clip(on_square(image), 64), rtol=0, atol=1.01 / 255 / min(CLIP_STD))
+
+
 @pytest.mark.parametrize("size", [(100, 60), (200, 200), (300, 100), (640, 480), (130, 131), (120, 140)])
 def test_anyres_equals_clip_on_each_view(size: tuple[int, int]) -> None:
     image = picture(*size)
@@ -120,7 +138,9 @@ def test_other_modes_are_converted() -> None:
     see_through = image.convert("RGBA")
     see_through.putalpha(0)
     tiles, _ = preprocess(see_through, Preprocessing(64, 16, "square"))
-    np.testing.assert_array_equal(tiles, preprocess(Image.new("RGB", (50, 40), "white"), Preprocessing(64, 16, "square"))[0])
+    np.testing.assert_array_equal(
+        tiles, preprocess(Image.new("RGB", (50, 40), "white"), Preprocessing(64, 16, "square"))[0]
+    )
 
 
 def test_own_mean_and_deviation() -> None:

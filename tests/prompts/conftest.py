@@ -11,10 +11,15 @@ from typing import Any
 
 import pytest
 import sentencepiece
+from hypothesis import settings
 from tokenizers import AddedToken, decoders, models, pre_tokenizers, trainers
 from tokenizers import Tokenizer as Engine
 
 from pumice.prompts.tokenizer import Tokenizer, load_tokenizer
+
+# A busy machine is no defect: examples are not timed.
+settings.register_profile("untimed", deadline=None)
+settings.load_profile("untimed")
 
 PROJECT = Path(__file__).resolve().parents[2]
 CORPUS = [

@@ -82,6 +82,20 @@ def test_the_added_leading_space_is_learned_with_what_follows(prepend_folder: Pa
     assert tokenizer.token_bytes(encoded.ids[-2]) == b" "
 
 
+def test_a_token_is_learned_if_any_of_it_is(prepend_folder: Path) -> None:
+    tokenizer = load_tokenizer(prepend_folder)
+    for pieces in (
+        [Markup("US"), Plain("ER", supervised=True)],
+        [Plain("US", supervised=True), Markup("ER")],
+        [Markup("U"), Plain("S", supervised=True), Markup("ER")],
+    ):
+        encoded = encode(pieces, tokenizer)
+        assert encoded.labels == [IGNORE, encoded.ids[1]]
+        assert tokenizer.decode(encoded.ids) == "USER"
+    silent = encode([Plain("USER"), Plain("\n", supervised=True)], tokenizer)
+    assert silent.labels == [IGNORE, IGNORE, silent.ids[2]]
+
+
 def test_half_a_surrogate_pair_becomes_the_replacement_character(tokenizer: Tokenizer) -> None:
     encoded = encode([Plain("a\ud83db")], tokenizer)
     assert tokenizer.decode(encoded.ids) == "a\ufffdb"

@@ -94,7 +94,7 @@ def test_byte_level_ids_are_those_of_transformers(bytes_folder: Path) -> None:
 def check_against(folder: Path, oracle: Any) -> None:
     ours = load_tokenizer(folder)
 
-    @settings(max_examples=150)
+    @settings(max_examples=60)
     @given(VISIBLE)
     def same(text: str) -> None:
         expected = oracle(text, add_special_tokens=False)["input_ids"]
@@ -130,6 +130,7 @@ def test_converted_llama_equals_the_sentencepiece_model(llama_model: Path, tmp_p
     (tmp_path / "model" / "tokenizer.model").write_bytes(llama_model.read_bytes())
     original = load_tokenizer(tmp_path / "model")
 
+    @settings(max_examples=60)
     @given(texts)
     def same(text: str) -> None:
         found, expected = (t.encode(text, starts=True) for t in (converted, original))
@@ -143,10 +144,15 @@ def test_converted_llama_equals_the_sentencepiece_model(llama_model: Path, tmp_p
     assert (original.bos_id, original.eos_id, original.pad_id, original.size) == (1, 2, 0, 32000)
 
 
-def test_legacy_decides_about_text_behind_a_special_token(pieces_folder: Path, legacy_folder: Path) -> None:
+def test_legacy_decides_about_text_behind_a_special_token(
+    pieces_folder: Path, legacy_folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "tokenizer.model").write_bytes((pieces_folder / "tokenizer.model").read_bytes())
+    unmarked = load_tokenizer(tmp_path)
     modern, legacy = load_tokenizer(pieces_folder), load_tokenizer(legacy_folder)
     assert ids(modern.encode("USER", starts=True)) == ids(legacy.encode("USER", starts=True))
     assert ids(legacy.encode("USER", starts=False)) == ids(legacy.encode("USER", starts=True))
+    assert unmarked.encode("USER", starts=False) == legacy.encode("USER", starts=False)
     assert ids(modern.encode("USER", starts=False)) != ids(modern.encode("USER", starts=True))
 
 
@@ -206,6 +212,15 @@ def test_bos_is_added_as_the_files_say(tmp_path: Path) -> None:
     assert load_tokenizer(write_json(tmp_path, {**spec, "post_processor": template}, **config)).bos_id is None
     named: dict[str, object] = {"content": "</s>"}
     assert load_tokenizer(write_json(tmp_path, spec, eos_token=named, pad_token="<im_start>")).pad_id > 2
+
+
+def test_a_named_token_is_markup_even_if_it_was_not_added(tmp_path: Path) -> None:
+    spec = llama_like(FIRST)
+    spec["added_tokens"] = [token for token in spec["added_tokens"] if token["content"] != "</s>"]
+    tokenizer = load_tokenizer(write_json(tmp_path, spec))
+    assert tokenizer.special_id("</s>") == tokenizer.eos_id == 2
+    assert encode([Markup("</s>")], tokenizer).ids == [2]
+    assert 2 not in ids(tokenizer.encode("</s>", starts=True))
 
 
 def test_sentencepiece_without_bos(pieces_folder: Path, tmp_path: Path) -> None:

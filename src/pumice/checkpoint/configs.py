@@ -8,6 +8,7 @@ from typing import cast
 
 from pumice.checkpoint.description import Description
 from pumice.checkpoint.fields import Fields
+from pumice.checkpoint.foreign import TEMPLATE_FIELD
 from pumice.checkpoint.parts import (
     colours,
     generation_defaults,
@@ -19,6 +20,7 @@ from pumice.checkpoint.parts import (
 from pumice.errors import ModelError
 from pumice.images.config import Merge, Mode, Preprocessing
 from pumice.model.config import ConnectorConfig, Feature, LanguageConfig, LlavaConfig, VisionConfig
+from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import Tokenizer
 
 IMAGE_WRAP = ("<im_start>", "<im_end>")
@@ -63,16 +65,14 @@ def describe_original(
     merge = cast(Merge, raw.text("mm_patch_merge_type", "flat"))
     return Description(
         model=LlavaConfig(language, vision, connector_config(raw), has_newline="unpad" in merge),
-        template=template_for(raw, language, tokenizer),
+        template=template_for(raw, raw, language, tokenizer),
         preprocessing=_original_preprocessing(raw, vision, merge, processor),
         image_wrap=IMAGE_WRAP if raw.flag("mm_use_im_start_end", False) else None,
         generation=generation_defaults(generation),
     )
 
 
-def describe_llava_hf(
-    raw: Fields, processor: Fields, generation: Fields, tokenizer: Tokenizer | None
-) -> Description:
+def describe_llava_hf(raw: Fields, processor: Fields, generation: Fields, tokenizer: Tokenizer | None) -> Description:
     """The config of transformers' LLaVA and LLaVA-NeXT. Raises ModelError for unsupported features."""
     raw.refuse("projector_hidden_act", "gelu")
     if not raw.flag("multimodal_projector_bias", True):
@@ -90,7 +90,7 @@ def describe_llava_hf(
     is_next = raw.text("model_type") == "llava_next"
     return Description(
         model=LlavaConfig(language, vision, ConnectorConfig("mlp", 2), has_newline=is_next),
-        template=template_for(text, language, tokenizer),
+        template=template_for(raw, text, language, tokenizer),
         preprocessing=_hf_preprocessing(raw, vision, processor, is_next=is_next),
         generation=generation_defaults(generation),
     )
@@ -101,7 +101,7 @@ def describe_language(raw: Fields, generation: Fields, tokenizer: Tokenizer | No
     language = language_config(raw)
     return Description(
         model=LlavaConfig(language),
-        template=template_for(raw, language, tokenizer),
+        template=template_for(raw, raw, language, tokenizer),
         generation=generation_defaults(generation),
     )
 
@@ -120,11 +120,16 @@ def connector_config(raw: Fields) -> ConnectorConfig:
     return ConnectorConfig("mlp", int(match[1]))
 
 
-def template_for(raw: Fields, language: LanguageConfig, tokenizer: Tokenizer | None) -> str:
-    """The conversation template of a foreign checkpoint, which does not name one, by its family and vocabulary."""
+def template_for(raw: Fields, text: Fields, language: LanguageConfig, tokenizer: Tokenizer | None) -> str:
+    """The conversation template of a foreign checkpoint: written down if Pumice made it, else by family and vocabulary.
+
+    raw: the whole config; text: the language model's, which may be the same.
+    """
+    if raw.has(TEMPLATE_FIELD):
+        return get_template(raw.text(TEMPLATE_FIELD)).name
     if tokenizer is not None and all(tokenizer.special_id(text) is not None for text in _CHATML):
         return "chatml_direct"
-    if is_mistral(raw):
+    if is_mistral(text):
         return "mistral_instruct"
     return "chatml_direct" if language.vocab_size in _YI_VOCABULARY else "vicuna_v1"
 

@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -54,6 +54,19 @@ class LazyTensor:
         for length in self.shape:
             count *= length
         return count
+
+
+class _Slice(Protocol):
+    def get_shape(self) -> list[int]: ...
+    def get_dtype(self) -> str: ...
+
+
+class _SafeFile(Protocol):
+    """What safetensors gives without types."""
+
+    def keys(self) -> list[str]: ...
+    def get_slice(self, name: str) -> _Slice: ...
+    def get_tensor(self, name: str) -> Tensor: ...
 
 
 class Weights(Mapping[str, LazyTensor]):
@@ -133,7 +146,7 @@ def _open_shards(folder: Path, index: Path) -> Weights:
     missing = [name for name in names if not (folder / name).is_file()]
     if missing:
         raise ModelError(
-            f"{folder} is half-downloaded: {len(missing)} of {len(names)} weight files are missing: {shortened(missing)}",
+            f"{folder} is half-downloaded: {len(missing)} of {len(names)} files are missing: {shortened(missing)}",
             hint="download the model again; files that are already complete are kept",
         )
     tensors: dict[str, LazyTensor] = {}
@@ -161,18 +174,18 @@ def _shard_names(index: Path) -> list[str]:
 
 def _open_safetensors(path: Path) -> dict[str, LazyTensor]:
     try:
-        file = safe_open(path, framework="pt", device="cpu")
+        file = cast(_SafeFile, safe_open(path, framework="pt", device="cpu"))
         return {name: _safetensor(path, file, name) for name in file.keys()}  # noqa: SIM118, no mapping
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{path} is damaged or cut off: {error}", hint=_AGAIN) from error
 
 
-def _safetensor(path: Path, file: safe_open, name: str) -> LazyTensor:
+def _safetensor(path: Path, file: _SafeFile, name: str) -> LazyTensor:
     view = file.get_slice(name)
     dtype = _DTYPES.get(view.get_dtype())
     if dtype is None:
         raise ModelError(f"{path}: tensor {name} has the unsupported type {view.get_dtype()}")
-    return LazyTensor(tuple(view.get_shape()), dtype, lambda: cast(Tensor, file.get_tensor(name)), path.name)
+    return LazyTensor(tuple(view.get_shape()), dtype, lambda: file.get_tensor(name), path.name)
 
 
 def _open_pickle(path: Path) -> dict[str, LazyTensor]:

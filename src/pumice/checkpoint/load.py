@@ -29,6 +29,7 @@ class LoadedModel:
     model: Llava
     description: Description
     tokenizer: Tokenizer | None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Checkpoint:
     model: Llava
     processor: Processor
     description: Description
+    warnings: tuple[str, ...] = ()
 
 
 def load_model(
@@ -59,7 +61,7 @@ def load_model(
     """
     source = open_checkpoint(path, base=base, vision_tower=vision_tower, offline=offline)
     model = build(source, str(path), dtype=dtype, device=torch.device(device))
-    return LoadedModel(model, source.description, source.tokenizer)
+    return LoadedModel(model, source.description, source.tokenizer, source.warnings)
 
 
 def load_checkpoint(
@@ -86,11 +88,14 @@ def load_checkpoint(
             hint="copy the tokenizer files of its language model into the folder",
         )
     processor = Processor(
-        source.tokenizer, chosen or get_template(description.template), description.preprocessing, description.image_wrap
+        source.tokenizer,
+        chosen or get_template(description.template),
+        description.preprocessing,
+        description.image_wrap,
     )
     _check_vocabulary(source, source.tokenizer, str(path))
     model = build(source, str(path), dtype=dtype, device=torch.device(device))
-    return Checkpoint(model, processor, description)
+    return Checkpoint(model, processor, description, source.warnings)
 
 
 def build(source: Source, name: str, *, dtype: torch.dtype | None, device: torch.device) -> Llava:

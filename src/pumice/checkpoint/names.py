@@ -171,9 +171,7 @@ def rename(names: Iterable[str], layout: Layout, origin: str) -> dict[str, str]:
     return renamed
 
 
-def check_tensors(
-    expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], origin: str
-) -> None:
+def check_tensors(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, tuple[int, ...]], origin: str) -> None:
     """Compare names and shapes, ours on both sides.
 
     Raises:

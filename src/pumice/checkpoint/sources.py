@@ -31,13 +31,14 @@ EXTRAS_FILE = "non_lora_trainables.bin"
 class Source:
     """A checkpoint, opened. tensors: by our names, everything the files hold that a model could use, read on demand.
 
-    tokenizer: None if the folder has none.
+    tokenizer: None if the folder has none. warnings: what the user should know, for people to read.
     """
 
     kind: str
     description: Description
     tensors: Mapping[str, LazyTensor]
     tokenizer: Tokenizer | None
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -101,7 +102,7 @@ def open_llava_hf(folder: Folder) -> Source:
     """transformers' LLaVA 1.5 and LLaVA-NeXT."""
     tokenizer = _tokenizer(folder.path)
     tensors = _renamed(open_folder(folder.path), LLAVA_HF, folder.path)
-    processor = _image_processor(folder)
+    processor = image_processor(folder)
     description = configs.describe_llava_hf(folder.config, processor, folder.json("generation_config.json"), tokenizer)
     return Source("llava-hf", description, _without_tied_head(tensors, description), tokenizer)
 
@@ -118,7 +119,8 @@ def open_language(folder: Folder) -> Source:
     tokenizer = _tokenizer(folder.path)
     tensors = _renamed(open_folder(folder.path), LLAMA, folder.path)
     description = configs.describe_language(folder.config, folder.json("generation_config.json"), tokenizer)
-    return Source("language", description, _without_tied_head(tensors, description), tokenizer)
+    warning = f"a text-only model; that it was trained with the template {description.template} is a guess"
+    return Source("language", description, _without_tied_head(tensors, description), tokenizer, (warning,))
 
 
 def open_projector(folder: Folder) -> Source:
@@ -201,7 +203,7 @@ def _complete_original(folder: Folder, tensors: Tensors, tokenizer: Tokenizer | 
             f"{folder.path} needs its vision tower: {error}",
             hint="name the CLIP folder with --vision-tower" + (f"; or: {error.hint}" if error.hint else ""),
         ) from error
-    processor = _image_processor(Folder(path, tower))
+    processor = image_processor(Folder(path, tower))
     generation = folder.json("generation_config.json")
     description = configs.describe_original(folder.config, tower, processor, generation, tokenizer)
     kept = {name: tensor for name, tensor in tensors.items() if tower_inside or not name.startswith("vision.")}
@@ -258,7 +260,7 @@ def _without_tied_head(tensors: Tensors, description: Description) -> Tensors:
     return tensors
 
 
-def _image_processor(folder: Folder) -> Fields:
+def image_processor(folder: Folder) -> Fields:
     """The image processor's config, which transformers 5 stores inside the processor's."""
     if (folder.path / "preprocessor_config.json").is_file():
         return folder.json("preprocessor_config.json")

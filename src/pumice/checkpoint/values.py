@@ -59,7 +59,9 @@ def _read_tuple(kinds: tuple[object, ...], value: object, where: str) -> tuple[o
         kinds = kinds[:1] * len(value)
     if len(kinds) != len(value):
         raise ModelError(f"{where} must be a list of {len(kinds)}, found {len(value)} values")
-    return tuple(_read(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(kinds, value)))
+    return tuple(
+        _read(kind, item, f"{where}[{index}]") for index, (kind, item) in enumerate(zip(kinds, value, strict=True))
+    )
 
 
 def _read_dataclass(kind: type, value: object, where: str) -> object:

@@ -8,20 +8,43 @@ from typing import Annotated, Literal, TypeAlias
 from typer import Argument, Option
 
 Layout: TypeAlias = Literal["pumice", "original", "llava-hf"]
+Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
 
 def convert(
     source: Annotated[str, Argument(help="A folder or hub name, in any layout.")],
-    target: Annotated[Path, Argument(help="The folder to write; it must not exist yet.")],
+    target: Annotated[Path, Argument(help="The folder to write.")],
     layout: Annotated[Layout, Option("--to", help="The layout to write.")] = "pumice",
     base: Annotated[
         str | None, Option("--base", metavar="NAME", help="Base model, for a LoRA or projector-only checkpoint.")
     ] = None,
+    vision_tower: Annotated[
+        str | None,
+        Option("--vision-tower", metavar="NAME", help="CLIP model, in place of the one the checkpoint names."),
+    ] = None,
+    template: Annotated[
+        str | None, Option("--template", metavar="NAME", help="Conversation template to write down.")
+    ] = None,
+    dtype: Annotated[Dtype | None, Option("--dtype", help="Number format to store. Default: as it is.")] = None,
+    projector_file: Annotated[
+        bool, Option("--projector-file", help="With --to original: write mm_projector.bin as well.")
+    ] = False,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace TARGET if it exists.")] = False,
     offline: Annotated[bool, Option("--offline", help="Use only what is on this machine.")] = False,
     debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Write a checkpoint in another layout. There are Pumice's own, the original LLaVA's and llava-hf's."""
+    import torch
+
+    from pumice.checkpoint.convert import Options
     from pumice.checkpoint.convert import convert as run
 
-    run(source, target, layout, base=base, offline=offline)
+    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+    options = Options(
+        dtype=formats[dtype] if dtype else None,
+        template=template,
+        projector_file=projector_file,
+        overwrite=overwrite,
+    )
+    run(source, target, layout, options, base=base, vision_tower=vision_tower, offline=offline)
     print(target)

@@ -48,6 +48,7 @@ def open_engine(settings: Settings) -> AnsweringEngine:
     return Engine.load(
         settings.model,
         base=settings.base,
+        vision_tower=settings.vision_tower,
         template=settings.template,
         device=settings.device,
         dtype=settings.dtype,

@@ -37,6 +37,10 @@ class Settings:
     base: Annotated[
         str | None, Option("--base", metavar="NAME", help="Base model, for a LoRA or projector-only checkpoint.")
     ] = None
+    vision_tower: Annotated[
+        str | None,
+        Option("--vision-tower", metavar="NAME", help="CLIP model, in place of the one the checkpoint names."),
+    ] = None
     template: Annotated[
         str | None, Option("--template", metavar="NAME", help="Conversation template. Default: the checkpoint's own.")
     ] = None

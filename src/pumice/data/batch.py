@@ -29,6 +29,10 @@ class Batch:
     tiles: tuple[Tensor, ...]
     grids: tuple[Grid, ...]
 
+    @property
+    def rows(self) -> int:
+        return len(self.ids)
+
     def mask(self) -> Tensor:
         """bool [B, 1, L, L]: a position sees the head and its own tail, up to itself."""
         queries, keys = self.groups[:, :, None], self.groups[:, None, :]

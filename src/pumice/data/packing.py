@@ -42,11 +42,12 @@ def pack(inputs: Sequence[Inputs]) -> Row:
         raise UsageError("only conversations about the same pictures can share a row")
     head = _common_head(inputs)
     ids, positions, groups = list(first.ids[:head]), list(range(head)), [HEAD] * head
-    sources = [at - 1 for at in range(1, head) if first.labels[at] != IGNORE]
-    targets = [first.labels[at] for at in range(1, head) if first.labels[at] != IGNORE]
+    # What the head supervises counts once for each conversation, as it would in rows of their own.
+    learned = [at for at in range(1, head) if first.labels[at] != IGNORE] * len(inputs)
+    sources, targets = [at - 1 for at in learned], [first.labels[at] for at in learned]
     for group, each in enumerate(inputs, start=1):
         for at in range(head, len(each.ids)):
-            if each.labels[at] != IGNORE:
+            if at and each.labels[at] != IGNORE:
                 # A tail's first token is predicted from the head's last position, wherever the tail stands.
                 sources.append(len(ids) - 1 if at > head else head - 1)
                 targets.append(each.labels[at])
@@ -59,7 +60,7 @@ def pack(inputs: Sequence[Inputs]) -> Row:
 
 
 def _common_head(inputs: Sequence[Inputs]) -> int:
-    """Length of the head that all share: everything up to the last picture's end, or as far as ids and labels agree."""
+    """Length of the head that all share: up to the last picture's end, or without one as far as ids and labels agree."""
     first = inputs[0]
     if len(inputs) == 1:
         return len(first.ids)
@@ -72,4 +73,4 @@ def _common_head(inputs: Sequence[Inputs]) -> int:
     last_image = ends[-1] if ends else 0
     if agree < last_image:
         raise UsageError("conversations that share a row must have their pictures at the same place")
-    return max(agree if not last_image else last_image, 1)
+    return last_image or agree

@@ -39,23 +39,32 @@ def read_records(path: Path, images: Path) -> list[Record]:
 
 def _raw_records(path: Path) -> Iterator[tuple[Mapping[str, object], str]]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read training data {str(path)!r}: {error}") from error
-    try:
-        if text.lstrip().startswith("["):
-            found = [(raw, f"{path}: record {number}") for number, raw in enumerate(json.loads(text), start=1)]
-        else:
-            lines = enumerate(text.splitlines(), start=1)
-            found = [(json.loads(line), f"{path}:{number}") for number, line in lines if line.strip()]
-    except json.JSONDecodeError as error:
-        raise UsageError(f"{path}: not valid JSON at line {error.lineno}: {error.msg}") from error
+    if text.lstrip().startswith("["):
+        records = _parsed(text, path, 1)
+        assert isinstance(records, list)
+        found = [(raw, f"{path}: record {number}") for number, raw in enumerate(records, start=1)]
+    else:
+        # Not splitlines: JSON strings may hold Unicode's other line separators as they are.
+        lines = enumerate(text.split("\n"), start=1)
+        found = [(_parsed(line, path, number), f"{path}:{number}") for number, line in lines if line.strip()]
     if not found:
         raise UsageError(f"{path}: no records in it")
     for raw, where in found:
         if not isinstance(raw, dict):
             raise UsageError(f"{where}: a record must be a JSON object, found {type(raw).__name__}")
         yield raw, where
+
+
+def _parsed(text: str, path: Path, first_line: int) -> object:
+    try:
+        value: object = json.loads(text)
+    except json.JSONDecodeError as error:
+        line = first_line + error.lineno - 1
+        raise UsageError(f"{path}: not valid JSON at line {line}: {error.msg}") from error
+    return value
 
 
 def _record(raw: Mapping[str, object], folder: Path, where: str) -> Record:
@@ -70,6 +79,8 @@ def _record(raw: Mapping[str, object], folder: Path, where: str) -> Record:
     turns = [_turn_text(turn, where) for turn in said]
     if turns[0][0] == "assistant":
         turns = turns[1:]  # the reference drops a leading answer, for it answers nothing
+    if not turns or turns[-1][0] != "assistant":
+        raise UsageError(f"{where}: the last turn must be an answer (gpt), for there is nothing to learn otherwise")
     placeholders = sum(text.count(PLACEHOLDER) for role, text in turns if role == "user")
     if placeholders != len(images):
         raise UsageError(f"{where}: {placeholders} {PLACEHOLDER} placeholders for {len(images)} pictures")

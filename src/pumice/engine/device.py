@@ -14,8 +14,8 @@ def choose_device(name: str) -> torch.device:
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
     if name == "auto":
         return torch.device(next(device for device, there in present.items() if there))
-    kind, _, number = name.partition(":")
-    if kind not in present or (number and not number.isdigit()):
+    kind, separator, number = name.partition(":")
+    if kind not in present or (separator and not (number.isascii() and number.isdigit())):
         raise UsageError(f"device must be auto, cpu, mps or cuda, found {name!r}")
     if not present[kind]:
         found = ", ".join(device for device, there in present.items() if there)

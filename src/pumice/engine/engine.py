@@ -30,7 +30,6 @@ from pumice.options import SamplingOptions
 from pumice.processor import Inputs, Processor
 from pumice.prompts.conversation import Conversation
 from pumice.prompts.encode import stopping
-from pumice.prompts.templates import get_template
 
 BUNDLED = Path(__file__).parent.parent / "pretrained" / "pumice-tiny"
 KV_BYTES = 2 << 30
@@ -50,13 +49,11 @@ class Stream:
 
     def __iter__(self) -> Iterator[str]:
         try:
-            for piece in self._pieces:
-                if piece:
+            while self._answering.finished is None and not self._cancelled.is_set():
+                if piece := next(self._pieces, ""):
                     yield piece
-                if self._cancelled.is_set() and self._answering.finished is None:
-                    if rest := self._answering.finish("cancelled"):
-                        yield rest
-                    break
+            if self._answering.finished is None and (rest := self._answering.finish("cancelled")):
+                yield rest
         finally:
             self._pieces.close()
             if self._answering.finished is None:
@@ -117,17 +114,15 @@ class Engine:
             BUNDLED if model is None else model,
             base=base,
             vision_tower=vision_tower,
+            template=template,
             dtype=choose_dtype(dtype, place),
             device=place,
             offline=offline,
         )
-        processor = found.processor
-        if template is not None:
-            processor = Processor(
-                processor.tokenizer, get_template(template), processor.preprocessing, processor.image_wrap
-            )
         name = "pumice-tiny" if model is None else str(model)
-        return cls(found.model, processor, name=name, warnings=found.warnings, fetch=fetch)
+        own = found.description.template
+        doubts = (f"template {template} instead of the checkpoint's own {own}",) if template not in (None, own) else ()
+        return cls(found.model, found.processor, name=name, warnings=doubts, fetch=fetch)
 
     def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""
@@ -145,6 +140,8 @@ class Engine:
         self, conversations: Sequence[Conversation], options: SamplingOptions | None = None, *, size: int = 8
     ) -> list[Answer]:
         """Answer several conversations, ``size`` at a time; each answer equals that of ``ask``."""
+        if size < 1:
+            raise UsageError(f"size, the number of questions answered together, must be at least 1, found {size}")
         options = options or SamplingOptions()
         answers: list[Answer] = []
         for start in range(0, len(conversations), size):
@@ -175,11 +172,12 @@ class Engine:
             cache, known = found or (new_cache(self.model, 1, len(key)), 0)
             known = min(known, len(key) - 1)  # the last position must run, for its logits
             answering.cached_tokens = known
+            logits = self._prefill(answering, cache, known)  # interrupted here, the cache is half filled and dropped
             try:
-                yield answering.take(self._prefill(answering, cache, known))
+                yield answering.take(logits)
                 while answering.finished is None:
-                    logits = step(self.model, [answering.ids[-1]], [answering.position], cache)
-                    yield answering.take(logits[0])
+                    logits = step(self.model, [answering.ids[-1]], [answering.position], cache)[0]
+                    yield answering.take(logits)
             finally:
                 # The newest token was chosen but never run, so its slot is still empty.
                 self._prefixes.keep([*key, *answering.ids[:-1]], cache)

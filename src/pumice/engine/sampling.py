@@ -34,7 +34,8 @@ class Sampler:
 
 def distribution(logits: Tensor, options: SamplingOptions) -> Tensor:
     """Probabilities [V] after temperature, top-k and top-p, in this order; the most likely token always stays."""
-    logits = logits / options.temperature
+    # Below the largest, in double precision: however small the temperature is, nothing overflows.
+    logits = ((logits.double() - logits.max()) / options.temperature).float()
     if 0 < options.top_k < len(logits):
         worst_kept = logits.topk(options.top_k).values[-1]
         logits = logits.masked_fill(logits < worst_kept, -torch.inf)

@@ -22,11 +22,14 @@ from pumice.images.policy import address_kind
 Resolver: TypeAlias = Callable[[str, int], Sequence[str]]
 
 _MOST_ATTEMPTS = 4
-_HIGHEST_PORT = 65535
 
 
 class RefusedAddressError(BlockedUrlError):
     """An address or port outside the policy. Raised without wording: the fetcher words all of them alike."""
+
+
+class TlsError(httpcore2.ConnectError):
+    """No secure connection: a certificate that is not trusted, not for this name, or no TLS at all."""
 
 
 class GuardedDialler(httpcore2.NetworkBackend):
@@ -54,7 +57,7 @@ class GuardedDialler(httpcore2.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore2.SOCKET_OPTION] | None = None,
     ) -> httpcore2.NetworkStream:
-        if port not in self._ports and not (self._allow_private and 0 < port <= _HIGHEST_PORT):
+        if port not in self._ports and not self._allow_private:
             raise RefusedAddressError("port not allowed")
         addresses = self._checked(_in_time(self._resolve, host, port, self._deadline))
         failure: Exception = httpcore2.ConnectError("no address")
@@ -101,7 +104,12 @@ class TimedStream(httpcore2.NetworkStream):
     def start_tls(
         self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
     ) -> httpcore2.NetworkStream:
-        stream = self._inner.start_tls(ssl_context, server_hostname, _seconds_left(self._deadline))
+        try:
+            stream = self._inner.start_tls(ssl_context, server_hostname, _seconds_left(self._deadline))
+        except httpcore2.ConnectError as error:
+            if isinstance(error.__cause__, ssl.SSLError):
+                raise TlsError("no TLS") from error
+            raise
         return TimedStream(stream, self._deadline)
 
     def get_extra_info(self, info: str) -> object:
@@ -121,7 +129,7 @@ def _in_time(resolve: Resolver, host: str, port: int, deadline: float) -> Sequen
     def look_up() -> None:
         try:
             answer.put(resolve(host, port))
-        except (OSError, UnicodeError) as error:
+        except Exception as error:  # raised again below, in the thread that waits
             answer.put(error)
 
     threading.Thread(target=look_up, name="look-up", daemon=True).start()
@@ -129,8 +137,10 @@ def _in_time(resolve: Resolver, host: str, port: int, deadline: float) -> Sequen
         found = answer.get(timeout=_seconds_left(deadline))
     except queue.Empty:
         raise httpcore2.ConnectTimeout("look-up took too long") from None
-    if isinstance(found, Exception):
+    if isinstance(found, OSError | UnicodeError):
         raise httpcore2.ConnectError("look-up failed") from found
+    if isinstance(found, Exception):
+        raise found
     return found
 
 

@@ -12,7 +12,7 @@ import httpcore2
 import httpx2
 
 from pumice.errors import BlockedUrlError, ImageError
-from pumice.images.dial import GuardedDialler, RefusedAddressError, Resolver
+from pumice.images.dial import GuardedDialler, RefusedAddressError, Resolver, TlsError
 from pumice.images.policy import FetchPolicy, host_is_plain, in_domains, is_local_name
 
 _OK = 200
@@ -91,7 +91,7 @@ def _checked(url: str, policy: FetchPolicy, base: httpx2.URL | None = None) -> h
             "cannot fetch image: only http and https URLs are allowed",
             hint="a file is named by its plain path, without file://",
         )
-    if not host or parsed.userinfo or not host_is_plain(host):
+    if parsed.userinfo or parsed.port == 0 or not host_is_plain(host):
         raise malformed
     parsed = parsed.copy_with(host=host)
     if is_local_name(host) and not policy.allow_private:
@@ -116,7 +116,7 @@ def _reason(error: Exception, deadline: float, policy: FetchPolicy) -> str:
     """A class of failure, never its details: they would tell a stranger which ports and hosts exist."""
     if time.monotonic() >= deadline or isinstance(error, httpcore2.ReadTimeout | httpcore2.WriteTimeout):
         return f"it took longer than {policy.deadline_s:g} s"
-    if isinstance(error.__cause__, ssl.SSLError):
+    if isinstance(error, TlsError):
         return "no secure connection could be made"
     if isinstance(error, httpcore2.ConnectError | httpcore2.ConnectTimeout):
         return "the server cannot be reached"

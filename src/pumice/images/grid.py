@@ -109,5 +109,5 @@ def plan(width: int, height: int, preprocessing: Preprocessing) -> Grid:
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:
     if size[0] < 1 or size[1] < 1:
-        raise ImageError(f"a picture must be at least 1x1 pixels, found {size[0]}x{size[1]}")
+        raise ImageError(f"a picture must be at least 1 x 1 pixels, found {size[0]} x {size[1]}")
     return size

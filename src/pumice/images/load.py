@@ -122,7 +122,7 @@ def _decoded(image: Image.Image, data: bytes, name: str, limits: Limits) -> Imag
     except ImageError:
         raise
     except MemoryError:
-        raise ImageError(f"cannot read {name}: not enough memory for {image.width}x{image.height} pixels") from None
+        raise ImageError(f"cannot read {name}: not enough memory for {image.width} x {image.height} pixels") from None
     except Exception as error:  # decoders raise anything at all on hostile pixels
         raise _damaged(error, accepted_format(data) or "image", data, name) from None
 
@@ -142,9 +142,9 @@ def _upright(rgb: Image.Image, original: Image.Image) -> Image.Image:
 
 def _check_size(size: tuple[int, int], name: str, limits: Limits) -> None:
     width, height = size
-    found = f"cannot read {name}: it has {width}x{height} pixels"
+    found = f"cannot read {name}: it has {width} x {height} pixels"
     if width < 1 or height < 1:
-        raise ImageError(f"{found}, expected at least 1x1")
+        raise ImageError(f"{found}, expected at least 1 x 1")
     if max(size) > limits.max_side or width * height > limits.max_pixels:
         allowed = f"at most {limits.max_side} a side and {limits.max_pixels / 1e6:g} million in all"
         raise ImageError(f"{found}, expected {allowed}", hint="make it smaller first")
@@ -165,8 +165,11 @@ def _data_uri(uri: str, limits: Limits) -> bytes:
     size = (len(uri) - comma) // 4 * 3
     if size > 2 * limits.max_bytes:  # before anything is copied; up to half may be white space
         raise _too_large("the image in the data URI", size, limits)
+    text = "".join(uri[comma + 1 :].split())
     try:
-        return base64.b64decode("".join(uri[comma + 1 :].split()), validate=True)
+        if text.endswith("==="):  # the decoder lets this pass
+            raise ValueError
+        return base64.b64decode(text, validate=True)
     except ValueError:
         raise ImageError(
             "cannot read the image in the data URI: its base64 text is malformed",

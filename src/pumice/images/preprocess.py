@@ -21,6 +21,7 @@ from pumice.images.config import Preprocessing
 from pumice.images.grid import Grid, fit_within, plan
 
 _STRIP_PIXELS = 1 << 22  # a padded picture is squeezed in strips of this size, so that a thin one needs no huge canvas
+_THIN, _LARGE_SQUARE = 4, 1 << 24  # tall pictures beyond both, in height over width and in pixels when squared
 
 
 def preprocess(image: Image.Image, how: Preprocessing) -> tuple[NDArray[np.float32], Grid]:
@@ -74,6 +75,8 @@ def _padded(image: Image.Image, side: int, fill: tuple[int, int, int]) -> Image.
     if width >= height:
         band = image.resize((side, height), Image.Resampling.BICUBIC)
         squeezed.paste(band, (0, (longest - height) // 2))
+    elif height > _THIN * width and height * height > _LARGE_SQUARE:
+        return _padded_thin(image, side, fill)
     else:
         rows = max(1, _STRIP_PIXELS // longest)
         for top in range(0, height, rows):
@@ -82,6 +85,17 @@ def _padded(image: Image.Image, side: int, fill: tuple[int, int, int]) -> Image.
             strip.paste(image.crop((0, top, width, bottom)), ((longest - width) // 2, 0))
             squeezed.paste(strip.resize((side, bottom - top), Image.Resampling.BICUBIC), (0, top))
     return squeezed.resize((side, side), Image.Resampling.BICUBIC)
+
+
+def _padded_thin(image: Image.Image, side: int, fill: tuple[int, int, int]) -> Image.Image:
+    """Columns first: a level may differ from the exact order, but the work no longer grows with the whole square.
+
+    A 82x16384 picture, a few kilobytes as a file, would keep a core busy for seconds otherwise.
+    """
+    width, height = image.size
+    square = Image.new("RGB", (height, side), fill)
+    square.paste(image.resize((width, side), Image.Resampling.BICUBIC), ((height - width) // 2, 0))
+    return square.resize((side, side), Image.Resampling.BICUBIC)
 
 
 def _mosaic(image: Image.Image, grid: Grid, side: int) -> list[Image.Image]:

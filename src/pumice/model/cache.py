@@ -78,8 +78,8 @@ class KVCache:
         """Make room for ``capacity`` positions; what is stored stays."""
         if capacity <= self.capacity:
             return
-        self.keys = [_widened(tensor, capacity) for tensor in self.keys]
-        self.values = [_widened(tensor, capacity) for tensor in self.values]
+        keys, values = ([_widened(tensor, capacity) for tensor in side] for side in (self.keys, self.values))
+        self.keys, self.values = keys, values  # both or, if memory runs out, none
 
 
 def _widened(tensor: Tensor, capacity: int) -> Tensor:

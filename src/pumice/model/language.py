@@ -75,9 +75,11 @@ class View:
         self.cache = cache
         self.cos, self.sin = rotary_tables(positions, rotary_frequencies(config, positions.device), dtype)
         self.seen = 0 if cache is None else int(positions.max()) + 1
-        self.mask = mask
-        if mask is None and (cache is not None or config.sliding_window is not None):
-            self.mask = self._causal_mask(config.sliding_window)
+        self.mask, window = mask, config.sliding_window
+        if mask is None and (cache is not None or window is not None):
+            self.mask = self._causal_mask(window)
+        elif mask is not None and window is not None:
+            self.mask = mask & (positions[:, None] > positions[:, :, None] - window)[:, None]
         self.causal = self.mask is None and cache is None
 
     def _causal_mask(self, window: int | None) -> Tensor | None:
@@ -112,7 +114,7 @@ class Decoder(nn.Module):
         """Final hidden states [B, L, D] of ``embeddings`` [B, L, D] that stand at ``positions`` [B, L].
 
         mask: bool [B, 1, L, L], who sees whom, only without a cache; None is causal. With a cache the new keys
-        are stored at their positions and every query sees all slots up to its own.
+        are stored at their positions and every query sees all slots up to its own. A sliding window narrows either.
         """
         view = View(self.config, positions, mask, cache, embeddings.dtype)
         x = embeddings

@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
+from tokenizers import AddedToken
 from tokenizers import Tokenizer as Engine
 
 from pumice.errors import ModelError
@@ -32,9 +34,11 @@ class JsonTokenizer:
     def __init__(self, files: Mapping[str, bytes], folder: Path) -> None:
         self.files = dict(files)
         path = folder / "tokenizer.json"
-        spec = read_object(files, "tokenizer.json", folder)
+        original = read_object(files, "tokenizer.json", folder)
         names = read_special_names(files, folder)
-        self.specials: Mapping[str, int] = _mark_specials(spec, names, path)
+        added = _added_tokens(original, names, path)
+        spec = {**original, "added_tokens": added}
+        self.specials: Mapping[str, int] = {token["content"]: token["id"] for token in added if token["special"]}
         self._special_ids = frozenset(self.specials.values())
         steps = _decoder_steps(spec, path)
         kinds = {step.get("type") for step in steps}
@@ -42,19 +46,20 @@ class JsonTokenizer:
         self.drops_leading_space = "Strip" in kinds or any(
             step.get("type") == "Metaspace" and step.get("prepend_scheme") != "never" for step in steps
         )
-        self._opening = _engine(spec, path)
-        for text, index in self.specials.items():
-            if self._opening.token_to_id(text) != index:
-                raise corrupt(path, f"{text!r} is to be token {index}, found {self._opening.token_to_id(text)}")
+        self._opening = _engine(files["tokenizer.json"] if spec == original else json.dumps(spec).encode(), path)
         bos_added = self._opening.encode("a", add_special_tokens=True).ids[:1]
-        bare = _without_first_prefix(spec)
-        self._following = self._opening if bare is None else _engine(bare, path)
+        self._following = _without_first_prefix(self._opening, spec, path)
         for engine in (self._opening, self._following):
             engine.encode_special_tokens = True
+            for text, index in self.specials.items():
+                if engine.token_to_id(text) != index:
+                    raise corrupt(path, f"{text!r} is to be token {index}, found {engine.token_to_id(text)}")
         self._vocabulary = self._opening.get_vocab(with_added_tokens=True)
         self.size = 1 + max(self._vocabulary.values(), default=-1)
         self.bos_id = self._find_bos(names, bos_added)
         self.unk_id = self._named(names.unk)
+        # The unknown token is the one special token that words may become.
+        self._markup_ids = self._special_ids - {self.unk_id}
         eos = self._named(names.eos)
         if eos is None:
             raise ModelError(
@@ -71,10 +76,7 @@ class JsonTokenizer:
     def encode(self, text: str, *, starts: bool) -> list[Token]:
         """See ``Tokenizer``."""
         tokens = self._run(self._opening if starts else self._following, text)
-        known = self._special_ids - {self.unk_id}
-        if known.isdisjoint(token.id for token in tokens):
-            return tokens
-        return defuse(text, tokens, frozenset(known), lambda part: self._run(self._following, part))
+        return defuse(text, tokens, self._markup_ids, lambda part: self._run(self._following, part))
 
     def token_bytes(self, token: int) -> bytes:
         """See ``Tokenizer``."""
@@ -114,31 +116,34 @@ class JsonTokenizer:
         return None if text is None else self._vocabulary.get(text)
 
 
-def _engine(spec: Mapping[str, object], path: Path) -> Engine:
+def _engine(content: bytes, path: Path) -> Engine:
     try:
-        engine = Engine.from_str(json.dumps({**spec, "truncation": None, "padding": None}))
+        engine = Engine.from_buffer(content)
     except Exception as error:  # the library raises bare Exception for every kind of damage
         raise corrupt(path, str(error)) from error
+    engine.no_truncation()
+    engine.no_padding()
     return engine
 
 
-def _mark_specials(spec: dict[str, object], names: SpecialNames, path: Path) -> dict[str, int]:
-    """Mark in ``spec`` every added token that is markup as special, and return them; tokens that only the files
-    beside it list are put in."""
-    entries = spec.setdefault("added_tokens", [])
-    if not isinstance(entries, list) or not all(isinstance(e, dict) and {"content", "id"} <= set(e) for e in entries):
-        raise corrupt(path, "added_tokens is not a list of tokens")
-    listed = {entry["content"] for entry in entries}
-    for text, index in sorted(names.added.items(), key=lambda item: item[1]):
+def _added_tokens(spec: Mapping[str, object], names: SpecialNames, path: Path) -> list[dict[str, Any]]:
+    """The added tokens, all that are markup marked as special, with those that the files beside it name."""
+    entries = spec.get("added_tokens", [])
+    needed = {"id", "content", "special", "normalized"}
+    if not isinstance(entries, list) or not all(isinstance(e, dict) and needed <= set(e) for e in entries):
+        raise corrupt(path, f"added_tokens is not a list of objects with {', '.join(sorted(needed))}")
+    found: list[dict[str, Any]] = [dict(entry) for entry in entries]
+    listed = {entry["content"] for entry in found}
+    named = {name for name in (names.bos, names.eos, names.unk, names.pad) if name}
+    model = spec.get("model")
+    vocabulary = model.get("vocab") if isinstance(model, dict) else None
+    known = {name: vocabulary[name] for name in named if name in vocabulary} if isinstance(vocabulary, dict) else {}
+    for text, index in sorted({**known, **names.added}.items(), key=lambda item: item[1]):
         if text not in listed:
-            flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
-            entries.append({"id": index, "content": text, **flags, "special": True})
-    named = {names.bos, names.eos, names.unk, names.pad}
-    found: dict[str, int] = {}
-    for entry in entries:
-        if entry.get("special") or not entry.get("normalized", True) or entry["content"] in named:
-            entry["special"] = True
-            found[entry["content"]] = entry["id"]
+            flags = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
+            found.append({"id": index, "content": text, **flags})
+    for entry in found:
+        entry["special"] = entry["special"] or not entry["normalized"] or entry["content"] in named
     return found
 
 
@@ -166,15 +171,24 @@ def _steps(part: object, inner: str) -> list[dict[str, object]]:
     return [part]
 
 
-def _without_first_prefix(spec: Mapping[str, object]) -> dict[str, object] | None:
+def _without_first_prefix(engine: Engine, spec: Mapping[str, Any], path: Path) -> Engine:
     """The same tokenizer for text behind a special token, where a space meant for the first segment alone is left
-    out; None if it has no such rule."""
+    out. It shares the vocabulary; it is the same object if there is no such rule."""
     splitter = copy.deepcopy(spec.get("pre_tokenizer"))
     steps = _steps(splitter, "pretokenizers")
     first = [step for step in steps if step.get("type") == "Metaspace" and step.get("prepend_scheme") == "first"]
+    if not first:
+        return engine
     for step in first:
         step["prepend_scheme"] = "never"
-    return {**spec, "pre_tokenizer": splitter} if first else None
+    empty = {"type": "BPE", "vocab": {}, "merges": []}
+    light = {**spec, "pre_tokenizer": splitter, "model": empty, "added_tokens": [], "post_processor": None}
+    twin = _engine(json.dumps(light).encode(), path)
+    twin.model = engine.model
+    for token in sorted(spec["added_tokens"], key=lambda token: int(token["id"])):
+        flags = {name: value for name, value in token.items() if name not in ("id", "content")}
+        twin.add_tokens([AddedToken(token["content"], **flags)])
+    return twin
 
 
 def _byte_letters() -> dict[str, int]:

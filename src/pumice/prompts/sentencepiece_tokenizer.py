@@ -49,6 +49,8 @@ class SentencePieceTokenizer:
         bos = self._named(names.bos, self._prefixed.bos_id())
         self.bos_id = bos if names.add_bos is not False else None
         self.unk_id = self._named(names.unk, self._prefixed.unk_id())
+        # The unknown token is the one special token that words may become.
+        self._markup_ids = self._special_ids - {self.unk_id}
         eos = self._named(names.eos, self._prefixed.eos_id())
         if eos is None:
             raise ModelError(f"{path} has no end-of-sequence token", hint="name it in tokenizer_config.json: eos_token")
@@ -65,10 +67,7 @@ class SentencePieceTokenizer:
     def encode(self, text: str, *, starts: bool) -> list[Token]:
         """See ``Tokenizer``."""
         tokens = self._run(self._prefixed if starts or self._legacy else self._bare, text)
-        if self._special_ids.isdisjoint(token.id for token in tokens if token.id != self.unk_id):
-            return tokens
-        known = self._special_ids - {self.unk_id}
-        return defuse(text, tokens, frozenset(known), lambda part: self._run(self._bare, part))
+        return defuse(text, tokens, self._markup_ids, lambda part: self._run(self._bare, part))
 
     def token_bytes(self, token: int) -> bytes:
         """See ``Tokenizer``."""

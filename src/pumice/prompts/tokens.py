@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Protocol
@@ -124,13 +124,13 @@ def text_of(pieces: Iterable[bytes], *, drop_space: bool) -> str:
     return joined[drop_space and joined.startswith(b" ") :].decode("utf-8", errors="replace")
 
 
-def defuse(
-    text: str, tokens: list[Token], specials: frozenset[int], encode: Callable[[str], list[Token]]
-) -> list[Token]:
+def defuse(text: str, tokens: list[Token], specials: Set[int], encode: Callable[[str], list[Token]]) -> list[Token]:
     """Spell out every special token that a vocabulary found in plain text: its first character, then the rest.
 
     Some vocabularies list names of special tokens as ordinary pieces, which text would then reach.
     """
+    if specials.isdisjoint([token.id for token in tokens]):
+        return tokens
     safe: list[Token] = []
     for token in tokens:
         if token.id not in specials:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pumice.data.batch import Batch, collate
 from pumice.data.packing import Row
-from pumice.train.rows import RowSource
 
 #: Batches whose rows are sorted by length together: less padding, while the order stays close to random.
 WINDOW = 8
@@ -23,35 +22,58 @@ def order(count: int, epoch: int, seed: int) -> list[int]:
     return shuffled
 
 
+class RowSource(Protocol):
+    """Training data as rows: row ``index`` is the same each time."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Any: ...
+
+
 @dataclass(frozen=True)
-class _Windows(Dataset[list[Batch]]):
+class _Windows(Dataset[list[Any]]):
     """Item ``i`` is window ``i`` of an epoch: its batches, of which short and long ones come in turn."""
 
     source: RowSource
     indices: list[int]
     batch: int
     seed: int
+    collate: Callable[[Sequence[Any]], Any]
 
     def __len__(self) -> int:
         return -(-(len(self.indices) // self.batch) // WINDOW)
 
-    def __getitem__(self, window: int) -> list[Batch]:
+    def __getitem__(self, window: int) -> list[Any]:
         start = window * WINDOW * self.batch
         end = min(start + WINDOW * self.batch, len(self.indices) // self.batch * self.batch)
         rows = sorted((self.source[index] for index in self.indices[start:end]), key=_length)
         groups = [rows[at : at + self.batch] for at in range(0, len(rows), self.batch)]
-        return [collate(groups[place]) for place in order(len(groups), window + 1, self.seed)]
+        return [self.collate(groups[place]) for place in order(len(groups), window + 1, self.seed)]
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which rows, in which order, how many together."""
+
+    batch: int
+    epoch: int
+    seed: int
 
 
 def batches(
-    source: RowSource, batch: int, epoch: int, seed: int, *, skip: int = 0, workers: int = 0
-) -> Iterator[Batch]:
+    source: RowSource,
+    which: Order,
+    collate: Callable[[Sequence[Any]], Any],
+    *,
+    skip: int = 0,
+    workers: int = 0,
+) -> Iterator[Any]:
     """The epoch's full batches, the first ``skip`` left out; a rest smaller than a batch waits for another epoch.
 
     workers: processes that prepare batches while the model works; 0 prepares them in between. A thread would not
     do: it takes the interpreter away from the many small calls of a training step.
     """
-    windows = _Windows(source, order(len(source), epoch, seed), batch, seed)
+    windows = _Windows(source, order(len(source), which.epoch, which.seed), which.batch, which.seed, collate)
     wanted = range(skip // WINDOW, len(windows))
     loader = DataLoader(windows, batch_size=None, sampler=wanted, num_workers=workers)
     skip %= WINDOW
@@ -60,5 +82,5 @@ def batches(
         skip = 0
 
 
-def _length(row: Row) -> int:
-    return len(row.ids)
+def _length(row: object) -> int:
+    return len(row.ids) if isinstance(row, Row) else 0

@@ -7,17 +7,16 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
-from pumice.data.batch import Batch
-from pumice.model.llava import Llava
-from pumice.train.loader import batches
+from pumice.train.loader import Order, RowSource, batches
 from pumice.train.recipe import Recipe
-from pumice.train.rows import RowSource
 from pumice.train.schedule import rate_at
 from pumice.train.state import Progress, load_state, save_state
-from pumice.train.step import Metrics, take_step
+from pumice.train.step import Metrics, Task, take_step
 
 LOG = "log.jsonl"
 
@@ -35,7 +34,7 @@ class Log:
 
     def add(self, step: int, steps: int, share: float, metrics: Metrics, rows: int) -> str | None:
         """Count one step; returns the line that was written, if one was due."""
-        self.tokens += metrics.tokens
+        self.tokens += metrics.count
         self.rows += rows
         self.skipped += not metrics.applied
         if step % self.every and step != steps:
@@ -50,7 +49,7 @@ class Log:
                 "gradient_norm": round(metrics.gradient_norm, 3),
                 "rate": round(share, 4),
                 "rows_per_s": round(self.rows / (now - self.started), 2),
-                "supervised_tokens_per_s": round(self.tokens / (now - self.started)),
+                "predictions_per_s": round(self.tokens / (now - self.started)),
                 "skipped": self.skipped,
             }
         )
@@ -60,26 +59,29 @@ class Log:
         return line
 
 
-def run_steps(model: Llava, optimizer: torch.optim.Optimizer, source: RowSource, recipe: Recipe) -> Iterator[str]:
+def run_steps(task: Task, optimizer: torch.optim.Optimizer, source: RowSource, recipe: Recipe) -> Iterator[str]:
     """Train to the end of the recipe, from the saved state if there is one; yields log lines as they are written."""
+    assert isinstance(task, nn.Module), "a task's weights are saved and resumed with it"
     frozen = recipe.model_dump_json()
-    done = load_state(recipe.output, model, optimizer, frozen)
+    done = load_state(recipe.output, task, optimizer, frozen)
     each_epoch = len(source) // recipe.batch
     steps = each_epoch * recipe.epochs
     recipe.output.mkdir(parents=True, exist_ok=True)
     log = Log(recipe.output / LOG, recipe.log_every, time.monotonic())
-    for step, batch in enumerate(_from(source, recipe, done, each_epoch), start=done):
+    for step, batch in enumerate(_from(task, source, recipe, done), start=done):
         share = rate_at(step, steps, warmup=recipe.warmup, final=recipe.final_rate)
-        metrics = take_step(model, optimizer, batch, share, recipe.clip)
+        metrics = take_step(task, optimizer, batch, share, recipe.clip)
         if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
-            save_state(recipe.output, model, optimizer, Progress(step + 1, frozen))
-        line = log.add(step + 1, steps, share, metrics, len(batch.ids))
+            save_state(recipe.output, task, optimizer, Progress(step + 1, frozen))
+        line = log.add(step + 1, steps, share, metrics, batch.rows)
         if line is not None:
             yield line
 
 
-def _from(source: RowSource, recipe: Recipe, done: int, each_epoch: int) -> Iterator[Batch]:
-    """All batches that are still to be trained on."""
-    for epoch in range(done // each_epoch if each_epoch else 0, recipe.epochs):
+def _from(task: Task, source: RowSource, recipe: Recipe, done: int) -> Iterator[Any]:
+    """All batches that are still to be trained on, after ``done`` steps."""
+    each_epoch = len(source) // recipe.batch
+    for epoch in range(done // each_epoch, recipe.epochs):
+        which = Order(recipe.batch, epoch, recipe.seed)
         skip = max(0, done - epoch * each_epoch)
-        yield from batches(source, recipe.batch, epoch, recipe.seed, skip=skip, workers=recipe.workers)
+        yield from batches(source, which, task.collate, skip=skip, workers=recipe.workers)

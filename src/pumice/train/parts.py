@@ -13,23 +13,24 @@ from pumice.model.llava import Llava
 OWNER = {"vision": "vision", "connector": "connector", "image_newline": "connector", "language": "language"}
 
 
-def choose_parts(model: Llava, peaks: Mapping[str, float], weight_decay: float) -> list[dict[str, object]]:
-    """Freeze what is not named in ``peaks`` and return optimizer groups, each with its ``peak`` rate.
+def choose_parts(
+    task: nn.Module, model: Llava, peaks: Mapping[str, float], weight_decay: float
+) -> list[dict[str, object]]:
+    """Freeze the parts of ``model`` not named in ``peaks``; optimizer groups of the rest, each with its ``peak`` rate.
 
-    Norms, biases and single vectors are not decayed.
+    What ``task`` has beside the model learns at the highest rate. Norms, biases and single vectors are not decayed.
     """
+    owner = {id(p): OWNER[name.split(".")[0]] for name, p in model.named_parameters()}
     groups: list[dict[str, object]] = []
-    for part, peak in peaks.items():
-        named = [(name, p) for name, p in model.named_parameters() if OWNER[name.split(".")[0]] == part]
-        matrices = [parameter for _, parameter in named if parameter.ndim >= 2]
-        vectors = [parameter for _, parameter in named if parameter.ndim < 2]
-        groups += [
-            {"params": matrices, "peak": peak, "lr": peak, "weight_decay": weight_decay},
-            {"params": vectors, "peak": peak, "lr": peak, "weight_decay": 0.0},
-        ]
-    for name, parameter in model.named_parameters():
-        parameter.requires_grad_(OWNER[name.split(".")[0]] in peaks)
-    return [group for group in groups if group["params"]]
+    highest = max(peaks.values())
+    for part, peak in (*peaks.items(), (None, highest)):
+        mine = [parameter for parameter in task.parameters() if owner.get(id(parameter)) == part]
+        for decay, chosen in ((weight_decay, [p for p in mine if p.ndim >= 2]), (0.0, [p for p in mine if p.ndim < 2])):
+            if chosen:
+                groups.append({"params": chosen, "peak": peak, "lr": peak, "weight_decay": decay})
+    for parameter in model.parameters():
+        parameter.requires_grad_(owner[id(parameter)] in peaks)
+    return groups
 
 
 def learns(module: nn.Module | None) -> bool:

@@ -53,10 +53,11 @@ class LanguageShape(_Strict):
 class Start(_Strict):
     """Where the weights come from: a finished ``folder``, or ``vision`` and ``language`` shapes to draw at random.
 
-    projector: of a random start, ``linear`` or ``mlp``.
+    tower: a vision tower that stage 0 has made, in place of a random one. projector: ``linear`` or ``mlp``.
     """
 
     folder: Path | None = None
+    tower: Path | None = None
     vision: VisionShape | None = None
     language: LanguageShape | None = None
     projector: Literal["linear", "mlp"] = "mlp"
@@ -65,13 +66,16 @@ class Start(_Strict):
 class WorldData(_Strict):
     """Scenes of the synthetic world, drawn while training: ``first`` to ``first + scenes``.
 
-    task: ``caption`` is stage 1; ``instruct`` asks up to ``questions`` questions about each scene and describes it.
+    task: ``patches`` is stage 0, the vision tower alone; ``caption`` is stage 1; ``instruct`` is stage 2, up to
+    ``questions`` questions about each scene. sizes: sides in pixels at which scenes are drawn, by chance, so that no
+    one resampling is learned by heart.
     """
 
-    task: Literal["caption", "instruct"]
+    task: Literal["patches", "caption", "instruct"]
     first: int = 0
     scenes: int = Field(gt=0)
     questions: int = Field(default=10, gt=0)
+    sizes: tuple[int, ...] = (160, 224, 288)
 
 
 class FileData(_Strict):

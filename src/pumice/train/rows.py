@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from dataclasses import dataclass
-from typing import Protocol
 
 from pumice.data.packing import Row, pack
 from pumice.data.records import Record
@@ -13,14 +12,6 @@ from pumice.train.recipe import WorldData
 from pumice.world.draw import draw_scene
 from pumice.world.records import caption_conversation, multi_turn, qa_conversations
 from pumice.world.scene import make_scene
-
-
-class RowSource(Protocol):
-    """Training data as rows."""
-
-    def __len__(self) -> int: ...
-
-    def __getitem__(self, index: int) -> Row: ...
 
 
 @dataclass(frozen=True)
@@ -43,7 +34,7 @@ class WorldRows:
 
     data: WorldData
     processor: Processor
-    sizes: tuple[int, ...] = (160, 224, 288)  # pixels; several, so that no one resampling is learned by heart
+    sizes: tuple[int, ...]
 
     def __len__(self) -> int:
         return self.data.scenes

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pumice.errors import ModelError, UsageError
-from pumice.model.llava import Llava
 
 FILE = "state.pt"
 
@@ -23,11 +22,16 @@ class Progress:
     recipe: str
 
 
-def save_state(folder: Path, model: Llava, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
+def save_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, progress: Progress) -> None:
     """Write to a temporary file, flush it to the disk, then rename: a kill leaves the old state or the new one."""
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / f"{FILE}.new"
-    state = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "step": progress.step, "recipe": progress.recipe}
+    state = {
+        "model": model.state_dict(),
+        "optimizer": optimizer.state_dict(),
+        "step": progress.step,
+        "recipe": progress.recipe,
+    }
     with fresh.open("wb") as file:
         torch.save(state, file)
         file.flush()
@@ -35,7 +39,7 @@ def save_state(folder: Path, model: Llava, optimizer: torch.optim.Optimizer, pro
     fresh.replace(folder / FILE)
 
 
-def load_state(folder: Path, model: Llava, optimizer: torch.optim.Optimizer, recipe: str) -> int:
+def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer, recipe: str) -> int:
     """Fill model and optimizer from ``folder`` and return the number of steps done; 0 if there is no state."""
     path = folder / FILE
     if not path.is_file():

@@ -1,58 +1,90 @@
-"""One optimisation step."""
+"""One optimisation step, whatever is learned."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
+from typing import Any, Protocol
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pumice.data.batch import Batch
+from pumice.data.batch import Batch, collate
+from pumice.data.packing import Row
 from pumice.model.llava import Llava
 from pumice.train.parts import learns
 
 
 @dataclass(frozen=True)
+class Loss:
+    """``value`` is the mean to minimise; ``right`` of ``count`` predictions were the most likely choice."""
+
+    value: Tensor
+    right: int
+    count: int
+
+
+class Task(Protocol):
+    """Something that learns: how its rows become a batch, and what a batch costs."""
+
+    def collate(self, rows: Sequence[Any]) -> Any: ...
+
+    def loss(self, batch: Any) -> Loss: ...
+
+
+class InstructionTuning(nn.Module):
+    """The model learns to say the supervised tokens (LLaVA's one objective, in both stages)."""
+
+    def __init__(self, model: Llava) -> None:
+        super().__init__()
+        self.model = model
+
+    def collate(self, rows: Sequence[Row]) -> Batch:
+        """Pad and stack."""
+        return collate(rows)
+
+    def loss(self, batch: Batch) -> Loss:
+        """Mean cross-entropy over the supervised tokens.
+
+        Logits are made at supervised positions alone; a vision tower that does not learn runs without a graph.
+        """
+        model = self.model
+        features = None
+        if batch.tiles:
+            assert model.vision is not None and model.connector is not None
+            with nullcontext() if learns(model.vision) else torch.no_grad():
+                seen = model.vision(torch.cat(batch.tiles))
+            projected = model.connector(seen).split([grid.tiles for grid in batch.grids])
+            features = torch.cat([model.arrange(each, grid) for each, grid in zip(projected, batch.grids, strict=True)])
+        hidden = model(batch.ids, features, positions=batch.positions, mask=batch.mask())
+        logits = model.language.logits(hidden.flatten(0, 1)[batch.sources]).float()  # [n, V]
+        right = int((logits.argmax(-1) == batch.targets).sum())
+        return Loss(F.cross_entropy(logits, batch.targets), right, len(batch.targets))
+
+
+@dataclass(frozen=True)
 class Metrics:
-    """Of one step: mean loss and accuracy over its supervised tokens, gradient norm, and whether it was applied."""
+    """Of one step: mean loss and accuracy over its predictions, gradient norm, and whether it was applied."""
 
     loss: float
     accuracy: float
     gradient_norm: float
-    tokens: int
+    count: int
     applied: bool
 
 
-def loss_of(model: Llava, batch: Batch) -> tuple[Tensor, Tensor]:
-    """Mean cross-entropy over the supervised tokens, and how many of them were the most likely choice.
-
-    Logits are made at supervised positions alone; a vision tower that does not learn runs without a graph.
-    """
-    features = None
-    if batch.tiles:
-        with nullcontext() if learns(model.vision) else torch.no_grad():
-            assert model.vision is not None and model.connector is not None
-            seen = model.vision(torch.cat(batch.tiles))
-        projected = model.connector(seen).split([grid.tiles for grid in batch.grids])
-        features = torch.cat([model.arrange(each, grid) for each, grid in zip(projected, batch.grids, strict=True)])
-    hidden = model(batch.ids, features, positions=batch.positions, mask=batch.mask())
-    logits = model.language.logits(hidden.flatten(0, 1)[batch.sources]).float()  # [n, V]
-    return F.cross_entropy(logits, batch.targets), (logits.argmax(-1) == batch.targets).sum()
-
-
-def take_step(model: Llava, optimizer: torch.optim.Optimizer, batch: Batch, share: float, clip: float) -> Metrics:
+def take_step(task: Task, optimizer: torch.optim.Optimizer, batch: object, share: float, clip: float) -> Metrics:
     """Forward, backward, clip and update at ``share`` of each group's peak rate. A non-finite step changes nothing."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * share
     optimizer.zero_grad(set_to_none=True)
-    loss, right = loss_of(model, batch)
-    loss.backward()  # type: ignore[no-untyped-call]
+    loss = task.loss(batch)
+    loss.value.backward()  # type: ignore[no-untyped-call]
     learning = [p for group in optimizer.param_groups for p in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(learning, clip)
-    applied = bool(torch.isfinite(norm)) and bool(torch.isfinite(loss))
+    applied = bool(torch.isfinite(norm)) and bool(torch.isfinite(loss.value))
     if applied:
         optimizer.step()
-    count = len(batch.targets)
-    return Metrics(float(loss.detach()), int(right) / count, float(norm), count, applied)
+    return Metrics(float(loss.value.detach()), loss.right / max(1, loss.count), float(norm), loss.count, applied)

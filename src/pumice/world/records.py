@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import random
+from collections import Counter
 from collections.abc import Iterator
+from operator import itemgetter
 from pathlib import Path
 
 from PIL.Image import Image as PilImage
@@ -14,7 +16,7 @@ from pumice.world.draw import draw_scene
 from pumice.world.questions import ask_about
 from pumice.world.referents import label
 from pumice.world.scene import Scene, Split, make_scene
-from pumice.world.wording import caption, describe
+from pumice.world.wording import QA, caption, describe
 
 PICTURE_SIDE = 336  # pixels of a written PNG: the side of LLaVA-1.5's vision tower
 
@@ -35,9 +37,18 @@ def caption_conversation(scene: Scene, image: PilImage) -> Conversation:
 
 
 def qa_conversations(scene: Scene, image: PilImage, rng: random.Random) -> list[Conversation]:
-    """Every question about the scene as a conversation of its own, with the picture in front."""
+    """Every question about the scene as a conversation of its own, with the picture in front.
+
+    The kinds take turns, so that the first few hold as many different kinds as the scene allows.
+    """
     picture = (Image(image),)
-    return [Conversation.ask(qa.question, picture).then_answer(qa.answer) for qa in ask_about(scene, rng)]
+    asked: Counter[str] = Counter()
+    rounds: list[tuple[int, QA]] = []
+    for qa in ask_about(scene, rng):
+        rounds.append((asked[qa.kind], qa))
+        asked[qa.kind] += 1
+    rounds.sort(key=itemgetter(0))
+    return [Conversation.ask(qa.question, picture).then_answer(qa.answer) for _, qa in rounds]
 
 
 def multi_turn(scene: Scene, image: PilImage, rng: random.Random) -> Conversation:

@@ -22,6 +22,7 @@ JITTER = 0.03
 BOARD_ASPECT = 0.57  # a sign's board: height over width; what the box has below the board is the post
 
 THEMES: dict[Theme, float] = {"mixed": 0.40, "dice": 0.20, "shapes": 0.15, "objects": 0.15, "signs": 0.10}
+CROWD_KINDS: dict[Kind, float] = {"object": 0.34, "shape": 0.18, "die": 0.15, "sign": 0.19, "card": 0.14}
 MIXED_KINDS: dict[Kind, float] = {"object": 0.40, "shape": 0.24, "die": 0.12, "sign": 0.13, "card": 0.11}
 
 
@@ -93,6 +94,15 @@ def make_scene(split: Split, index: int) -> Scene:
     cells = sorted(rng.sample(range(GRID * GRID), len(drafts)))
     items = tuple(_place(rng, draft, cell) for draft, cell in zip(drafts, cells, strict=True))
     return Scene(items, rng.randrange(BACKGROUNDS), split, index)
+
+
+def make_crowd(index: int) -> Scene:
+    """A training picture with all nine cells filled: nothing to talk about, but much to see for a vision tower."""
+    rng = random.Random(f"crowd:{index}")
+    palette = list(COLOURS)
+    drafts = [_draft(rng, _weighted(rng, CROWD_KINDS), palette) for _ in range(GRID * GRID)]
+    items = tuple(_place(rng, draft, cell) for cell, draft in enumerate(drafts))
+    return Scene(items, rng.randrange(BACKGROUNDS), "train", index)
 
 
 def _drafts(rng: random.Random, theme: Theme) -> list[_Draft]:
