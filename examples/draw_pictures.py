@@ -1,6 +1,6 @@
 """Draw the README's pictures: scenes of the synthetic world that training never contains.
 
-    python examples/draw_pictures.py
+python examples/draw_pictures.py
 """
 
 from pathlib import Path

@@ -74,7 +74,9 @@ HF: dict[str, Any] = {
 CROPPING = {"crop_size": {"height": 336, "width": 336}, "do_center_crop": True, "resample": 3}
 
 
-def original(tower: dict[str, Any] | None = None, processor: dict[str, Any] | None = None, **changes: Any) -> Description:
+def original(
+    tower: dict[str, Any] | None = None, processor: dict[str, Any] | None = None, **changes: Any
+) -> Description:
     raw = {**ORIGINAL, **changes}
     return describe_original(
         Fields(raw, "config.json"), Fields(tower or TOWER, "tower"), Fields(processor or {}, "p"), EMPTY, None

@@ -34,7 +34,7 @@ def write_bins(folder: Path) -> None:
 
 def check_same(folder: Path) -> None:
     opened = open_folder(folder)
-    assert {name: tuple(each.shape) for name, each in opened.items()} == {n: (8, 16) for n in tensors()}
+    assert {name: tuple(each.shape) for name, each in opened.items()} == dict.fromkeys(tensors(), (8, 16))
     for name, expected in tensors().items():
         assert opened[name].dtype == torch.float32
         assert torch.equal(opened[name].read(), expected)

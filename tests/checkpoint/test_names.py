@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-import tiny
 from hypothesis import given
 from hypothesis import strategies as st
 
+import tiny
 from pumice.checkpoint.load import expected_shapes
 from pumice.checkpoint.names import CLIP, LLAMA, LLAVA_HF, PUMICE, Layout, check_tensors, original_layout, rename
 from pumice.errors import ModelError
@@ -39,7 +39,8 @@ def test_some_names_as_the_formats_spell_them() -> None:
     assert original.theirs(q) == (
         "model.vision_tower.vision_tower.vision_model.encoder.layers.3.self_attn.q_proj.weight"
     )
-    assert original.theirs("connector.layers.2.bias") == "model.mm_projector.2.bias"
+    for stage in (0, 2, 4):
+        assert original.theirs(f"connector.layers.{stage}.bias") == f"model.mm_projector.{stage}.bias"
     assert linear.theirs("connector.layers.0.bias") == "model.mm_projector.bias"
     assert original.ours("model.mm_projector.weight") == "connector.layers.0.weight"
     assert LLAVA_HF.theirs("connector.layers.2.weight") == "multi_modal_projector.linear_2.weight"

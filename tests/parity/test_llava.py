@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tiny
 import torch
 from PIL import Image
 
+import tiny
 from pumice.checkpoint.convert import convert
 from pumice.checkpoint.load import LoadedModel, load_model
 from pumice.checkpoint.save import save_checkpoint

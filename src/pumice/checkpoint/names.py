@@ -1,7 +1,7 @@
 """What every layout calls the tensors, as tables that are read both ways.
 
-A table is a list of pairs (foreign name, our name); ``{i}`` stands for a number. Reading accepts every pair; writing
-takes the first pair with our name. A name in no table is an error, unless it is listed as known and dropped.
+A table is a list of pairs (foreign name, our name); ``{i}`` stands for a number. Aliases are further pairs that are
+only read. A name in no table is an error, unless it is listed as known and dropped.
 Sources: the state dictionaries of LLaVA 1.2.2 and of transformers 4 and 5 (reference of the formats).
 """
 
@@ -69,17 +69,22 @@ def _under(pairs: Pairs, theirs: str, ours: str) -> Pairs:
 
 @dataclass(frozen=True)
 class Layout:
-    """One way of naming tensors. ``dropped``: shell patterns of names that are known and not needed."""
+    """One way of naming tensors.
+
+    pairs: read and written. aliases: other spellings that are read. dropped: shell patterns of names that are known
+    and not needed.
+    """
 
     title: str
     pairs: Pairs
+    aliases: Pairs = ()
     dropped: tuple[str, ...] = ()
     _read: dict[str, str] = field(init=False, repr=False, compare=False)
     _write: dict[str, str] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_read", dict(self.pairs))
-        object.__setattr__(self, "_write", {ours: theirs for theirs, ours in reversed(self.pairs)})
+        object.__setattr__(self, "_read", dict((*self.aliases, *self.pairs)))
+        object.__setattr__(self, "_write", {ours: theirs for theirs, ours in self.pairs})
 
     def ours(self, name: str) -> str | None:
         """Our name for a foreign one, None if the layout does not know it."""
@@ -101,26 +106,25 @@ _OUR_PAIRS: Pairs = (
     ("image_newline", "image_newline"),
 )
 _PLAIN: Pairs = (*_under(LANGUAGE, "model.", "language."), *_under(HEAD, "", "language."))
-_ORIGINAL_VISION: Pairs = (
-    *_under(VISION, "model.vision_tower.vision_tower.vision_model.", "vision."),
-    *_under(VISION, "model.vision_tower.vision_tower.", "vision."),  # LLaVA upon transformers 5
-)
 
 PUMICE = Layout("Pumice", _OUR_PAIRS)
 LLAMA = Layout("LLaMA", _PLAIN)
 CLIP = Layout(
     "CLIP",
-    (*_under(VISION, "vision_model.", "vision."), *_under(VISION, "", "vision.")),
-    ("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale"),
+    pairs=_under(VISION, "vision_model.", "vision."),
+    aliases=_under(VISION, "", "vision."),  # CLIPVisionModel of transformers 5
+    dropped=("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale"),
 )
 LLAVA_HF = Layout(
     "llava-hf",
-    (
+    pairs=(
         *_under(LANGUAGE, "language_model.model.", "language."),
         *_under(HEAD, "language_model.", "language."),
         *_under(VISION, "vision_tower.vision_model.", "vision."),
         *_under(TWO_STAGES, "multi_modal_projector.", "connector."),
         ("image_newline", "image_newline"),
+    ),
+    aliases=(
         # transformers >= 4.52 calls them so in memory, and some training code saves these names
         *_under(LANGUAGE, "model.language_model.", "language."),
         *_under(HEAD, "", "language."),
@@ -135,15 +139,22 @@ LLAVA_HF = Layout(
 
 
 def original_layout(connector: ConnectorKind | None = None) -> Layout:
-    """LLaVA's own layout. A projector of one bare layer is written without a number in its name, others with."""
-    stages = (*STAGES, *ONE_STAGE) if connector != "linear" else (*ONE_STAGE, *STAGES)
-    pairs = (
-        *_PLAIN,
-        *_under(stages, "model.mm_projector.", "connector."),
-        ("model.image_newline", "image_newline"),
-        *_ORIGINAL_VISION,
+    """LLaVA's own layout. A ``linear`` projector is a bare layer without a number in its name, others have numbers."""
+    numbered, bare = (_under(stages, "model.mm_projector.", "connector.") for stages in (STAGES, ONE_STAGE))
+    written, read = (bare, numbered) if connector == "linear" else (numbered, bare)
+    return Layout(
+        "LLaVA",
+        pairs=(
+            *_PLAIN,
+            *written,
+            ("model.image_newline", "image_newline"),
+            *_under(VISION, "model.vision_tower.vision_tower.vision_model.", "vision."),
+        ),
+        aliases=(
+            *read,
+            *_under(VISION, "model.vision_tower.vision_tower.", "vision."),  # LLaVA upon transformers 5
+        ),
     )
-    return Layout("LLaVA", pairs)
 
 
 def rename(names: Iterable[str], layout: Layout, origin: str) -> dict[str, str]:

@@ -36,7 +36,10 @@ class Row:
 
 
 def pack(inputs: Sequence[Inputs]) -> Row:
-    """Pack conversations about the same pictures. Raises UsageError if their pictures differ or nothing is supervised."""
+    """Pack conversations about the same pictures.
+
+    Raises: UsageError if their pictures differ or nothing is supervised.
+    """
     first = inputs[0]
     if any(each.hashes != first.hashes for each in inputs):
         raise UsageError("only conversations about the same pictures can share a row")
@@ -60,7 +63,7 @@ def pack(inputs: Sequence[Inputs]) -> Row:
 
 
 def _common_head(inputs: Sequence[Inputs]) -> int:
-    """Length of the head that all share: up to the last picture's end, or without one as far as ids and labels agree."""
+    """Length of the head that all share: up to the last picture's end, or as far as ids and labels agree."""
     first = inputs[0]
     if len(inputs) == 1:
         return len(first.ids)

@@ -79,8 +79,8 @@ def _record(raw: Mapping[str, object], folder: Path, where: str) -> Record:
     turns = [_turn_text(turn, where) for turn in said]
     if turns[0][0] == "assistant":
         turns = turns[1:]  # the reference drops a leading answer, for it answers nothing
-    if not turns or turns[-1][0] != "assistant":
-        raise UsageError(f"{where}: the last turn must be an answer (gpt), for there is nothing to learn otherwise")
+    if all(role != "assistant" for role, _ in turns):
+        raise UsageError(f"{where}: no question is answered, so there is nothing to learn")
     placeholders = sum(text.count(PLACEHOLDER) for role, text in turns if role == "user")
     if placeholders != len(images):
         raise UsageError(f"{where}: {placeholders} {PLACEHOLDER} placeholders for {len(images)} pictures")
@@ -93,7 +93,7 @@ def _record(raw: Mapping[str, object], folder: Path, where: str) -> Record:
 
 
 def _turn_text(turn: object, where: str) -> tuple[str, str]:
-    if not isinstance(turn, dict) or turn.get("from") not in _ROLES or not isinstance(turn.get("value"), str):
+    if not isinstance(turn, dict) or str(turn.get("from")) not in _ROLES or not isinstance(turn.get("value"), str):
         raise UsageError(f"{where}: a turn needs 'from' (human or gpt) and 'value' (text), found {turn!r:.80}")
     return _ROLES[turn["from"]], turn["value"]
 

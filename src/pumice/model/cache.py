@@ -56,7 +56,7 @@ class KVCache:
         return sum(tensor.nbytes for tensor in (*self.keys, *self.values))
 
     def write(self, layer: int, positions: Tensor, key: Tensor, value: Tensor, seen: int) -> tuple[Tensor, Tensor]:
-        """Store ``key`` and ``value`` [B, H, L, E] at ``positions`` [B, L]; returns the first ``seen`` slots [B, H, seen, E]."""
+        """Store ``key`` and ``value`` [B, H, L, E] at ``positions`` [B, L]; the first ``seen`` slots come back."""
         keys, values = self.keys[layer], self.values[layer]
         slots = positions[:, None, :, None].expand_as(key)  # [B, H, L, E]
         keys.scatter_(2, slots, key)

@@ -42,8 +42,11 @@ def _draw(model: Llava, config: LlavaConfig) -> None:
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
     # The way back into the residual stream starts smaller the deeper the stack is (GPT-2, section 2.3).
-    for depth, names in ((config.language.layers, ("o_proj", "down_proj")), (config.vision.layers, ("out_proj", "fc2"))):
-        tower = model.language if "o_proj" in names else model.vision
+    ways_back = (
+        (model.language, config.language.layers, ("o_proj", "down_proj")),
+        (model.vision, config.vision.layers, ("out_proj", "fc2")),
+    )
+    for tower, depth, names in ways_back:
         for name, module in tower.named_modules():
             if name.split(".")[-1] in names and isinstance(module, nn.Linear):
                 nn.init.normal_(module.weight, std=SPREAD / math.sqrt(2 * depth))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -41,7 +42,7 @@ class _Windows(Dataset[list[Any]]):
     collate: Callable[[Sequence[Any]], Any]
 
     def __len__(self) -> int:
-        return -(-(len(self.indices) // self.batch) // WINDOW)
+        return math.ceil(len(self.indices) // self.batch / WINDOW)
 
     def __getitem__(self, window: int) -> list[Any]:
         start = window * WINDOW * self.batch

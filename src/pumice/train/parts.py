@@ -8,13 +8,19 @@ import torch
 from torch import nn
 
 from pumice.model.llava import Llava
+from pumice.train.recipe import Part
 
 #: The part each top-level name of the model belongs to; image_newline is learned with the projector (LLaVA-1.6).
-OWNER = {"vision": "vision", "connector": "connector", "image_newline": "connector", "language": "language"}
+OWNER: dict[str, Part] = {
+    "vision": "vision",
+    "connector": "connector",
+    "image_newline": "connector",
+    "language": "language",
+}
 
 
 def choose_parts(
-    task: nn.Module, model: Llava, peaks: Mapping[str, float], weight_decay: float
+    task: nn.Module, model: Llava, peaks: Mapping[Part, float], weight_decay: float
 ) -> list[dict[str, object]]:
     """Freeze the parts of ``model`` not named in ``peaks``; optimizer groups of the rest, each with its ``peak`` rate.
 

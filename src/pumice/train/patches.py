@@ -95,8 +95,10 @@ class PatchReader(nn.Module):
             logits = head(x)  # [B, N, classes]
             wanted = batch.classes[..., index]
             # Many patches show nothing: those that show something count as much as all of them together.
-            total = total + F.cross_entropy(logits[covered], wanted[covered]) + F.cross_entropy(
-                logits.flatten(0, 1), wanted.flatten()
+            total = (
+                total
+                + F.cross_entropy(logits[covered], wanted[covered])
+                + F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
             )
             right = right & (logits.argmax(-1) == wanted)
         total = total + 5.0 * F.l1_loss(self.boxes(x)[covered], batch.boxes[covered])

@@ -10,7 +10,7 @@ import difflib
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -97,7 +97,7 @@ class Recipe(_Strict):
     output: Path
     start: Start
     template: str
-    parts: dict[Part, float]
+    parts: dict[Part, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     world: WorldData | None = None
     files: FileData | None = None
     batch: int = Field(default=16, gt=0)
@@ -142,7 +142,7 @@ def _override(values: dict[str, Any], override: str) -> None:
     try:
         value = tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        value = text
+        value = text.strip()
     *tables, last = name.strip().split(".")
     for table in tables:
         values = values.setdefault(table, {})
@@ -167,7 +167,8 @@ def _field_names() -> list[str]:
 
 def _check(recipe: Recipe, path: Path) -> None:
     start = recipe.start
-    if (start.folder is None) == (start.vision is None or start.language is None):
+    shapes = [shape is not None for shape in (start.vision, start.language)]
+    if any(shapes) if start.folder is not None else not all(shapes):
         raise UsageError(f"recipe {str(path)!r}: start needs either a folder, or both a vision and a language shape")
     if (recipe.world is None) == (recipe.files is None):
         raise UsageError(f"recipe {str(path)!r}: give exactly one of the tables world and files")

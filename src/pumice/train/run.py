@@ -6,6 +6,7 @@ import itertools
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from safetensors.torch import load_file, save_file
@@ -27,13 +28,15 @@ from pumice.train.parts import choose_parts
 from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.recipe import Recipe
 from pumice.train.rows import RecordRows, WorldRows
-from pumice.train.step import InstructionTuning, Task
+from pumice.train.step import InstructionTuning
 from pumice.train.vocabulary import build_tokenizer
 from pumice.world.records import corpus
 
 #: Scenes whose texts the tokenizer of a random start is learned from.
 CORPUS_SCENES = 6000
 TOWER = "tower.safetensors"
+
+TrainedTask: TypeAlias = InstructionTuning | PatchReader
 
 
 @dataclass(frozen=True)
@@ -57,7 +60,7 @@ def train(recipe: Recipe, show: Callable[[str], None] = print) -> Path:
     task, source = _task(recipe, trainee)
     if len(source) < recipe.batch:
         raise UsageError(f"a batch of {recipe.batch} rows needs more data than the {len(source)} rows there are")
-    groups = choose_parts(task, trainee.model, dict(recipe.parts), recipe.weight_decay)
+    groups = choose_parts(task, trainee.model, recipe.parts, recipe.weight_decay)
     optimizer = torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), fused=True)
     for line in run_steps(task, optimizer, source, recipe):
         show(line)
@@ -96,7 +99,7 @@ def _load_tower(model: Llava, path: Path) -> None:
         raise ModelError(f"{path} is not a vision tower of the recipe's shape: {error}") from error
 
 
-def _task(recipe: Recipe, trainee: Trainee) -> tuple[Task, RowSource]:
+def _task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
     world, processor = recipe.world, trainee.processor
     if world is None:
         assert recipe.files is not None

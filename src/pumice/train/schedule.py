@@ -6,7 +6,7 @@ import math
 
 
 def rate_at(step: int, steps: int, *, warmup: float, final: float) -> float:
-    """Share of the peak rate at ``step`` (from 0) of ``steps``: linear rise over ``warmup``, then a cosine to ``final``."""
+    """Share of the peak rate at ``step`` (from 0) of ``steps``: a rise over ``warmup``, then a cosine to ``final``."""
     rising = warmup * steps
     if step < rising:
         return (step + 1) / (rising + 1)

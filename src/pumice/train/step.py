@@ -81,7 +81,7 @@ def take_step(task: Task, optimizer: torch.optim.Optimizer, batch: object, share
         group["lr"] = group["peak"] * share
     optimizer.zero_grad(set_to_none=True)
     loss = task.loss(batch)
-    loss.value.backward()  # type: ignore[no-untyped-call]
+    loss.value.backward()
     learning = [p for group in optimizer.param_groups for p in group["params"]]
     norm = torch.nn.utils.clip_grad_norm_(learning, clip)
     applied = bool(torch.isfinite(norm)) and bool(torch.isfinite(loss.value))
