@@ -13,7 +13,7 @@ import torch
 import tiny
 from pumice.checkpoint.convert import Options, Target, convert
 from pumice.checkpoint.files import LazyTensor, open_file, open_folder
-from pumice.checkpoint.load import load_checkpoint
+from pumice.checkpoint.load import load_checkpoint, load_model
 from pumice.checkpoint.save import save_checkpoint
 from pumice.checkpoint.sources import Source, open_checkpoint
 from pumice.errors import ModelError, UsageError
@@ -137,3 +137,14 @@ def test_the_original_layout_has_the_originals_names(folder: Path, tmp_path: Pat
     read = set(open_folder(folder))
     prefix = "model.vision_tower.vision_tower.vision_model."
     assert read <= written and all(name.startswith(prefix) for name in written - read)
+
+
+@pytest.mark.parametrize(
+    "folder", sorted(path.parent for path in GOLDEN.glob("*/adapter_config.json")), ids=lambda p: p.name
+)
+def test_an_adapter_becomes_a_whole_model(folder: Path, tmp_path: Path) -> None:
+    convert(folder, tmp_path / "merged", "pumice")
+    merged, expected = load_model(tmp_path / "merged").model, load_model(folder).model
+    assert merged.config == expected.config
+    for name, tensor in expected.state_dict().items():
+        assert torch.equal(merged.state_dict()[name], tensor), name

@@ -92,7 +92,7 @@ def test_a_file_that_was_cut_off(name: str, kept: int, tmp_path: Path) -> None:
     else:
         save_file(tensors(), path)
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(ModelError, match="damaged|cut off") as caught:
+    with pytest.raises(ModelError, match=r"damaged|cut off|more than tensors") as caught:
         open_folder(tmp_path)
     assert caught.value.hint and "0x" not in str(caught.value)
 
@@ -100,7 +100,7 @@ def test_a_file_that_was_cut_off(name: str, kept: int, tmp_path: Path) -> None:
 def test_the_same_tensor_in_two_shards(tmp_path: Path) -> None:
     write_bins(tmp_path)
     torch.save({"layer.0.weight": torch.zeros(8, 16)}, tmp_path / "pytorch_model-00002-of-00002.bin")
-    with pytest.raises(ModelError, match="layer.0.weight is in two files"):
+    with pytest.raises(ModelError, match=r"layer\.0\.weight is in two files"):
         open_folder(tmp_path)
 
 
@@ -165,7 +165,7 @@ def test_nothing_there(tmp_path: Path) -> None:
 @pytest.mark.parametrize("text", ["", "{", "[1]", "[" * 100_000, "nul"])
 def test_json_that_is_no_object(text: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(text)
-    with pytest.raises(ModelError, match="config.json"):
+    with pytest.raises(ModelError, match=r"config\.json"):
         read_json(tmp_path / "config.json")
 
 

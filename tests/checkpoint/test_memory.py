@@ -29,7 +29,7 @@ def test_a_model_that_does_not_fit(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
     pretend(monkeypatch, tmp_path, size // 1024 - 1)
     with pytest.raises(MemoryLimitError, match=r"needs 0\.\d MiB .* only 0\.\d MiB are free") as caught:
         load_model(tmp_path / "model")
-    assert caught.value.exit_code == 6 and "quantise" in str(caught.value.hint)
+    assert caught.value.exit_code == 6 and "--dtype" in str(caught.value.hint)
     load_model(tmp_path / "model", dtype=torch.bfloat16)  # half the size fits
     pretend(monkeypatch, tmp_path, size // 1024 + 1)
     load_model(tmp_path / "model")

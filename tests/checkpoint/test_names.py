@@ -77,7 +77,7 @@ def test_missing_extra_and_misshapen() -> None:
     check_tensors(expected, dict(expected), "here")
     with pytest.raises(ModelError, match="here: 1 of 2 tensors are missing: b"):
         check_tensors(expected, {"a": (1, 2)}, "here")
-    with pytest.raises(ModelError, match="here: 1 tensors have no place .* c"):
+    with pytest.raises(ModelError, match=r"here: 1 tensors have no place .* c"):
         check_tensors(expected, {**expected, "c": ()}, "here")
     with pytest.raises(ModelError, match="a must have the shape 1x2, found 2x1"):
         check_tensors(expected, {**expected, "a": (2, 1)}, "here")

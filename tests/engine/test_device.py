@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pumice.engine.device import choose_device, choose_dtype
+from pumice.engine import device
+from pumice.engine.device import choose_device, choose_dtype, cpu_dtype
 from pumice.errors import UsageError
 
 
@@ -40,7 +41,14 @@ def test_formats() -> None:
     assert choose_dtype("float32", cpu) is torch.float32
     assert choose_dtype("bfloat16", cpu) is torch.bfloat16
     assert choose_dtype("float16", torch.device("mps")) is torch.float16
-    assert choose_dtype("auto", cpu) is None
+    assert choose_dtype("auto", cpu) is cpu_dtype
     assert choose_dtype("auto", torch.device("mps")) is torch.float16
     with pytest.raises(UsageError, match="'fp8'"):
         choose_dtype("fp8", cpu)
+
+
+def test_a_small_model_is_exact_on_a_cpu_and_a_large_one_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(device, "available_memory", lambda _: 16 << 30)
+    assert cpu_dtype(torch.float16, 1 << 30) is torch.float32
+    assert cpu_dtype(torch.float16, (1 << 30) + 1) is torch.bfloat16
+    assert cpu_dtype(torch.float32, 7 << 30) is torch.bfloat16

@@ -76,7 +76,7 @@ REFUSED = [
 def test_refused(changes: dict[str, Any], tmp_path: Path) -> None:
     adapter(tmp_path)
     edit(tmp_path / "adapter", **changes)
-    with pytest.raises(ModelError, match="adapter_config.json"):
+    with pytest.raises(ModelError, match=r"adapter_config\.json"):
         load_model(tmp_path / "adapter")
 
 

@@ -31,14 +31,14 @@ def find_model(name: str | Path, *, beside: Path | None = None, offline: bool = 
     places = [Path(text).expanduser()]
     if beside is not None and not places[0].is_absolute():
         places = [beside / text, beside.absolute().parent / text, *places]
-    for place in places:
+    for place in places if text else ():
         if place.is_dir():
             return place
         if place.exists():
             raise ModelError(f"{place} is a file; expected the folder of a model", hint="name the folder that holds it")
     if _HUB_NAME.fullmatch(text) is None:
         raise ModelError(
-            f"no model at {text}", hint="give the path of a model folder, or a name on the hub such as owner/name"
+            f"no model at {text!r}", hint="give the path of a model folder, or a name on the hub such as owner/name"
         )
     return download(text, offline=offline, weights=weights)
 
@@ -67,7 +67,7 @@ def download(name: str, *, offline: bool = False, weights: bool = True, endpoint
         info = HfApi(endpoint=endpoint).model_info(name, timeout=_TIMEOUT)
         files = [each.rfilename for each in info.siblings or ()]
         wanted = wanted_files(files) if weights else _matching(files, CONFIG_FILES)
-        return Path(snapshot_download(name, revision=info.sha, allow_patterns=wanted, endpoint=endpoint))
+        return Path(snapshot_download(name, allow_patterns=wanted, endpoint=endpoint))
     except (httpx2.HTTPError, OSError, ValueError) as error:
         folder = _cached(name)
         if folder is None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -20,6 +21,10 @@ from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import Tokenizer
+
+
+#: Chooses a number format once the stored one and the number of weights are known.
+DtypeRule: TypeAlias = Callable[[torch.dtype, int], torch.dtype]
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,7 @@ def load_model(
     *,
     base: str | Path | None = None,
     vision_tower: str | Path | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | DtypeRule | None = None,
     device: str | torch.device = "cpu",
     offline: bool = False,
 ) -> LoadedModel:
@@ -69,7 +74,7 @@ def load_checkpoint(
     *,
     base: str | Path | None = None,
     vision_tower: str | Path | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: torch.dtype | DtypeRule | None = None,
     device: str | torch.device = "cpu",
     template: str | None = None,
     offline: bool = False,
@@ -98,13 +103,17 @@ def load_checkpoint(
     return Checkpoint(model, processor, description, source.warnings)
 
 
-def build(source: Source, name: str, *, dtype: torch.dtype | None, device: torch.device) -> Llava:
+def build(
+    source: Source, name: str, *, dtype: torch.dtype | DtypeRule | None, device: torch.device
+) -> Llava:
     """The model of an opened checkpoint, in evaluation mode. ``name`` is for messages. Raises as ``load_model``."""
     expected = expected_shapes(source.description.model)
     tensors = needed_tensors(source.tensors, source.description.model)
     check_tensors(expected, {name: tensor.shape for name, tensor in tensors.items()}, name)
-    dtype = dtype or tensors["language.norm.weight"].dtype
-    size = sum(tensor.size for tensor in tensors.values()) * dtype.itemsize
+    stored, count = tensors["language.norm.weight"].dtype, sum(tensor.size for tensor in tensors.values())
+    if not isinstance(dtype, torch.dtype):
+        dtype = stored if dtype is None else dtype(stored, count)
+    size = count * dtype.itemsize
     require_memory(size, device, name)
     with torch.device("meta"):
         model = Llava(source.description.model)

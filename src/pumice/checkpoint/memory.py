@@ -14,7 +14,7 @@ from pumice.errors import MemoryLimitError
 
 _MEMINFO = Path("/proc/meminfo")
 _CGROUP = Path("/sys/fs/cgroup")
-_HINT = "choose a smaller model, a smaller --dtype, or quantise it with --quantize int8 or int4"
+_HINT = "close other programs, or choose a smaller model or a smaller --dtype"
 
 
 def available_memory(device: torch.device) -> int | None:

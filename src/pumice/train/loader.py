@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from pumice.data.packing import Row
+from pumice.errors import PumiceError
 
 #: Batches whose rows are sorted by length together: less padding, while the order stays close to random.
 WINDOW = 8
@@ -32,7 +33,7 @@ class RowSource(Protocol):
 
 
 @dataclass(frozen=True)
-class _Windows(Dataset[list[Any]]):
+class _Windows(Dataset[list[Any] | PumiceError]):
     """Item ``i`` is window ``i`` of an epoch: its batches, of which short and long ones come in turn."""
 
     source: RowSource
@@ -44,7 +45,13 @@ class _Windows(Dataset[list[Any]]):
     def __len__(self) -> int:
         return math.ceil(len(self.indices) // self.batch / WINDOW)
 
-    def __getitem__(self, window: int) -> list[Any]:
+    def __getitem__(self, window: int) -> list[Any] | PumiceError:
+        try:
+            return self._made(window)
+        except PumiceError as error:
+            return error  # raised by ``batches``: a worker process would bury it in a traceback
+
+    def _made(self, window: int) -> list[Any]:
         start = window * WINDOW * self.batch
         end = min(start + WINDOW * self.batch, len(self.indices) // self.batch * self.batch)
         rows = sorted((self.source[index] for index in self.indices[start:end]), key=_length)
@@ -79,6 +86,8 @@ def batches(
     loader = DataLoader(windows, batch_size=None, sampler=wanted, num_workers=workers)
     skip %= WINDOW
     for made in loader:
+        if isinstance(made, PumiceError):
+            raise made
         yield from made[skip:]
         skip = 0
 

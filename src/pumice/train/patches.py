@@ -77,7 +77,8 @@ class PatchReader(nn.Module):
         self.heads = nn.ModuleList(nn.Linear(size, count) for count in CLASSES.values())
         self.boxes = nn.Linear(size, 4)
 
-    def collate(self, rows: Sequence[PatchRow]) -> PatchBatch:
+    @staticmethod
+    def collate(rows: Sequence[PatchRow]) -> PatchBatch:
         """Stack pictures and labels."""
         return PatchBatch(
             torch.from_numpy(np.concatenate([row.tile for row in rows])),

@@ -167,8 +167,8 @@ def _field_names() -> list[str]:
 
 def _check(recipe: Recipe, path: Path) -> None:
     start = recipe.start
-    shapes = [shape is not None for shape in (start.vision, start.language)]
-    if any(shapes) if start.folder is not None else not all(shapes):
+    whole = start.folder is not None
+    if (whole and (start.tower or start.vision or start.language)) or not (whole or (start.vision and start.language)):
         raise UsageError(f"recipe {str(path)!r}: start needs either a folder, or both a vision and a language shape")
     if (recipe.world is None) == (recipe.files is None):
         raise UsageError(f"recipe {str(path)!r}: give exactly one of the tables world and files")

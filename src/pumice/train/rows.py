@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from pumice.data.packing import Row, pack
 from pumice.data.records import Record
+from pumice.errors import PumiceError
 from pumice.processor import Processor
 from pumice.train.recipe import WorldData
 from pumice.world.draw import draw_scene
@@ -25,7 +26,11 @@ class RecordRows:
         return len(self.records)
 
     def __getitem__(self, index: int) -> Row:
-        return pack([self.processor(self.records[index].conversation)])
+        record = self.records[index]
+        try:
+            return pack([self.processor(record.conversation)])
+        except PumiceError as error:
+            raise type(error)(f"{record.where}: {error}", hint=error.hint) from error
 
 
 @dataclass(frozen=True)

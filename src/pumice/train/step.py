@@ -29,7 +29,8 @@ class Loss:
 class Task(Protocol):
     """Something that learns: how its rows become a batch, and what a batch costs."""
 
-    def collate(self, rows: Sequence[Any]) -> Any: ...
+    @staticmethod  # it goes to worker processes, which must not get the model along with it
+    def collate(rows: Sequence[Any]) -> Any: ...
 
     def loss(self, batch: Any) -> Loss: ...
 
@@ -41,7 +42,8 @@ class InstructionTuning(nn.Module):
         super().__init__()
         self.model = model
 
-    def collate(self, rows: Sequence[Row]) -> Batch:
+    @staticmethod
+    def collate(rows: Sequence[Row]) -> Batch:
         """Pad and stack."""
         return collate(rows)
 

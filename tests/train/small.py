@@ -1,0 +1,73 @@
+"""A small training run, for several tests and for processes that are killed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import tiny
+import torch
+
+from pumice.data.packing import Row, pack
+from pumice.model.llava import Llava
+from pumice.train.loop import run_steps
+from pumice.train.parts import choose_parts
+from pumice.train.recipe import FileData, Recipe, Start
+from pumice.train.step import InstructionTuning
+
+ANSWERS = ("A red cup.", "Two dice.", "Seven.", "The sky.")
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows in memory, handed out after ``pause`` seconds."""
+
+    rows: list[Row]
+    pause: float = 0.0
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Row:
+        time.sleep(self.pause)
+        return self.rows[index]
+
+
+def rows(count: int) -> list[Row]:
+    """Questions of different lengths about different pictures, every third without one."""
+    read, made = tiny.processor(), []
+    for number in range(count):
+        seeds = () if number % 3 == 2 else (number,)
+        asked = tiny.question("Sky? " * (1 + number % 4), *seeds)
+        made.append(pack([read(asked.then_answer(ANSWERS[number % len(ANSWERS)]))]))
+    return made
+
+
+def recipe(output: Path, **changes: Any) -> Recipe:
+    values: dict[str, Any] = {
+        "output": output,
+        "start": Start(folder=Path("in-memory")),
+        "template": "vicuna_v1",
+        "parts": {"vision": 1e-3, "connector": 3e-3, "language": 1e-3},
+        "files": FileData(records=Path("r.json"), images=Path("i")),
+        "batch": 2,
+        "weight_decay": 0.1,
+        "log_every": 1,
+        "workers": 0,
+    }
+    return Recipe(**{**values, **changes})
+
+
+def prepared(how: Recipe, model: Llava | None = None) -> tuple[InstructionTuning, torch.optim.Optimizer]:
+    """A task and its optimizer, as ``pumice.train.run`` makes them."""
+    task = InstructionTuning(model or tiny.model())
+    groups = choose_parts(task, task.model, dict(how.parts), how.weight_decay)
+    return task, torch.optim.AdamW(groups, betas=(0.9, how.beta2), fused=True)
+
+
+def run(how: Recipe, source: Rows) -> tuple[list[str], InstructionTuning]:
+    """Train to the end; the log lines and what was trained."""
+    task, optimizer = prepared(how)
+    return list(run_steps(task, optimizer, source, how)), task
