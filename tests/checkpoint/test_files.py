@@ -192,3 +192,23 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(ModelError, match="cannot be written"), fresh_folder(tmp_path / "file" / "model"):
         pass
+
+
+def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "model"
+    with fresh_folder(target) as work:
+        (work / "whole").write_text("1")
+    rename = Path.rename
+
+    def failing(self: Path, to: Path) -> Path:
+        if self.name.endswith(".partial"):
+            raise OSError(28, "No space left on device")
+        return rename(self, to)
+
+    monkeypatch.setattr(Path, "rename", failing)
+    with pytest.raises(ModelError, match="No space left"), fresh_folder(target, overwrite=True):
+        pass
+    assert (target / "whole").read_text() == "1"
+    assert [path.name for path in tmp_path.iterdir()] == ["model"]

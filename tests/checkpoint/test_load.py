@@ -288,3 +288,27 @@ def test_saving_refuses_a_changed_model(ours: Path, tmp_path: Path) -> None:
         save_checkpoint(tiny.model(), tiny.processor(), ours)
     save_checkpoint(tiny.model(1), tiny.processor(), ours, overwrite=True)
     assert torch.equal(load_model(ours).model.language.embed_tokens.weight, tiny.model(1).language.embed_tokens.weight)
+
+
+def test_a_special_token_without_an_embedding(tmp_path: Path) -> None:
+    """Some Vicunas list a padding token behind the last row; it is never used."""
+    save_checkpoint(tiny.model(speak=tiny.language(vocab_size=tiny.tokenizer().size)), tiny.processor(), tmp_path / "x")
+    spare = {"content": "[SPARE]", "special": True}
+    edit(tmp_path / "x" / "tokenizer_config.json", added_tokens_decoder={str(tiny.tokenizer().size): spare})
+    found = load_checkpoint(tmp_path / "x").processor.tokenizer
+    assert found.size == tiny.tokenizer().size + 1
+    edit(tmp_path / "x" / "tokenizer_config.json", pad_token="[SPARE]")
+    with pytest.raises(ModelError, match="the tokenizer has ids up to"):
+        load_checkpoint(tmp_path / "x")
+
+
+def test_an_image_processor_inside_a_processor(tmp_path: Path) -> None:
+    """transformers 5 writes no preprocessor_config.json any more."""
+    save_checkpoint(tiny.model(newline=False), tiny.processor(mode="square"), tmp_path / "ours")
+    convert(tmp_path / "ours", tmp_path / "hf", "llava-hf")
+    old = tmp_path / "hf" / "preprocessor_config.json"
+    inner = {**json.loads(old.read_text()), "image_mean": [0.5, 0.25, 0.125]}
+    old.unlink()
+    edit(tmp_path / "hf" / "processor_config.json", image_processor=inner)
+    how = load_checkpoint(tmp_path / "hf").processor.preprocessing
+    assert how is not None and how.mode == "square" and how.mean == (0.5, 0.25, 0.125)

@@ -6,13 +6,13 @@ import dataclasses
 from collections.abc import Sequence
 
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 from torch.nn import functional as F
 
+import tiny
 from pumice.data.batch import Batch, collate
 from pumice.data.packing import HEAD, Row, pack
 from pumice.errors import UsageError
@@ -48,7 +48,9 @@ def separate_loss(model: Llava, inputs: Sequence[Inputs]) -> Tensor:
     losses = []
     for each in inputs:
         logits = model.logits_for(torch.tensor([each.ids]), tiny.features(model, each))[0]
-        losses.append(F.cross_entropy(logits[:-1], torch.tensor(each.labels[1:]), reduction="none", ignore_index=IGNORE))
+        losses.append(
+            F.cross_entropy(logits[:-1], torch.tensor(each.labels[1:]), reduction="none", ignore_index=IGNORE)
+        )
     count = sum(label != IGNORE for each in inputs for label in each.labels[1:])
     return torch.cat(losses).sum() / count
 
@@ -65,7 +67,9 @@ def assert_same(model: Llava, first: Tensor, second: Tensor) -> None:
     assert one.keys() == other.keys()
     scale = max(float(each.abs().max()) for each in other.values())
     for name in one:
-        torch.testing.assert_close(one[name], other[name], rtol=1e-4, atol=1e-5 * max(1.0, scale), msg=lambda m, n=name: f"{n}: {m}")
+        torch.testing.assert_close(
+            one[name], other[name], rtol=1e-4, atol=1e-5 * max(1.0, scale), msg=lambda m, n=name: f"{n}: {m}"
+        )
 
 
 @pytest.mark.parametrize("window", [None, 12])
@@ -81,7 +85,9 @@ def test_a_packed_row_equals_separate_conversations(
 
 
 @settings(deadline=None, max_examples=8)
-@given(st.lists(st.tuples(st.sampled_from([None, 1, 2]), st.lists(TURNS, min_size=1, max_size=2)), min_size=1, max_size=3))
+@given(
+    st.lists(st.tuples(st.sampled_from([None, 1, 2]), st.lists(TURNS, min_size=1, max_size=2)), min_size=1, max_size=3)
+)
 def test_a_padded_batch_equals_separate_conversations(
     rows: list[tuple[int | None, list[list[tuple[int, int]]]]],
 ) -> None:
@@ -214,7 +220,15 @@ def test_padding_changes_nothing(longer: int, token: int) -> None:
     """However long the padding is and whatever stands in it."""
     row = pack([tiny.processor()(talk(1, [(0, 0)]))])
     alone = collate([row])
-    filler = Row((5,) * (len(row.ids) + longer), tuple(range(len(row.ids) + longer)), (HEAD,) * (len(row.ids) + longer), (0,), (5,), (), ())
+    filler = Row(
+        (5,) * (len(row.ids) + longer),
+        tuple(range(len(row.ids) + longer)),
+        (HEAD,) * (len(row.ids) + longer),
+        (0,),
+        (5,),
+        (),
+        (),
+    )
     padded = collate([row, filler])
     used = len(row.ids)
     assert not padded.ids[0, used:].any()

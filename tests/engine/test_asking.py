@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable
 
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
 from pumice.engine.answer import Answer
 from pumice.engine.engine import Engine
 from pumice.errors import UsageError

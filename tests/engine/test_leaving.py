@@ -5,10 +5,10 @@ from __future__ import annotations
 import threading
 
 import pytest
-import tiny
 import torch
 from torch import Tensor
 
+import tiny
 from pumice.engine.engine import Engine
 from pumice.options import SamplingOptions
 

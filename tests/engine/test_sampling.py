@@ -88,9 +88,7 @@ def test_drawn_as_often_as_they_should_be() -> None:
 def test_seeds() -> None:
     logits = torch.zeros(100)
     warm = SamplingOptions(temperature=1.0, seed=5)
-    first, second = (
-        [sampler.choose(logits) for _ in range(5)] for sampler in (Sampler(warm), Sampler(warm))
-    )
+    first, second = ([sampler.choose(logits) for _ in range(5)] for sampler in (Sampler(warm), Sampler(warm)))
     assert first == second
     assert Sampler(warm).seed == 5
     assert Sampler(SamplingOptions(seed=5)).seed is None

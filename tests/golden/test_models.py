@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 
 from pumice.checkpoint.load import LoadedModel, load_model
+from pumice.engine.decode import new_cache, prefill, step
 from pumice.images.preprocess import preprocess
 
 GOLDEN = Path(os.environ.get("PUMICE_GOLDEN", Path(__file__).parents[2] / "../shared/golden"))
@@ -89,6 +90,23 @@ def test_logits_and_greedy_ids(name: str, run: dict[str, Any], loaded: dict[str,
     for _ in run["greedy_12_new_ids"]:
         greedy.append(int(checkpoint.model.logits_for(ids, features)[0, -1].argmax()))
         ids = torch.cat((ids, torch.tensor([greedy[-1:]])), dim=1)
+    assert greedy == run["greedy_12_new_ids"]
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("name", "run"), runs())
+def test_the_engine_decodes_the_same_ids_from_its_cache(
+    name: str, run: dict[str, Any], loaded: dict[str, LoadedModel]
+) -> None:
+    checkpoint = load(name, loaded)
+    ids, features = prepare(checkpoint, run)
+    prompt = ids[0].tolist()
+    cache = new_cache(checkpoint.model, 1, len(prompt))
+    logits = prefill(checkpoint.model, prompt, 0, features, cache)
+    greedy = [int(logits.argmax())]
+    while len(greedy) < len(run["greedy_12_new_ids"]):
+        logits = step(checkpoint.model, [greedy[-1]], [len(prompt) + len(greedy) - 1], cache)[0]
+        greedy.append(int(logits.argmax()))
     assert greedy == run["greedy_12_new_ids"]
 
 

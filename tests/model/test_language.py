@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import tiny
 from pumice.model.cache import KVCache
 from pumice.model.config import LanguageConfig, RopeScaling
 from pumice.model.language import Decoder
@@ -239,7 +239,7 @@ def test_a_cache_stacks_keeps_copies_and_grows() -> None:
     for number, capacity in enumerate((3, 5), start=1):
         cache = KVCache.empty(config, 1, capacity, CPU, torch.float32)
         for tensor in (*cache.keys, *cache.values):
-            tensor += number
+            tensor.fill_(number)
         caches.append(cache)
     assert caches[1].nbytes == 2 * 2 * (2 * 5 * 8) * 4  # layers, keys and values, heads x slots x size, bytes
     joint = KVCache.stack(caches)

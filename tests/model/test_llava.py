@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
+import tiny
 from pumice.errors import ModelError
 from pumice.images.config import Merge
 from pumice.images.grid import Grid, plan

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +14,12 @@ from PIL import Image
 
 import tiny
 from pumice.checkpoint.convert import convert
-from pumice.checkpoint.load import LoadedModel, load_model
+from pumice.checkpoint.load import LoadedModel, load_checkpoint, load_model
 from pumice.checkpoint.save import save_checkpoint
 from pumice.images.grid import Grid
 from pumice.images.preprocess import preprocess
 from pumice.model.config import RopeScaling
+from pumice.prompts.tokenizer import load_tokenizer
 
 from .oracle import IMAGE_TOKEN, VISION, save, scramble, text_config, transformers, vision_config
 
@@ -177,3 +180,23 @@ def test_ours_written_as_theirs(
     back = load_model(tmp_path / "theirs")
     assert back.description.template == processor.template.name
     assert back.description.preprocessing == processor.preprocessing
+
+
+def test_a_sentencepiece_vocabulary_with_new_tokens(tmp_path: Path) -> None:
+    """transformers finds the picture's token where only ``tokenizer.model`` and its companions say so."""
+    folder = Path(os.environ.get("PUMICE_GOLDEN", Path(__file__).parents[2] / "../shared/golden")) / "text"
+    if not (folder / "tokenizer.model").is_file():
+        pytest.skip(f"no tokenizer.model in {folder}; set PUMICE_GOLDEN")
+    tokenizer = load_tokenizer(folder)
+    model = tiny.model(speak=tiny.language(vocab_size=tokenizer.size), newline=False)
+    save_checkpoint(model, replace(tiny.processor(), tokenizer=tokenizer), tmp_path / "ours")
+    convert(tmp_path / "ours", tmp_path / "theirs", "llava-hf")
+    theirs = reload_strictly(tmp_path / "theirs")
+    reader = transformers.AutoProcessor.from_pretrained(tmp_path / "theirs")
+    picture_id, pad_id = tokenizer.size, tokenizer.size + 1
+    assert theirs.config.image_token_id == picture_id
+    assert reader.tokenizer.convert_tokens_to_ids(["<image>", "<pad>"]) == [picture_id, pad_id]
+    read = reader(text="USER: <image> what?", images=picture((40, 30)), return_tensors="pt")
+    assert int((read["input_ids"] == picture_id).sum()) == 4
+    again = load_checkpoint(tmp_path / "theirs").processor.tokenizer
+    assert (again.special_id("<image>"), again.special_id("<pad>"), again.pad_id) == (picture_id, pad_id, pad_id)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import tiny
 import torch
 
+import tiny
 from pumice.data.packing import Row, pack
 from pumice.model.llava import Llava
 from pumice.train.loop import run_steps

@@ -9,12 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from train import small
 
+import tiny
 from pumice.data.batch import Batch, collate
 from pumice.data.packing import Row
 from pumice.data.records import read_records
@@ -25,6 +24,7 @@ from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.recipe import WorldData
 from pumice.train.rows import RecordRows, WorldRows
 from pumice.train.step import InstructionTuning
+from train import small
 
 
 class Numbers:
@@ -121,7 +121,7 @@ def test_hints_survive_a_worker_process(workers: int) -> None:
         def __getitem__(self, index: int) -> int:
             raise UsageError("nothing here", hint="look elsewhere")
 
-    with pytest.raises(UsageError, match="^nothing here$") as error:
+    with pytest.raises(UsageError, match=r"^nothing here$") as error:
         list(batches(Faulty(3), Order(1, 0, 0), as_tuple, workers=workers))
     assert error.value.hint == "look elsewhere"
 
@@ -138,7 +138,7 @@ def test_an_empty_answer_is_named_with_its_record(tmp_path: Path) -> None:
 def test_rows_of_the_world(task: str) -> None:
     """The same row each time, also in another process; one picture, and an answer for every question."""
     template = "plain" if task == "caption" else "vicuna_v1"
-    data = WorldData(task=task, first=7, scenes=3, questions=4, sizes=(40, 56))  # type: ignore[arg-type]
+    data = WorldData(task=task, first=7, scenes=3, questions=4, sizes=(96, 120))  # type: ignore[arg-type]
     source = WorldRows(data, tiny.processor(template), data.sizes)
     assert len(source) == 3
     there = pickle.loads(pickle.dumps(source))
@@ -154,7 +154,7 @@ def test_rows_of_the_world(task: str) -> None:
 def test_patches_of_the_world() -> None:
     how = tiny.processor().preprocessing
     assert how is not None
-    data = WorldData(task="patches", scenes=4, sizes=(40,))
+    data = WorldData(task="patches", scenes=4, sizes=(96,))
     source = PatchRows(data, how, data.sizes)
     rows = [source[index] for index in range(4)]
     vision = tiny.model().vision

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from itertools import combinations
+from itertools import combinations, pairwise
 from pathlib import Path
 
 import pytest
-import tiny
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
-from train import small
 
+import tiny
 from pumice.data.batch import Batch, collate
 from pumice.images.grid import Grid
 from pumice.train.initial import random_model
@@ -22,6 +21,7 @@ from pumice.train.parts import choose_parts, learns, sincos_positions
 from pumice.train.recipe import LanguageShape, Start, VisionShape
 from pumice.train.schedule import rate_at
 from pumice.train.step import InstructionTuning, take_step
+from train import small
 
 PARTS = ("vision", "connector", "language")
 SUBSETS = [subset for size in (1, 2, 3) for subset in combinations(PARTS, size)]
@@ -32,7 +32,7 @@ def weights(task: InstructionTuning) -> dict[str, Tensor]:
 
 
 def part_of(name: str) -> str:
-    return "connector" if name == "image_newline" else name.split(".")[0]
+    return "connector" if name == "image_newline" else name.partition(".")[0]
 
 
 def mosaic_batch() -> Batch:
@@ -90,10 +90,11 @@ def test_the_rate_rises_then_falls(steps: int, warmup: float, final: float) -> N
     rates = [rate_at(step, steps, warmup=warmup, final=final) for step in range(steps)]
     peak = math.ceil(warmup * steps)
     assert all(0 < rate <= 1 for rate in rates[:peak])
-    assert all(a < b for a, b in zip(rates[:peak], rates[1:peak], strict=False))
-    assert all(a >= b - 1e-12 for a, b in zip(rates[peak:], rates[peak + 1 :], strict=False))
+    assert all(a < b for a, b in pairwise(rates[:peak]))
+    assert all(a >= b - 1e-12 for a, b in pairwise(rates[peak:]))
     assert all(final - 1e-12 <= rate <= 1 + 1e-12 for rate in rates[peak:])
-    assert rate_at(steps, steps, warmup=warmup, final=final) == pytest.approx(final, abs=1e-9)
+    if steps - warmup * steps >= 1:
+        assert rate_at(steps, steps, warmup=warmup, final=final) == pytest.approx(final, abs=1e-9)
     assert rates == [rate_at(step, steps, warmup=warmup, final=final) for step in range(steps)]
 
 
@@ -123,9 +124,10 @@ def test_a_step_that_is_not_finite_changes_nothing() -> None:
     task, optimizer = small.prepared(how)
     batch = collate(small.rows(2))
     assert take_step(task, optimizer, batch, 1.0, 1.0).applied
-    before, moments = weights(task), [
-        {name: value.clone() for name, value in state.items()} for state in optimizer.state.values()
-    ]
+    before, moments = (
+        weights(task),
+        [{name: value.clone() for name, value in state.items()} for state in optimizer.state.values()],
+    )
     broken = Batch(**{**batch.__dict__, "tiles": tuple(torch.full_like(tiles, torch.nan) for tiles in batch.tiles)})
     metrics = take_step(task, optimizer, broken, 1.0, 1.0)
     assert not metrics.applied and math.isnan(metrics.loss)
@@ -166,7 +168,7 @@ def test_a_frozen_tower_runs_without_a_graph() -> None:
 
 def test_ten_steps_on_two_rows(tmp_path: Path) -> None:
     """It learns them: the loss falls by far, and the log tells so."""
-    how = small.recipe(tmp_path, epochs=10)
+    how = small.recipe(tmp_path, epochs=10, parts=dict.fromkeys(PARTS, 1e-2))
     lines, task = small.run(how, small.Rows(small.rows(2)))
     log = [json.loads(line) for line in lines]
     assert [line["step"] for line in log] == list(range(1, 11))
@@ -184,9 +186,7 @@ def test_the_log_skips_what_was_not_asked_for(tmp_path: Path) -> None:
 
 START = Start(
     vision=VisionShape(image_size=28, patch_size=7, hidden_size=32, intermediate_size=64, layers=2, heads=2),
-    language=LanguageShape(
-        vocab_size=50, hidden_size=32, intermediate_size=64, layers=2, heads=4, kv_heads=2
-    ),
+    language=LanguageShape(vocab_size=50, hidden_size=32, intermediate_size=64, layers=2, heads=4, kv_heads=2),
 )
 
 

@@ -6,10 +6,10 @@ import json
 from pathlib import Path
 
 import pytest
-import tiny
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
+import tiny
 from pumice.prompts.tokenizer import Tokenizer, load_tokenizer
 from pumice.train.vocabulary import SPECIALS, build_tokenizer
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,7 +21,6 @@ from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import Tokenizer
-
 
 #: Chooses a number format once the stored one and the number of weights are known.
 DtypeRule: TypeAlias = Callable[[torch.dtype, int], torch.dtype]
@@ -84,9 +83,9 @@ def load_checkpoint(
     Raises:
         ModelError, MemoryLimitError: as ``load_model``; also if there is no tokenizer. UsageError: unknown template.
     """
-    chosen = None if template is None else get_template(template)
+    chosen = None if template is None else get_template(template).name
     source = open_checkpoint(path, base=base, vision_tower=vision_tower, offline=offline)
-    description = source.description
+    description = replace(source.description, template=chosen or source.description.template)
     if source.tokenizer is None:
         raise ModelError(
             f"{path} has no tokenizer: expected tokenizer.json or tokenizer.model",
@@ -94,7 +93,7 @@ def load_checkpoint(
         )
     processor = Processor(
         source.tokenizer,
-        chosen or get_template(description.template),
+        get_template(description.template),
         description.preprocessing,
         description.image_wrap,
     )
@@ -103,9 +102,7 @@ def load_checkpoint(
     return Checkpoint(model, processor, description, source.warnings)
 
 
-def build(
-    source: Source, name: str, *, dtype: torch.dtype | DtypeRule | None, device: torch.device
-) -> Llava:
+def build(source: Source, name: str, *, dtype: torch.dtype | DtypeRule | None, device: torch.device) -> Llava:
     """The model of an opened checkpoint, in evaluation mode. ``name`` is for messages. Raises as ``load_model``."""
     expected = expected_shapes(source.description.model)
     tensors = needed_tensors(source.tensors, source.description.model)
@@ -148,8 +145,11 @@ def _placed(tensor: LazyTensor, dtype: torch.dtype, device: torch.device) -> Ten
 
 
 def _check_vocabulary(source: Source, tokenizer: Tokenizer, name: str) -> None:
+    """Ids without an embedding are harmless only where they are special tokens that nobody asks for."""
     rows = source.description.model.language.vocab_size
-    if tokenizer.size > rows:
+    needed = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id, tokenizer.unk_id} - {None}
+    beyond = set(range(rows, tokenizer.size))
+    if beyond - set(tokenizer.specials.values()) or beyond & needed:
         raise ModelError(
             f"{name}: the tokenizer has ids up to {tokenizer.size - 1}, the model embeddings for {rows}",
             hint="the tokenizer belongs to another model; use the one the model was trained with",

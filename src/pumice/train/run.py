@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -95,8 +96,8 @@ def _load_tower(model: Llava, path: Path) -> None:
     assert model.vision is not None
     try:
         model.vision.load_state_dict(load_file(path))
-    except (OSError, RuntimeError) as error:
-        raise ModelError(f"{path} is not a vision tower of the recipe's shape: {error}") from error
+    except (OSError, RuntimeError, SafetensorError) as error:
+        raise ModelError(f"{path} is not a vision tower of the recipe's shape", hint="train stage 0 first") from error
 
 
 def _task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
@@ -116,5 +117,5 @@ def _finish(recipe: Recipe, trainee: Trainee) -> Path:
         assert isinstance(trainee.model.vision, nn.Module)
         save_file(trainee.model.vision.state_dict(), recipe.output / TOWER)
         return recipe.output / TOWER
-    save_checkpoint(trainee.model.eval(), trainee.processor, recipe.output / "model")
+    save_checkpoint(trainee.model.eval(), trainee.processor, recipe.output / "model", overwrite=True)
     return recipe.output / "model"
