@@ -22,6 +22,9 @@ from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import Tokenizer, load_tokenizer
 from pumice.train.vocabulary import build_tokenizer
 
+# Matrices this small only lose by being shared out; on a busy machine, threads that wait for one another cost minutes.
+torch.set_num_threads(1)
+
 SIDE = 28
 PATCH = 14
 VOCABULARY = 480

@@ -33,6 +33,8 @@ class SamplingOptions:
             raise UsageError(f"top_k must be 0 (off) or more, found {self.top_k}")
         if not 0.0 < self.top_p <= 1.0:
             raise UsageError(f"top_p must be above 0 and at most 1, found {self.top_p}")
+        if self.seed is not None and not 0 <= self.seed < 2**63:
+            raise UsageError(f"seed must be at least 0 and below 2**63, found {self.seed}")
         if self.max_tokens < 1:
             raise UsageError(f"max_tokens must be at least 1, found {self.max_tokens}")
         if any(not text for text in self.stop):

@@ -212,3 +212,9 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
         pass
     assert (target / "whole").read_text() == "1"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_weights_can_be_read_by_whoever_can_read_the_config(tmp_path: Path) -> None:
+    (tmp_path / "plain.txt").write_text("")
+    save_shards(tmp_path, [("weight", torch.ones(2))])
+    assert (tmp_path / "model.safetensors").stat().st_mode == (tmp_path / "plain.txt").stat().st_mode

@@ -78,6 +78,21 @@ def test_an_answer_in_plain_words_is_reused_as_well() -> None:
     assert third.usage.cached_tokens >= before - 1
 
 
+def test_the_last_token_of_an_answer_is_not_taken_for_known() -> None:
+    """It was chosen but never run; that shows where the follow-up spells the answer with the very same tokens."""
+    read, repeated = tiny.processor(), 0
+    for seed in range(8):
+        made, asked = tiny.engine(), tiny.question("What is in the picture?", seed)
+        said = tiny.greedy(made.model, read(asked), 1)
+        follow = asked.then_answer(made.ask(asked, SamplingOptions(max_tokens=1)).text).then_ask("Sky?")
+        again = made.ask(follow, SHORT)
+        assert again.text == fresh(follow)
+        before = (*read(asked).ids, *said)
+        repeated += read(follow).ids[: len(before)] == before
+        assert again.usage.cached_tokens < len(before)
+    assert repeated
+
+
 def test_a_new_picture_in_a_follow_up_is_the_only_one_encoded() -> None:
     counted = Counted()
     first = tiny.question("What is in the picture?", 1)

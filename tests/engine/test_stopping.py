@@ -118,3 +118,13 @@ def test_the_smaller_of_room_and_limit_counts() -> None:
 def test_no_answer_before_the_end() -> None:
     with pytest.raises(AssertionError, match="before its end"):
         answering(SamplingOptions(), frozenset({2}), (), 9).answer()
+
+
+@pytest.mark.parametrize("pieces", [["abcd"], ["a", "b", "c", "d"], ["abc", "d"], ["ab", "cd"]])
+def test_a_short_stop_string_inside_a_longer_one_waits_for_it(pieces: list[str]) -> None:
+    scanner = StopScanner(["bc", "abcd"])
+    assert "".join(scanner.push(piece) for piece in pieces) + scanner.flush() == ""
+    assert scanner.stopped
+    scanner = StopScanner(["bc", "abcd"])
+    assert "".join(scanner.push(piece) for piece in [*pieces[:-1], pieces[-1][:-1], "x"]) + scanner.flush() == "a"
+    assert scanner.stopped

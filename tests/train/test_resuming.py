@@ -138,7 +138,7 @@ def test_a_full_disk_leaves_the_old_state(tmp_path: Path) -> None:
     """The system itself refuses to write on; what was there stays whole."""
     how = small.recipe(tmp_path)
     task, optimizer = small.prepared(how)
-    save_state(tmp_path, task, optimizer, Progress(3, "r"))
+    save_state(tmp_path, task, optimizer, Progress(3, "{}"))
     old = (tmp_path / "state.pt").read_bytes()
     with torch.no_grad():
         next(task.parameters()).add_(1.0)
@@ -146,13 +146,13 @@ def test_a_full_disk_leaves_the_old_state(tmp_path: Path) -> None:
     resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, limits[1]))
     try:
         with pytest.raises((OSError, RuntimeError)):
-            save_state(tmp_path, task, optimizer, Progress(4, "r"))
+            save_state(tmp_path, task, optimizer, Progress(4, "{}"))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert (tmp_path / "state.pt").read_bytes() == old
-    assert load_state(tmp_path, task, optimizer, "r") == 3
-    save_state(tmp_path, task, optimizer, Progress(5, "r"))
-    assert load_state(tmp_path, task, optimizer, "r") == 5
+    assert load_state(tmp_path, task, optimizer, "{}") == 3
+    save_state(tmp_path, task, optimizer, Progress(5, "{}"))
+    assert load_state(tmp_path, task, optimizer, "{}") == 5
 
 
 def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
@@ -168,14 +168,14 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
 def test_a_damaged_state_is_refused(tmp_path: Path, cut: int) -> None:
     how = small.recipe(tmp_path)
     task, optimizer = small.prepared(how)
-    save_state(tmp_path, task, optimizer, Progress(1, "r"))
+    save_state(tmp_path, task, optimizer, Progress(1, "{}"))
     path = tmp_path / "state.pt"
     path.write_bytes(path.read_bytes()[:cut])
     with pytest.raises(ModelError, match="damaged") as error:
-        load_state(tmp_path, task, optimizer, "r")
+        load_state(tmp_path, task, optimizer, "{}")
     assert error.value.hint and str(path) in str(error.value)
 
 
 def test_no_state_is_a_fresh_start(tmp_path: Path) -> None:
     task, optimizer = small.prepared(small.recipe(tmp_path))
-    assert load_state(tmp_path, task, optimizer, "r") == 0
+    assert load_state(tmp_path, task, optimizer, "{}") == 0

@@ -107,6 +107,12 @@ def write_llava_hf(source: Source, folder: Path, options: Options) -> None:
 
     New rows are the mean of the others: they are never read as input and should not be chosen as output.
     """
+    if source.description.image_wrap is not None:
+        before, behind = source.description.image_wrap
+        raise ModelError(
+            f"this model puts {before} and {behind} around pictures, and llava-hf has no field for that",
+            hint="convert it to pumice or original instead",
+        )
     source = with_whole_tower(source)
     ids, rows = place_tokens(source.tokenizer, source.description.model.language.vocab_size)
     source = _with_rows(source, rows)

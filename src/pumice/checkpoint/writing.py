@@ -53,7 +53,11 @@ def save_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, shard_by
     shards: list[list[str]] = []
     total = 0
     for group in _grouped(tensors, shard_bytes):
-        save_file(group, folder / f"{len(shards)}.shard", metadata={"format": "pt"})
+        shard = folder / f"{len(shards)}.shard"
+        shard.touch()
+        mode = shard.stat().st_mode  # as the umask wants it; safetensors makes files that their owner alone can read
+        save_file(group, shard, metadata={"format": "pt"})
+        shard.chmod(mode)
         shards.append(sorted(group))
         total += sum(tensor.nbytes for tensor in group.values())
     if len(shards) == 1:

@@ -70,7 +70,7 @@ class Stream:
 
 
 class Engine:
-    """A model, its processor and what they remember. One question at a time; calls from other threads wait."""
+    """A model, its processor and what they remember. Any thread may ask; the model makes one token at a time."""
 
     def __init__(
         self,
@@ -88,7 +88,7 @@ class Engine:
         self._fetch = fetch
         self._prefixes = PrefixMemory(KV_BYTES)
         self._features = FeatureMemory(FEATURE_BYTES)
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # a stream may be closed by the garbage collector while its thread holds it
         self._stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
 
     @classmethod
@@ -122,7 +122,7 @@ class Engine:
         name = "pumice-tiny" if model is None else str(model)
         own = found.description.template
         doubts = (f"template {template} instead of the checkpoint's own {own}",) if template not in (None, own) else ()
-        return cls(found.model, found.processor, name=name, warnings=doubts, fetch=fetch)
+        return cls(found.model, found.processor, name=name, warnings=(*found.warnings, *doubts), fetch=fetch)
 
     def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""
@@ -166,20 +166,23 @@ class Engine:
         return Answering(inputs, options, tokenizer, self._stop_ids, self._stop_texts, room, started)
 
     def _pieces(self, answering: Answering) -> Generator[str]:
+        # The lock is never held while the caller has a piece: several streams may be read in turn, or left half read.
+        key = content_key(answering.inputs)
         with self._lock:
-            key = content_key(answering.inputs)
             found = self._prefixes.take(key)
             cache, known = found or (new_cache(self.model, 1, len(key)), 0)
             known = min(known, len(key) - 1)  # the last position must run, for its logits
             answering.cached_tokens = known
             logits = self._prefill(answering, cache, known)  # interrupted here, the cache is half filled and dropped
-            try:
-                yield answering.take(logits)
-                while answering.finished is None:
+        try:
+            yield answering.take(logits)
+            while answering.finished is None:
+                with self._lock:
                     logits = step(self.model, [answering.ids[-1]], [answering.position], cache)[0]
-                    yield answering.take(logits)
-            finally:
-                # The newest token was chosen but never run, so its slot is still empty.
+                yield answering.take(logits)
+        finally:
+            # The newest token was chosen but never run, so its slot is still empty.
+            with self._lock:
                 self._prefixes.keep([*key, *answering.ids[:-1]], cache)
 
     def _run_together(self, group: list[Answering]) -> None:

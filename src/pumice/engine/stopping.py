@@ -18,15 +18,27 @@ class StopScanner:
         if self.stopped:
             return ""
         self._held += text
-        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
-        if places:
+        certain = len(self._held) - self._possible_start()
+        place = self._found()
+        if place is not None and place <= certain:
             self.stopped = True
-            return self._give(min(places))
-        return self._give(len(self._held) - self._possible_start())
+            return self._give(place)
+        # A stop string that is whole does not end the text yet while a longer one may have begun before it: what
+        # is found must not depend on where the borders of tokens are.
+        return self._give(certain)
 
     def flush(self) -> str:
         """What was held back, once nothing more comes."""
-        return "" if self.stopped else self._give(len(self._held))
+        if self.stopped:
+            return ""
+        place = self._found()
+        self.stopped = place is not None
+        return self._give(len(self._held) if place is None else place)
+
+    def _found(self) -> int | None:
+        """Where the first whole stop string begins in the held text."""
+        places = [place for stop in self._stops if (place := self._held.find(stop)) >= 0]
+        return min(places, default=None)
 
     def _give(self, length: int) -> str:
         given, self._held = self._held[:length], self._held[length:]

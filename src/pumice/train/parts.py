@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import torch
 from torch import nn
 
+from pumice.errors import UsageError
 from pumice.model.llava import Llava
 from pumice.train.recipe import Part
 
@@ -25,12 +26,15 @@ def choose_parts(
     """Freeze the parts of ``model`` not named in ``peaks``; optimizer groups of the rest, each with its ``peak`` rate.
 
     What ``task`` has beside the model learns at the highest rate. Norms, biases and single vectors are not decayed.
+    Raises: UsageError for a part without weights in ``task``.
     """
     owner = {id(p): OWNER[name.split(".")[0]] for name, p in model.named_parameters()}
     groups: list[dict[str, object]] = []
     highest = max(peaks.values())
     for part, peak in (*peaks.items(), (None, highest)):
         mine = [parameter for parameter in task.parameters() if owner.get(id(parameter)) == part]
+        if part is not None and not mine:
+            raise UsageError(f"parts.{part} should learn, but this training has no such weights")
         for decay, chosen in ((weight_decay, [p for p in mine if p.ndim >= 2]), (0.0, [p for p in mine if p.ndim < 2])):
             if chosen:
                 groups.append({"params": chosen, "peak": peak, "lr": peak, "weight_decay": decay})

@@ -24,6 +24,11 @@ else:
 Part = Literal["vision", "connector", "language"]
 
 
+#: Whole numbers; without ``strict`` pydantic takes ``true`` for 1.
+Count = Annotated[int, Field(strict=True, gt=0)]
+Number = Annotated[int, Field(strict=True, ge=0)]
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, strict=False)
 
@@ -31,23 +36,23 @@ class _Strict(BaseModel):
 class VisionShape(_Strict):
     """Numbers of a vision tower that starts from random weights; every layer is built and the last one read."""
 
-    image_size: int
-    patch_size: int
-    hidden_size: int
-    intermediate_size: int
-    layers: int
-    heads: int
+    image_size: Count
+    patch_size: Count
+    hidden_size: Count
+    intermediate_size: Count
+    layers: Count
+    heads: Count
 
 
 class LanguageShape(_Strict):
     """Numbers of a language model that starts from random weights; embeddings are tied."""
 
-    vocab_size: int
-    hidden_size: int
-    intermediate_size: int
-    layers: int
-    heads: int
-    kv_heads: int
+    vocab_size: Count
+    hidden_size: Count
+    intermediate_size: Count
+    layers: Count
+    heads: Count
+    kv_heads: Count
 
 
 class Start(_Strict):
@@ -72,10 +77,10 @@ class WorldData(_Strict):
     """
 
     task: Literal["patches", "caption", "instruct"]
-    first: int = 0
-    scenes: int = Field(gt=0)
-    questions: int = Field(default=10, gt=0)
-    sizes: tuple[int, ...] = (160, 224, 288)
+    first: Number = 0
+    scenes: Count
+    questions: Count = 10
+    sizes: tuple[Count, ...] = (160, 224, 288)
 
 
 class FileData(_Strict):
@@ -100,18 +105,18 @@ class Recipe(_Strict):
     parts: dict[Part, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     world: WorldData | None = None
     files: FileData | None = None
-    batch: int = Field(default=16, gt=0)
-    epochs: int = Field(default=1, gt=0)
+    batch: Count = 16
+    epochs: Count = 1
     warmup: float = Field(default=0.03, ge=0, lt=1)
     final_rate: float = Field(default=0.0, ge=0, le=1)
     weight_decay: float = Field(default=0.0, ge=0)
     clip: float = Field(default=1.0, gt=0)
     beta2: float = Field(default=0.999, gt=0, lt=1)
-    seed: int = 0
-    save_every: int = Field(default=200, gt=0)
-    log_every: int = Field(default=10, gt=0)
-    threads: int = Field(default=0, ge=0)
-    workers: int = Field(default=1, ge=0)
+    seed: Number = 0
+    save_every: Count = 200
+    log_every: Count = 10
+    threads: Number = 0
+    workers: Number = 1
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

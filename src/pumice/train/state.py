@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from pumice.errors import ModelError, UsageError
 
 FILE = "state.pt"
+#: Fields of a recipe that may change between a run and its continuation.
+UNIMPORTANT = {"threads", "workers", "log_every", "save_every"}
 
 
 @dataclass(frozen=True)
@@ -45,17 +48,19 @@ def load_state(folder: Path, model: nn.Module, optimizer: torch.optim.Optimizer,
     if not path.is_file():
         return 0
     try:
-        state: dict[str, object] = torch.load(path, weights_only=True, mmap=True)
+        state: dict[str, object] = torch.load(path, weights_only=True)
+        weights, moments, step, made_with = (state[name] for name in ("model", "optimizer", "step", "recipe"))
     except Exception as error:  # torch raises many kinds for a damaged file
         raise ModelError(f"{path} is damaged", hint="delete it to start this run again") from error
-    if state["recipe"] != recipe:
-        raise UsageError(f"{path} was made with another recipe", hint="choose another output, or delete the state")
-    weights, moments, step = state["model"], state["optimizer"], state["step"]
     assert isinstance(weights, dict) and isinstance(moments, dict) and isinstance(step, int)
+    if _what_matters(str(made_with)) != _what_matters(recipe):
+        raise UsageError(f"{path} was made with another recipe", hint="choose another output, or delete the state")
     model.load_state_dict(weights)
-    optimizer.load_state_dict({**moments, "param_groups": _cloned(moments["param_groups"])})
+    optimizer.load_state_dict(moments)
     return step
 
 
-def _cloned(groups: list[dict[str, object]]) -> list[dict[str, object]]:
-    return [{name: value.clone() if isinstance(value, Tensor) else value for name, value in g.items()} for g in groups]
+def _what_matters(recipe: str) -> dict[str, object]:
+    """The recipe without the fields that do not change what is learned."""
+    values: dict[str, object] = json.loads(recipe)
+    return {name: value for name, value in values.items() if name not in UNIMPORTANT}
