@@ -14,6 +14,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-versi
 PICTURE := examples/dice.png
 QUESTION := How many dice are there, and what do they add up to?
 BUNDLED := src/pumice/pretrained/pumice-tiny
+BUNDLED := src/pumice/pretrained/pumice-tiny
 BIGGER := llava-hf/llava-1.5-7b-hf
 
 .DEFAULT_GOAL := help
@@ -47,7 +48,7 @@ demo: $(VENV)/.stamp-demo
 	@echo "picture   $(PICTURE)"
 	@echo "question  $(QUESTION)"
 	@printf 'answer    '
-	@$(BIN)/pumice ask --offline -q -i $(PICTURE) "$(QUESTION)"
+	@$(BIN)/pumice ask --offline -q -i $(PICTURE) "$(QUESTION)" </dev/null
 	@echo
 	@echo "The bundled model is tiny. For real photographs, switch to one with 7 billion parameters (14 GB download):"
 	@echo "  $(BIN)/pumice ask -m $(BIGGER) -i $(PICTURE) \"$(QUESTION)\""
@@ -74,6 +75,7 @@ tiny: $(VENV)/.stamp-demo
 	$(BIN)/pumice train recipes/tiny-vision.toml
 	$(BIN)/pumice train recipes/tiny-pretrain.toml
 	$(BIN)/pumice train recipes/tiny-finetune.toml
+	$(BIN)/pumice convert runs/tiny-finetune/model $(BUNDLED) --dtype float16 --overwrite
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -148,3 +148,19 @@ def test_an_adapter_becomes_a_whole_model(folder: Path, tmp_path: Path) -> None:
     assert merged.config == expected.config
     for name, tensor in expected.state_dict().items():
         assert torch.equal(merged.state_dict()[name], tensor), name
+
+
+def test_only_a_checkpoint_is_replaced(tmp_path: Path) -> None:
+    """A folder that holds models is easily named instead of one model."""
+    ours = tmp_path / "ours"
+    save_checkpoint(tiny.model(), tiny.processor(), ours)
+    models = tmp_path / "models"
+    models.mkdir()
+    convert(ours, models, "pumice", Options(overwrite=True))  # empty: nothing is lost
+    convert(ours, models, "pumice", Options(overwrite=True))
+    shelf = tmp_path / "shelf"
+    (shelf / "other").mkdir(parents=True)
+    (shelf / "other" / "file").write_text("precious")
+    with pytest.raises(ModelError, match="will not be replaced"):
+        convert(ours, shelf, "pumice", Options(overwrite=True))
+    assert (shelf / "other" / "file").read_text() == "precious"

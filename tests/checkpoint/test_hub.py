@@ -123,7 +123,9 @@ def test_a_folder_wins_over_a_hub_name(tmp_path: Path, monkeypatch: pytest.Monke
     assert find_model("someone", beside=tmp_path / "other") == tmp_path / "someone"
 
 
-@pytest.mark.parametrize("name", ["", "model", "a/b/c", "-x/y", "a b/c", "https://huggingface.co/a/b"])
+@pytest.mark.parametrize(
+    "name", ["", "model", "a/b/c", "~nobody-of-that-name/model", "-x/y", "a b/c", "https://huggingface.co/a/b"]
+)
 def test_names_that_no_hub_has(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="no model at"):

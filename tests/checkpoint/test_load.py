@@ -112,6 +112,28 @@ def test_a_projector_over_its_base(original: Path, tmp_path: Path) -> None:
     assert "--base" in str(caught.value.hint)
 
 
+def test_a_base_given_by_the_caller_counts_from_where_they_are(
+    original: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    base, projector = split(original, tmp_path)
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    assert load_model(projector, base="base", vision_tower="tower").model  # not here, so beside the checkpoint
+    shutil.copytree(base, here / "base")
+    edit(base / "config.json", attention_bias=True)
+    assert load_model(projector, base="base", vision_tower="tower").model
+    with pytest.raises(ModelError, match="needs its base model") as caught:
+        load_model(projector, base=base, vision_tower="tower")
+    assert caught.value.hint == "name it with --base"  # the cause has no advice of its own
+
+
+def test_a_part_that_names_itself_as_its_base(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": "."}))
+    with pytest.raises(ModelError, match="needs its base model: it names itself"):
+        load_model(tmp_path)
+
+
 def split(original: Path, tmp_path: Path) -> tuple[Path, Path]:
     """A folder with an original checkpoint's language model, one with its projector, and ``tower`` beside them."""
     tensors = load_file(original / "model.safetensors")

@@ -120,3 +120,10 @@ def test_offline_refuses_urls(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_an_empty_question_is_refused() -> None:
     assert main(["ask", " "], ScriptedEngine()) == 2
+
+
+@pytest.mark.parametrize("url", ["file:///tmp/a.png", "ftp://host.example/a.png", "FILE://host/a.png"])
+@pytest.mark.parametrize("flags", [[], ["--offline"]])
+def test_other_schemes_are_called_that(url: str, flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "q", "-i", url, *flags], ScriptedEngine()) == 4
+    assert "only http and https" in capsys.readouterr().err

@@ -158,3 +158,10 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for name in ("missing.json", "latin.json", "."):
         with pytest.raises(UsageError, match="cannot read training data"):
             read_records(tmp_path / name, ROOM)
+
+
+def test_space_around_words_without_a_picture_stays(tmp_path: Path) -> None:
+    """As in the reference, which tidies only the sentence that holds the picture."""
+    talk = [human("<image>\n What? "), gpt("A."), human(" And then?\n"), gpt("B.")]
+    made = one(tmp_path, conversations=talk)
+    assert [turn.text for turn in made.turns] == ["What?", "A.", " And then?\n", "B."]

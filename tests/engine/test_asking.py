@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 import torch
@@ -11,6 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import tiny
+from pumice.checkpoint.description import Generation
+from pumice.checkpoint.save import save_checkpoint
 from pumice.engine.answer import Answer
 from pumice.engine.engine import Engine
 from pumice.errors import UsageError
@@ -235,3 +238,15 @@ def test_timings_are_in_order() -> None:
     timings = tiny.engine().ask(ASKED[0], GREEDY).timings
     assert 0 <= timings.prepare_s <= timings.first_token_s <= timings.total_s
     assert 0 < timings.vision_s <= timings.first_token_s
+
+
+def test_end_tokens_of_the_checkpoint_end_it(tmp_path: Path) -> None:
+    """Llama 3 ends a turn by another token than the tokenizer's end of sequence, and only generation_config says so."""
+    conversation = ASKED[0]
+    made = tiny.engine()
+    ids = tiny.greedy(made.model, made.processor(conversation), 10)
+    end = ids[4]
+    save_checkpoint(made.model, made.processor, tmp_path / "model", generation=Generation(end_ids=(end,)))
+    answer = Engine.load(tmp_path / "model", device="cpu", dtype="float32").ask(conversation, GREEDY)
+    assert answer.text == tiny.tokenizer().decode(ids[: ids.index(end)])
+    assert answer.finish_reason == "stop"

@@ -343,14 +343,20 @@ class TestGuard:
             ["10.0.0.1"],
             ["8.8.8.8", "10.0.0.1"],
             ["2001:4860:4860::8888", "::1"],
-            ["fe80::1%eth0"],
-            ["::ffff:127.0.0.1"],
         ],
     )
     def test_all_answers_must_be_public(self, answers: list[str]) -> None:
         error = refused("http://example.com/", resolve=answering(*answers))
         assert str(error) == "cannot fetch image from 'example.com': its address or port is not allowed"
         assert "--allow-private-urls" in (error.hint or "")
+
+    @pytest.mark.parametrize(
+        "answers", [["fe80::1%eth0"], ["::ffff:127.0.0.1"], ["169.254.169.254"], ["8.8.8.8", "0.0.0.0"]]
+    )
+    def test_the_flag_is_not_offered_where_it_would_not_help(self, answers: list[str]) -> None:
+        error = refused("http://example.com/", resolve=answering(*answers))
+        assert str(error) == "cannot fetch image from 'example.com': its address or port is not allowed"
+        assert "--allow-private-urls" not in (error.hint or "")
 
     @pytest.mark.parametrize("port", [21, 22, 25, 6379, 8000, 8080])
     def test_other_ports(self, port: int) -> None:

@@ -244,6 +244,7 @@ def broken(folder: Path, name: str, content: str) -> Path:
     [
         ("tokenizer.json", "{", r"tokenizer\.json cannot be read"),
         ("tokenizer.json", "[]", r"tokenizer\.json cannot be read: expected a JSON object, found list"),
+        pytest.param("tokenizer.json", "[" * 100_000, r"tokenizer\.json cannot be read", id="deep"),
         ("tokenizer.json", '{"decoder": {"type": "ByteLevel"}}', r"tokenizer\.json cannot be read"),
         ("tokenizer.json", '{"added_tokens": 3}', "added_tokens is not a list"),
         ("tokenizer.json", '{"decoder": {"type": "WordPiece"}}', "found WordPiece"),

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pumice.checkpoint import foreign
-from pumice.checkpoint.description import write_description
+from pumice.checkpoint.description import FILE, write_description
 from pumice.checkpoint.files import LazyTensor
 from pumice.checkpoint.load import expected_shapes, is_unread, needed_tensors
 from pumice.checkpoint.names import LLAVA_HF, PUMICE, Layout, check_tensors, original_layout
@@ -69,6 +69,8 @@ def convert(
     model = opened.description.model
     found = {name: tensor.shape for name, tensor in needed_tensors(opened.tensors, model).items()}
     check_tensors(expected_shapes(model), found, str(source))
+    if options.overwrite:
+        _check_replaceable(Path(target))
     with fresh_folder(Path(target), overwrite=options.overwrite) as folder:
         writer(opened, folder, options)
 
@@ -157,6 +159,16 @@ def with_whole_tower(source: Source) -> Source:
         tensors.setdefault(f"vision.post_norm.{part}", _constant(vision, value, tensors))
     model = replace(source.description.model, vision=vision)
     return replace(source, description=replace(source.description, model=model), tensors=tensors)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Replacing means deleting, and a folder of models is easily named in place of one model."""
+    a_model = any((target / name).is_file() for name in (FILE, "config.json"))
+    if target.is_dir() and any(target.iterdir()) and not a_model:
+        raise ModelError(
+            f"{target} is not a checkpoint and will not be replaced: expected {FILE} or config.json in it",
+            hint="name the checkpoint's own folder, or an empty or new one",
+        )
 
 
 def _with_rows(source: Source, rows: int) -> Source:

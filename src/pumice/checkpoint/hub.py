@@ -28,7 +28,7 @@ def find_model(name: str | Path, *, beside: Path | None = None, offline: bool = 
         ModelError: no such folder and no such model, or the hub cannot be reached, or it asks for a licence or key.
     """
     text = str(name)
-    places = [Path(text).expanduser()]
+    places = [_at_home(Path(text))]
     if beside is not None and not places[0].is_absolute():
         places = [beside / text, beside.absolute().parent / text, *places]
     for place in places if text else ():
@@ -41,6 +41,13 @@ def find_model(name: str | Path, *, beside: Path | None = None, offline: bool = 
             f"no model at {text!r}", hint="give the path of a model folder, or a name on the hub such as owner/name"
         )
     return download(text, offline=offline, weights=weights)
+
+
+def _at_home(path: Path) -> Path:
+    try:
+        return path.expanduser()
+    except RuntimeError:  # nobody of that name has a home here
+        return path
 
 
 def download(name: str, *, offline: bool = False, weights: bool = True, endpoint: str | None = None) -> Path:

@@ -59,8 +59,9 @@ class Folder:
         return Fields({}, names[0])
 
     def find(self, name: str | Path, *, weights: bool = True) -> Path:
-        """Another folder that this one names."""
-        return find_model(name, beside=self.path, offline=self.offline, weights=weights)
+        """Another folder, which this one names, or the caller: what the caller says counts from where they are."""
+        given = name in (self.base, self.vision_tower) and Path(name).is_dir()
+        return find_model(name, beside=None if given else self.path, offline=self.offline, weights=weights)
 
 
 def open_checkpoint(
@@ -229,10 +230,14 @@ def _open_base(folder: Folder, name: str | Path | None) -> Source:
             hint="name the language model it was trained on with --base",
         )
     try:
-        return open_checkpoint(folder.find(name), offline=folder.offline)
+        found = folder.find(name)
+        if found.resolve() == folder.path.resolve():
+            raise ModelError("it names itself")
+        return open_checkpoint(found, offline=folder.offline)
     except ModelError as error:
         raise ModelError(
-            f"{folder.path} needs its base model: {error}", hint=f"name it with --base; or: {error.hint}"
+            f"{folder.path} needs its base model: {error}",
+            hint="name it with --base" + (f"; or: {error.hint}" if error.hint else ""),
         ) from error
 
 

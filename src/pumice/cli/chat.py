@@ -118,7 +118,7 @@ class Chat:
         answer = stream.answer
         note_stats(answer, self._settings)
         if text or answer.finish_reason != "cancelled":
-            self._said, self._waiting = asked.then_answer(text), ()
+            self._said, self._waiting = asked.then_answer(text.strip()), ()
 
     def _load(self, sources: list[str]) -> tuple[Image, ...]:
         pictures = load_pictures(sources, self._settings)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterable, Iterator
@@ -38,16 +39,17 @@ def write_answer(deltas: Iterable[str], settings: Settings, *, prefix: str = "")
     with waiting("thinking", settings):
         delta = next(coming, None)
     sys.stdout.write(prefix)
-    while delta is not None:
-        pieces.append(delta)
-        sys.stdout.write(terminal.clean(delta) if terminal else delta)
+    try:
+        while delta is not None:
+            pieces.append(delta)
+            sys.stdout.write(terminal.clean(delta) if terminal else delta)
+            sys.stdout.flush()
+            delta = next(coming, None)
+    finally:  # also after an error, whose message would otherwise follow on the half-written line
+        if not "".join(pieces[-1:]).endswith("\n"):
+            sys.stdout.write("\n")
         sys.stdout.flush()
-        delta = next(coming, None)
-    text = "".join(pieces)
-    if not text.endswith("\n"):
-        sys.stdout.write("\n")
-    sys.stdout.flush()
-    return text
+    return "".join(pieces)
 
 
 def note(text: str, settings: Settings) -> None:
@@ -78,10 +80,15 @@ def note_stats(answer: Answer, settings: Settings) -> None:
     )
 
 
+def _understands_escapes() -> bool:
+    """Whether the terminal takes control sequences, and its owner wants them (no-color.org)."""
+    return os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
+
+
 @contextmanager
 def waiting(text: str, settings: Settings) -> Iterator[None]:
     """Shows what takes time, on a terminal only, and wipes it away afterwards."""
-    shown = not settings.quiet and not settings.no_color and sys.stderr.isatty()
+    shown = not settings.quiet and not settings.no_color and _understands_escapes() and sys.stderr.isatty()
     if shown:
         print(f"{text} ...", end="", file=sys.stderr, flush=True)
     try:

@@ -91,12 +91,12 @@ def _has_come_soon() -> bool:
 
 def _load(source: str, settings: Settings) -> Picture:
     from pumice.images.fetch import FetchPolicy, fetch
-    from pumice.images.load import load_image
+    from pumice.images.load import is_url, load_image
 
     if source == "-":
         return _from_bytes("stdin", _piped_bytes())
-    if source.lower().startswith(("http://", "https://")):
-        if settings.offline:
+    if is_url(source):  # the fetcher says which schemes there are
+        if settings.offline and source.lower().startswith(("http://", "https://")):
             raise UsageError("a picture's URL needs the network, and --offline forbids it")
         return _from_bytes(source, fetch(source, FetchPolicy(allow_private=settings.allow_private_urls)))
     pixels = load_image(source, fetch=None)

@@ -99,12 +99,16 @@ def _turn_text(turn: object, where: str) -> tuple[str, str]:
 
 
 def _turn(role: str, text: str, images: Iterator[Image]) -> Turn:
-    """A user's single picture goes to the front, as LLaVA trains; several stay where they are."""
+    """A user's single picture goes to the front, as LLaVA trains; several stay where they are.
+
+    Space around words is taken off only beside a picture: the reference leaves other turns as they are.
+    """
     if role == "assistant":
         return Turn("assistant", (Text(text),))
-    if text.count(PLACEHOLDER) <= 1:
-        front = tuple(next(images) for _ in range(text.count(PLACEHOLDER)))
-        return Turn("user", (*front, Text(text.replace(PLACEHOLDER, "").strip())))
+    if PLACEHOLDER not in text:
+        return Turn("user", (Text(text),))
+    if text.count(PLACEHOLDER) == 1:
+        return Turn("user", (next(images), Text(text.replace(PLACEHOLDER, "").strip())))
     pieces = text.split(PLACEHOLDER)
     parts: list[Part] = [Text(pieces[0])] if pieces[0].strip() else []
     for piece in pieces[1:]:

@@ -32,6 +32,8 @@ from pumice.prompts.conversation import Conversation
 from pumice.prompts.encode import stopping
 
 BUNDLED = Path(__file__).parent.parent / "pretrained" / "pumice-tiny"
+#: Pictures from public addresses; a policy of one's own can allow more, None nothing.
+GUARDED = FetchPolicy()
 KV_BYTES = 2 << 30
 FEATURE_BYTES = 256 << 20
 
@@ -79,8 +81,10 @@ class Engine:
         *,
         name: str = "model",
         warnings: tuple[str, ...] = (),
-        fetch: FetchPolicy | None = None,
+        fetch: FetchPolicy | None = GUARDED,
+        end_ids: Sequence[int] = (),
     ) -> None:
+        """end_ids: tokens that end an answer besides the tokenizer's and the template's own."""
         self.model = model.eval()
         self.processor = processor
         self.name = name
@@ -89,7 +93,8 @@ class Engine:
         self._prefixes = PrefixMemory(KV_BYTES)
         self._features = FeatureMemory(FEATURE_BYTES)
         self._lock = threading.RLock()  # a stream may be closed by the garbage collector while its thread holds it
-        self._stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
+        stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
+        self._stop_ids = stop_ids.union(end_ids)
 
     @classmethod
     def load(
@@ -102,12 +107,13 @@ class Engine:
         device: str = "auto",
         dtype: str = "auto",
         offline: bool = False,
-        fetch: FetchPolicy | None = None,
+        fetch: FetchPolicy | None = GUARDED,
     ) -> Engine:
         """Load a folder or a hub name; None is the bundled model.
 
         base: the language model that a LoRA or a projector-only folder belongs to. template: instead of the one
-        that the checkpoint names. Raises: ModelError, MemoryLimitError, UsageError.
+        that the checkpoint names. fetch: which URLs pictures may come from.
+        Raises: ModelError, MemoryLimitError, UsageError.
         """
         place = choose_device(device)
         found = load_checkpoint(
@@ -122,7 +128,14 @@ class Engine:
         name = "pumice-tiny" if model is None else str(model)
         own = found.description.template
         doubts = (f"template {template} instead of the checkpoint's own {own}",) if template not in (None, own) else ()
-        return cls(found.model, found.processor, name=name, warnings=(*found.warnings, *doubts), fetch=fetch)
+        return cls(
+            found.model,
+            found.processor,
+            name=name,
+            warnings=(*found.warnings, *doubts),
+            fetch=fetch,
+            end_ids=found.description.generation.end_ids,
+        )
 
     def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""

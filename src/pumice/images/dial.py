@@ -25,7 +25,12 @@ _MOST_ATTEMPTS = 4
 
 
 class RefusedAddressError(BlockedUrlError):
-    """An address or port outside the policy. Raised without wording: the fetcher words all of them alike."""
+    """An address or port outside the policy. The fetcher words all of them alike.
+
+    ``can_be_allowed``: whether a policy with ``allow_private`` would have let it through.
+    """
+
+    can_be_allowed = True
 
 
 class TlsError(httpcore2.ConnectError):
@@ -74,7 +79,9 @@ class GuardedDialler(httpcore2.NetworkBackend):
         kinds = {address_kind(address) for address in addresses}
         allowed = {"public", "private"} if self._allow_private else {"public"}
         if not kinds <= allowed:
-            raise RefusedAddressError("address not allowed")
+            refusal = RefusedAddressError("address not allowed")
+            refusal.can_be_allowed = "refused" not in kinds
+            raise refusal
         if "public" in kinds:
             self._allow_private = False
         return list(addresses)

@@ -18,6 +18,7 @@ from pumice.images.policy import FetchPolicy, host_is_plain, in_domains, is_loca
 _OK = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PRIVATE_HINT = "pass --allow-private-urls to reach addresses and ports of your own network"
+_NEVER_HINT = "download the picture yourself and pass the file"
 _HEADERS = [(b"Accept", b"image/*"), (b"Accept-Encoding", b"identity"), (b"User-Agent", b"pumice")]
 
 
@@ -36,8 +37,8 @@ def download(url: str, policy: FetchPolicy, resolve: Resolver, tls: ssl.SSLConte
     try:
         with httpcore2.ConnectionPool(network_backend=dialler, ssl_context=tls) as pool:
             return _follow(pool, first, policy, what)
-    except RefusedAddressError:
-        hint = None if policy.allow_private else _PRIVATE_HINT
+    except RefusedAddressError as refusal:
+        hint = _PRIVATE_HINT if refusal.can_be_allowed and not policy.allow_private else _NEVER_HINT
         raise BlockedUrlError(f"{what}: its address or port is not allowed", hint=hint) from None
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, ValueError) as error:
         raise ImageError(f"{what}: {_reason(error, deadline, policy)}") from None

@@ -56,6 +56,11 @@ _LIMITS = Limits()
 _FETCH = FetchPolicy()
 
 
+def is_url(source: str) -> bool:
+    """Whether a text is a URL of any scheme, and so never a path."""
+    return _URL.match(source) is not None
+
+
 def load_image(
     source: str | Path | bytes | Image.Image,
     *,
@@ -76,7 +81,7 @@ def load_image(
         data, name = bytes(source), "the image in memory"
     elif isinstance(source, str) and source[:5].lower() == "data:":
         data, name = _data_uri(source, limits), "the image in the data URI"
-    elif isinstance(source, str) and _URL.match(source):
+    elif isinstance(source, str) and is_url(source):
         if fetch is None:
             raise BlockedUrlError("cannot fetch image: pictures from the web are switched off")
         data, name = fetch_url(source, fetch), "the fetched image"

@@ -106,7 +106,7 @@ def read_object(files: Mapping[str, bytes], name: str, folder: Path) -> dict[str
         return {}
     try:
         value = json.loads(files[name])
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise corrupt(folder / name, str(error)) from error
     if not isinstance(value, dict):
         raise corrupt(folder / name, f"expected a JSON object, found {type(value).__name__}")
