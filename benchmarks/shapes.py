@@ -1,9 +1,10 @@
 """Random checkpoints with the shapes of real models, written shard by shard in a published layout.
 
-    python benchmarks/shapes.py FOLDER --shape M --layout original
+    python benchmarks/shapes.py FOLDER --shape M --layout original --format bin
 
 Shapes: S is TinyLlama-1.1B, M is LLaVA-1.5-7B, both with CLIP ViT-L/14-336. The weights are noise; what is measured
-on them is speed and memory. The tokenizer is the bundled model's.
+on them is speed and memory. The tokenizer is the bundled model's. LLaVA-1.5 itself was published as ``bin``: pickled
+shards ``pytorch_model-00001-of-0000N.bin`` with an index.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import torch
@@ -20,7 +21,7 @@ from torch import Tensor
 from pumice.checkpoint.convert import Options, convert
 from pumice.checkpoint.load import expected_shapes
 from pumice.checkpoint.names import original_layout
-from pumice.checkpoint.writing import fresh_folder, save_shards
+from pumice.checkpoint.writing import fresh_folder, grouped, save_shards, write_json
 from pumice.engine.engine import BUNDLED
 from pumice.model.config import ConnectorConfig, LanguageConfig, LlavaConfig, VisionConfig
 
@@ -85,11 +86,32 @@ def tower_config() -> dict[str, object]:
     }
 
 
-def write_original(folder: Path, shape: str) -> None:
-    """The original layout: safetensors shards, tower inside, its config beside them."""
+def save_pickles(folder: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
+    """Numbered ``.bin`` shards and their index, one shard in memory at a time."""
+    shards: list[list[str]] = []
+    total = 0
+    for group in grouped(tensors, SHARD_BYTES):
+        torch.save(group, folder / f"{len(shards)}.shard")
+        shards.append(list(group))
+        total += sum(tensor.nbytes for tensor in group.values())
+        group.clear()  # the next one is drawn while this name still holds it
+    weight_map = {}
+    for index, names in enumerate(shards):
+        name = f"pytorch_model-{index + 1:05d}-of-{len(shards):05d}.bin"
+        (folder / f"{index}.shard").rename(folder / name)
+        weight_map.update(dict.fromkeys(names, name))
+    write_json(folder / "pytorch_model.bin.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
+
+
+def write_original(folder: Path, shape: str, *, pickled: bool = False) -> None:
+    """The original layout: shards with the tower inside, its config beside them."""
     language = SHAPES[shape]
     with fresh_folder(folder) as work:
-        save_shards(work, random_tensors(LlavaConfig(language, TOWER, ConnectorConfig())), shard_bytes=SHARD_BYTES)
+        tensors = random_tensors(LlavaConfig(language, TOWER, ConnectorConfig()))
+        if pickled:
+            save_pickles(work, tensors)
+        else:
+            save_shards(work, tensors, shard_bytes=SHARD_BYTES)
         (work / "config.json").write_text(json.dumps(original_config(language)), encoding="utf-8")
         (work / "tower").mkdir()
         (work / "tower" / "config.json").write_text(json.dumps(tower_config()), encoding="utf-8")
@@ -102,9 +124,12 @@ def main() -> None:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--shape", choices=SHAPES, default="M")
     parser.add_argument("--layout", choices=("original", "llava-hf"), default="original")
+    parser.add_argument("--format", choices=("safetensors", "bin"), default="safetensors", help="of the shards")
     options = parser.parse_args()
+    if options.format == "bin" and options.layout != "original":
+        parser.error("only the original layout was published as bin")
     if options.layout == "original":
-        write_original(options.folder, options.shape)
+        write_original(options.folder, options.shape, pickled=options.format == "bin")
         return
     source = options.folder.with_name(options.folder.name + "-original")
     write_original(source, options.shape)

@@ -97,6 +97,39 @@ def test_a_model_is_fetched_once_and_found_offline(hub: str) -> None:
     assert download("someone/model", endpoint="http://127.0.0.1:9") == folder  # the hub is down, the cache is not
 
 
+def test_a_cache_that_had_to_do_is_admitted(hub: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = download("someone/model", endpoint=hub)
+    said: list[str] = []
+    assert download("someone/model", endpoint=hub, warn=said.append) == folder and not said
+    assert find_model("someone/model", offline=True, warn=said.append) == folder and not said  # as it was asked to
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
+    assert download("someone/model", endpoint=hub, warn=said.append) == folder
+    message = "someone/model is taken from the local cache, which may be out of date: no route"
+    assert said == [message]
+    assert load_model("someone/model").warnings == (message,)
+    with pytest.raises(ModelError, match=r"could not be fetched from the hub: no route$"):
+        download("someone/other", endpoint=hub)
+
+
+def unreachable(*_: object, **__: object) -> None:
+    raise OSError("\n  no route\nto the host")
+
+
+@pytest.mark.parametrize("offline", [True, False])
+@pytest.mark.parametrize("name", ["m" * 5000, "someone/" + "m" * 5000, "some--one/model", "someone/model.git"])
+def test_names_that_nothing_can_have(
+    name: str, offline: bool, hub: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.HfApi.model_info", unreachable)
+    for beside in (None, tmp_path):
+        with pytest.raises(ModelError) as caught:
+            find_model(name, beside=beside, offline=offline)
+        assert len(str(caught.value)) < 1000
+    with pytest.raises(ModelError):
+        load_model(name, offline=offline)
+
+
 def test_only_the_configs(hub: str) -> None:
     folder = download("someone/model", endpoint=hub, weights=False)
     assert (folder / "pumice.json").exists() and not (folder / "model.safetensors").exists()

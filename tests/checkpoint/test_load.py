@@ -18,7 +18,7 @@ from pumice.checkpoint.load import load_checkpoint, load_model
 from pumice.checkpoint.save import save_checkpoint
 from pumice.checkpoint.start import Joint, start_model
 from pumice.errors import ModelError, UsageError
-from pumice.model.config import ConnectorConfig
+from pumice.model.config import ConnectorConfig, LlavaConfig
 
 WRAP = ("<im_start>", "<im_end>")
 
@@ -175,6 +175,74 @@ def test_a_projector_with_new_rows(stored: str, original: Path, tmp_path: Path) 
     torch.save(tensors, projector / "mm_projector.bin")
     with pytest.raises(ModelError, match="embeddings must have"):
         load_model(projector, base=base, vision_tower=tmp_path / "tower")
+
+
+@pytest.mark.parametrize("patch", [None, True, False])
+@pytest.mark.parametrize("stored", ["all", "two"])
+def test_new_tokens_around_pictures(stored: str, patch: bool | None, original: Path, tmp_path: Path) -> None:
+    """The first stage saves their embeddings and no tokenizer; which names they have is told by the config alone."""
+    base, projector = split(original, tmp_path)
+    edit(projector / "config.json", mm_use_im_start_end=True)
+    edit(projector / "config.json", mm_use_im_patch_token="DELETE" if patch is None else patch)
+    names = WRAP if patch is False else ("<im_patch>", *WRAP)
+    tensors = torch.load(projector / "mm_projector.bin", weights_only=True)
+    old = load_file(base / "model.safetensors")["model.embed_tokens.weight"]
+    count = len(old)
+    assert tiny.tokenizer().size == count
+    new = torch.randn(len(names), old.shape[1])
+    tensors["model.embed_tokens.weight"] = torch.cat((old, new)) if stored == "all" else new[-2:].clone()
+    torch.save(tensors, projector / "mm_projector.bin")
+    found = load_checkpoint(projector, base=base, vision_tower=tmp_path / "tower")
+    known = found.processor.tokenizer
+    assert [known.special_id(name) for name in names] == list(range(count, count + len(names)))
+    assert known.size == count + len(names) == found.model.config.language.vocab_size
+    rows = found.model.language.embed_tokens.weight
+    assert torch.equal(rows[:count], old) and torch.equal(rows[-2:], new[-2:])
+    ids = list(found.processor(tiny.question("How many?", 1)).ids)
+    start, end = ids.index(count + len(names) - 2), ids.index(count + len(names) - 1)
+    assert end - start == 1 + 4 and ids.count(ids[start]) == ids.count(ids[end]) == 1
+    convert(projector, tmp_path / "joined", "pumice", base=base, vision_tower=tmp_path / "tower")
+    again = load_checkpoint(tmp_path / "joined")  # the tokenizer is saved with the new names
+    assert list(again.processor(tiny.question("How many?", 1)).ids) == ids
+
+
+def test_new_tokens_whose_embeddings_are_not_there(original: Path, tmp_path: Path) -> None:
+    base, projector = split(original, tmp_path)
+    edit(projector / "config.json", mm_use_im_start_end=True)
+    with pytest.raises(ModelError, match="the tokenizer has ids up to"):
+        load_checkpoint(projector, base=base, vision_tower=tmp_path / "tower")
+
+
+def test_a_base_with_more_rows_than_tokens(original: Path, tmp_path: Path) -> None:
+    """The original cuts such rows off before it adds its own, so the ids of the new ones count from the tokenizer."""
+    base, projector = split(original, tmp_path)
+    edit(projector / "config.json", mm_use_im_start_end=True, mm_use_im_patch_token=False)
+    tensors = load_file(base / "model.safetensors")
+    old = tensors["model.embed_tokens.weight"]
+    for name in ("model.embed_tokens.weight", "lm_head.weight"):
+        tensors[name] = torch.cat((tensors[name], torch.zeros(32, old.shape[1])))
+    save_file(tensors, base / "model.safetensors")
+    edit(base / "config.json", vocab_size=len(old) + 32)
+    stored = torch.load(projector / "mm_projector.bin", weights_only=True)
+    new = torch.randn(2, old.shape[1])
+    torch.save({**stored, "model.embed_tokens.weight": new}, projector / "mm_projector.bin")
+    found = load_checkpoint(projector, base=base, vision_tower=tmp_path / "tower")
+    assert torch.equal(found.model.language.embed_tokens.weight, torch.cat((old, new)))
+    assert found.processor.tokenizer.special_id("<im_end>") == len(old) + 1
+
+
+@pytest.mark.parametrize(("depth", "template"), [(1, None), (1, "v0"), (2, None)])
+def test_a_guessed_template_is_admitted(depth: int, template: str | None, tmp_path: Path) -> None:
+    """Before 1.5, whose projectors have two layers, there were several templates, and no config names its own."""
+    connector = ConnectorConfig("linear" if depth == 1 else "mlp", depth)
+    model = tiny.Llava(LlavaConfig(tiny.language(), tiny.vision(), connector))
+    save_checkpoint(model, tiny.processor(), tmp_path / "ours")
+    convert(tmp_path / "ours", tmp_path / "original", "original")
+    edit(tmp_path / "original" / "config.json", pumice_template=template or "DELETE")
+    found = load_model(tmp_path / "original")
+    assert found.description.template == ("v0" if template else "vicuna_v1")
+    guessed = depth == 1 and template is None
+    assert ["is a guess" in each and "--template" in each for each in found.warnings] == [True] * guessed
 
 
 def test_the_tower_is_taken_from_where_it_is(original: Path, tmp_path: Path) -> None:

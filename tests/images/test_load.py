@@ -140,6 +140,16 @@ def test_sixteen_bit_grey_equals_its_eight_bit_twin() -> None:
     assert_same(load_image(big_endian), grey)
 
 
+def test_the_transparent_value_of_sixteen_bit_grey() -> None:
+    """It is compared with all 16 bits: a neighbour that looks the same in 8 stays."""
+    values = np.array([[40000, 40001], [0, 65535]])
+    content = encoded(Image.fromarray(values.astype(np.uint16)), "PNG")
+    at = content.index(b"IDAT") - 4
+    transparent = chunk(b"tRNS", (40000).to_bytes(2, "big"))
+    loaded = array(load_image(content[:at] + transparent + content[at:]))
+    assert loaded[..., 0].tolist() == [[255, 156], [0, 255]]
+
+
 def test_sixteen_bit_colour_equals_its_eight_bit_twin() -> None:
     rows = b"".join(b"\x00" + (row * 257).astype(">u2").tobytes() for row in array(noise()))
     assert_same(load_image(png(40, 30, rows, depth=16)), noise())

@@ -12,8 +12,8 @@ from pumice.checkpoint.foreign import TEMPLATE_FIELD
 from pumice.checkpoint.parts import (
     colours,
     generation_defaults,
-    is_mistral,
     language_config,
+    names_mistral,
     tower_fields,
     vision_config,
 )
@@ -24,6 +24,8 @@ from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import Tokenizer
 
 IMAGE_WRAP = ("<im_start>", "<im_end>")
+IMAGE_PATCH = "<im_patch>"
+GUESS = "vicuna_v1"
 _CHATML = ("<|im_start|>", "<|im_end|>")
 _YI_VOCABULARY = range(64000, 64065)  # Yi's own rows, and those padded to a multiple of 64
 _MLP = re.compile(r"mlp(\d+)x_gelu")
@@ -67,7 +69,7 @@ def describe_original(
         model=LlavaConfig(language, vision, connector_config(raw), has_newline="unpad" in merge),
         template=template_for(raw, raw, language, tokenizer),
         preprocessing=_original_preprocessing(raw, vision, merge, processor),
-        image_wrap=IMAGE_WRAP if raw.flag("mm_use_im_start_end", False) else None,
+        image_wrap=IMAGE_WRAP if image_names(raw) else None,
         generation=generation_defaults(generation),
     )
 
@@ -106,6 +108,13 @@ def describe_language(raw: Fields, generation: Fields, tokenizer: Tokenizer | No
     )
 
 
+def image_names(raw: Fields) -> tuple[str, ...]:
+    """The special tokens that an original model with tokens around pictures adds to its language model's, in order."""
+    if not raw.flag("mm_use_im_start_end", False):
+        return ()
+    return (IMAGE_PATCH, *IMAGE_WRAP) if raw.flag("mm_use_im_patch_token", True) else IMAGE_WRAP
+
+
 def connector_config(raw: Fields) -> ConnectorConfig:
     """``mm_projector_type`` of an original config; ``linear`` where it is absent. Raises ModelError for others."""
     name = raw.text("mm_projector_type", "linear")
@@ -121,7 +130,12 @@ def connector_config(raw: Fields) -> ConnectorConfig:
 
 
 def template_for(raw: Fields, text: Fields, language: LanguageConfig, tokenizer: Tokenizer | None) -> str:
-    """The conversation template of a foreign checkpoint: written down if Pumice made it, else by family and vocabulary.
+    """The conversation template of a foreign checkpoint: ``known_template``, or else the guess that suits most."""
+    return known_template(raw, text, language, tokenizer) or GUESS
+
+
+def known_template(raw: Fields, text: Fields, language: LanguageConfig, tokenizer: Tokenizer | None) -> str | None:
+    """The template that a foreign checkpoint tells: written down if Pumice made it, else by family and vocabulary.
 
     raw: the whole config; text: the language model's, which may be the same.
     """
@@ -129,9 +143,20 @@ def template_for(raw: Fields, text: Fields, language: LanguageConfig, tokenizer:
         return get_template(raw.text(TEMPLATE_FIELD)).name
     if tokenizer is not None and all(tokenizer.special_id(text) is not None for text in _CHATML):
         return "chatml_direct"
-    if is_mistral(text):
+    if names_mistral(text):
         return "mistral_instruct"
-    return "chatml_direct" if language.vocab_size in _YI_VOCABULARY else "vicuna_v1"
+    return "chatml_direct" if language.vocab_size in _YI_VOCABULARY else None
+
+
+def template_doubts(raw: Fields, model: LlavaConfig, tokenizer: Tokenizer | None) -> tuple[str, ...]:
+    """A warning if an original's template is a guess. Before 1.5, whose projectors are deeper, there were several."""
+    if model.connector is None or model.connector.kind != "linear":
+        return ()
+    if known_template(raw, raw, model.language, tokenizer) is not None:
+        return ()
+    return (
+        f"the template {GUESS} is a guess: this checkpoint does not say which one it was trained with; see --template",
+    )
 
 
 def _original_preprocessing(raw: Fields, vision: VisionConfig, merge: Merge, processor: Fields) -> Preprocessing:

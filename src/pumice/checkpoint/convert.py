@@ -15,7 +15,7 @@ from pumice.checkpoint.description import FILE, write_description
 from pumice.checkpoint.files import LazyTensor
 from pumice.checkpoint.load import expected_shapes, is_unread, needed_tensors
 from pumice.checkpoint.names import LLAVA_HF, PUMICE, Layout, check_tensors, original_layout
-from pumice.checkpoint.overlay import EMBEDDINGS, HEAD, grown
+from pumice.checkpoint.overlay import EMBEDDINGS, HEAD, resized
 from pumice.checkpoint.save import stored
 from pumice.checkpoint.sources import PROJECTOR_FILE, Source, open_checkpoint
 from pumice.checkpoint.vocabulary import IMAGE, PAD, add_tokens, place_tokens
@@ -176,7 +176,7 @@ def _with_rows(source: Source, rows: int) -> Source:
     tensors = dict(source.tensors)
     for name in (EMBEDDINGS, HEAD):
         if name in tensors:
-            tensors[name] = grown(tensors[name], rows)
+            tensors[name] = resized(tensors[name], rows)
     model = replace(model, language=replace(model.language, vocab_size=rows))
     return replace(source, description=replace(source.description, model=model), tensors=tensors)
 

@@ -219,6 +219,11 @@ def _loaded(value: Tensor, path: Path) -> LazyTensor:
     return LazyTensor(tuple(value.shape), value.dtype, lambda: value, path.name)
 
 
+def shape_text(shape: tuple[int, ...]) -> str:
+    """``32x24``."""
+    return "x".join(map(str, shape)) if shape else "scalar"
+
+
 def shortened(names: list[str], most: int = 4) -> str:
     """The first few names and how many more there are."""
     rest = len(names) - most

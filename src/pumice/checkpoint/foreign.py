@@ -14,7 +14,7 @@ TEMPLATE_FIELD = "pumice_template"  # foreign layouts have no place for it and i
 _MISTRAL_TEMPLATE = "mistral_instruct"
 
 
-def is_mistral(description: Description) -> bool:
+def written_as_mistral(description: Description) -> bool:
     """Whether a foreign config should say Mistral: it alone has sliding windows, and its name implies the template."""
     return description.model.language.sliding_window is not None or description.template == _MISTRAL_TEMPLATE
 
@@ -78,7 +78,7 @@ def clip_processor_json(how: Preprocessing) -> dict[str, object]:
 
 def original_json(description: Description) -> dict[str, object]:
     """LLaVA's ``config.json``; a plain language model's if there is no vision tower."""
-    mistral = is_mistral(description)
+    mistral = written_as_mistral(description)
     model, how = description.model, description.preprocessing
     name = "Mistral" if mistral else "Llama"
     content: dict[str, object] = {
@@ -128,7 +128,7 @@ def llava_hf_json(description: Description, *, image_id: int, pad_id: int) -> di
     content: dict[str, object] = {
         "architectures": [f"Llava{'Next' if is_next else ''}ForConditionalGeneration"],
         "model_type": "llava_next" if is_next else "llava",
-        "text_config": language_json(model.language, mistral=is_mistral(description)),
+        "text_config": language_json(model.language, mistral=written_as_mistral(description)),
         "vision_config": tower_json(model.vision),
         "image_token_index": image_id,
         "pad_token_id": pad_id,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -14,15 +15,28 @@ CONFIG_FILES = ("*.json", "*.model")
 _SAFETENSORS = ("model.safetensors", "model-*-of-*.safetensors")
 _PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 _ADAPTER = (("adapter_model.safetensors",), ("adapter_model.bin",))
+_SHOWN = 200  # characters of a name in messages
 _TIMEOUT = 20.0  # seconds for the hub to describe a model
 _EXTRAS = ("mm_projector.bin", "non_lora_trainables.bin")
 
 
-def find_model(name: str | Path, *, beside: Path | None = None, offline: bool = False, weights: bool = True) -> Path:
+def _unheard(_: str) -> None:
+    pass
+
+
+def find_model(
+    name: str | Path,
+    *,
+    beside: Path | None = None,
+    offline: bool = False,
+    weights: bool = True,
+    warn: Callable[[str], None] = _unheard,
+) -> Path:
     """The folder of a model: a path if it exists, else a name on the hub, downloaded unless it is in the cache.
 
     beside: a checkpoint folder; relative paths are also looked for inside it and next to it.
-    offline: use the cache alone. weights: False fetches only configs and tokenizer.
+    offline: use the cache alone. weights: False fetches only configs and tokenizer. warn: is told, for people to
+    read, if the cache had to do because the hub did not.
 
     Raises:
         ModelError: no such folder and no such model, or the hub cannot be reached, or it asks for a licence or key.
@@ -32,15 +46,16 @@ def find_model(name: str | Path, *, beside: Path | None = None, offline: bool = 
     if beside is not None and not places[0].is_absolute():
         places = [beside / text, beside.absolute().parent / text, *places]
     for place in places if text else ():
-        if place.is_dir():
+        if os.path.isdir(place):  # unlike Path.is_dir, it takes a name too long for any file as absent
             return place
-        if place.exists():
+        if os.path.exists(place):
             raise ModelError(f"{place} is a file; expected the folder of a model", hint="name the folder that holds it")
     if _HUB_NAME.fullmatch(text) is None:
         raise ModelError(
-            f"no model at {text!r}", hint="give the path of a model folder, or a name on the hub such as owner/name"
+            f"no model at {_cut(text)!r}",
+            hint="give the path of a model folder, or a name on the hub such as owner/name",
         )
-    return download(text, offline=offline, weights=weights)
+    return download(text, offline=offline, weights=weights, warn=warn)
 
 
 def _at_home(path: Path) -> Path:
@@ -50,7 +65,14 @@ def _at_home(path: Path) -> Path:
         return path
 
 
-def download(name: str, *, offline: bool = False, weights: bool = True, endpoint: str | None = None) -> Path:
+def download(
+    name: str,
+    *,
+    offline: bool = False,
+    weights: bool = True,
+    endpoint: str | None = None,
+    warn: Callable[[str], None] = _unheard,
+) -> Path:
     """The cached snapshot of a hub model; files that are complete are not fetched again.
 
     If the hub does not answer, what the cache holds is used. Progress is shown on stderr by huggingface_hub.
@@ -63,7 +85,7 @@ def download(name: str, *, offline: bool = False, weights: bool = True, endpoint
         folder = _cached(name)
         if folder is None:
             raise ModelError(
-                f"{name} is not a folder here and not in the local cache",
+                f"{_cut(name)} is not a folder here and not in the local cache",
                 hint="connect to the network and run once without --offline, or give a path",
             )
         return folder
@@ -78,7 +100,8 @@ def download(name: str, *, offline: bool = False, weights: bool = True, endpoint
     except (httpx2.HTTPError, OSError, ValueError) as error:
         folder = _cached(name)
         if folder is None:
-            raise _refused(name, error) from error
+            raise _refused(_cut(name), error) from error
+        warn(f"{name} is taken from the local cache, which may be out of date: {_reason(error)}")
         return folder
 
 
@@ -88,7 +111,7 @@ def _cached(name: str) -> Path | None:
 
     try:  # whether the weights are complete is checked when they are opened
         return Path(snapshot_download(name, local_files_only=True, allow_patterns=["config.json"]))
-    except LocalEntryNotFoundError:
+    except (LocalEntryNotFoundError, ValueError, OSError):  # or no name that the cache could hold
         return None
 
 
@@ -118,8 +141,16 @@ def _refused(name: str, error: Exception) -> ModelError:
             f"there is no folder {name} here and no model {name} on the hub",
             hint="check the spelling; for a private model run `hf auth login` first",
         )
-    reason = (str(error) or type(error).__name__).splitlines()[0]
     return ModelError(
-        f"{name} is not a folder here and could not be fetched from the hub: {reason}",
+        f"{name} is not a folder here and could not be fetched from the hub: {_reason(error)}",
         hint="check the network and try again, or give the path of a folder with the model",
     )
+
+
+def _reason(error: Exception) -> str:
+    """The first line of what an error says."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _cut(name: str) -> str:
+    return name if len(name) <= _SHOWN else f"{name[:_SHOWN]}..."

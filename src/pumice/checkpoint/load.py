@@ -147,7 +147,8 @@ def _placed(tensor: LazyTensor, dtype: torch.dtype, device: torch.device) -> Ten
 def _check_vocabulary(source: Source, tokenizer: Tokenizer, name: str) -> None:
     """Ids without an embedding are harmless only where they are special tokens that nobody asks for."""
     rows = source.description.model.language.vocab_size
-    needed = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id, tokenizer.unk_id} - {None}
+    wrap = [tokenizer.special_id(text) for text in source.description.image_wrap or ()]
+    needed = {tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id, tokenizer.unk_id, *wrap} - {None}
     beyond = set(range(rows, tokenizer.size))
     if beyond - set(tokenizer.specials.values()) or beyond & needed:
         raise ModelError(

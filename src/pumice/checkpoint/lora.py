@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from pumice.checkpoint.fields import Fields
-from pumice.checkpoint.files import LazyTensor, Weights, open_file, read_json, shortened
+from pumice.checkpoint.files import LazyTensor, Weights, open_file, read_json, shape_text, shortened
 from pumice.checkpoint.names import LLAVA_HF, PUMICE, original_layout
 from pumice.errors import ModelError
 
@@ -66,8 +66,8 @@ def merged(base: Mapping[str, LazyTensor], folder: Path) -> dict[str, LazyTensor
             raise ModelError(f"the adapter in {folder} changes {name}, which its base model does not have")
         if (b.shape[0], a.shape[1]) != weight.shape or a.shape[0] != b.shape[1]:
             raise ModelError(
-                f"the adapter in {folder} does not fit its base model: {name} is {_shape(weight.shape)}, "
-                f"its factors are {_shape(b.shape)} and {_shape(a.shape)}",
+                f"the adapter in {folder} does not fit its base model: {name} is {shape_text(weight.shape)}, "
+                f"its factors are {shape_text(b.shape)} and {shape_text(a.shape)}",
                 hint="name the base model that the adapter was trained on",
             )
         result[name] = _merged(weight, a, b, scale)
@@ -121,7 +121,3 @@ def _merged(weight: LazyTensor, a: LazyTensor, b: LazyTensor, scale: float) -> L
         return (base.to(torch.float32) + scale * product).to(base.dtype)
 
     return replace(weight, read=read)
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape))

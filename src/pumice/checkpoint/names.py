@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TypeAlias
 
-from pumice.checkpoint.files import shortened
+from pumice.checkpoint.files import shape_text, shortened
 from pumice.errors import ModelError
 from pumice.model.config import ConnectorKind
 
@@ -203,7 +203,7 @@ def check_tensors(expected: Mapping[str, tuple[int, ...]], found: Mapping[str, t
     for name in sorted(expected):
         if expected[name] != found[name]:
             raise ModelError(
-                f"{origin}: {name} must have the shape {_shape(expected[name])}, found {_shape(found[name])}",
+                f"{origin}: {name} must have the shape {shape_text(expected[name])}, found {shape_text(found[name])}",
                 hint="the config and the weights do not belong together",
             )
 
@@ -216,7 +216,3 @@ def _look_up(table: Mapping[str, str], name: str) -> str | None:
         return None
     pattern = table.get(_NUMBER.sub("{i}", name))
     return None if pattern is None else pattern.replace("{i}", numbers[0])
-
-
-def _shape(shape: tuple[int, ...]) -> str:
-    return "x".join(map(str, shape)) if shape else "scalar"

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pumice.checkpoint.files import LazyTensor, open_file
+from pumice.checkpoint.files import LazyTensor, open_file, shape_text
 from pumice.checkpoint.names import original_layout, rename
 from pumice.errors import ModelError
 
@@ -36,12 +36,14 @@ def trained_tensors(path: Path) -> dict[str, LazyTensor]:
 
 
 def with_projector(
-    base: Mapping[str, LazyTensor], projector: Mapping[str, LazyTensor], path: Path
+    base: Mapping[str, LazyTensor], projector: Mapping[str, LazyTensor], path: Path, *, first: int | None = None
 ) -> dict[str, LazyTensor]:
     """The base with the projector's tensors.
 
-    Stage 1 with new tokens around pictures stores the embeddings too: all rows, or only the new ones, which are then
-    appended. The output rows of new tokens, which the reference never trains at that stage, are the mean of the rest.
+    Stage 1 with new tokens around pictures stores the embeddings too: all rows, or only the two of ``<im_start>`` and
+    ``<im_end>``. first: the id of the former; None puts them behind the base's rows. The row of ``<im_patch>``, which
+    no prompt reads, is the mean of the rest if it is not stored, and so are the output rows of new tokens, which the
+    reference never trains at that stage.
 
     Raises:
         ModelError: the stored rows are neither.
@@ -51,26 +53,31 @@ def with_projector(
     if rows is None:
         return result
     old = base[EMBEDDINGS]
+    count = old.shape[0]
+    before = count if first is None else first
     if rows.shape[0] == 2 and rows.shape[1:] == old.shape[1:]:
-        result[EMBEDDINGS] = _appended(old, rows)
-    elif rows.shape[0] not in (old.shape[0], old.shape[0] + 2) or rows.shape[1:] != old.shape[1:]:
+        result[EMBEDDINGS] = _appended(resized(old, before), rows)
+    elif rows.shape[0] not in (count, count + 2, count + 3, before + 2) or rows.shape[1:] != old.shape[1:]:
         raise ModelError(
-            f"{path}: embeddings must have {old.shape[0]} rows, 2 more, or just 2, found {rows.shape}",
+            f"{path}: embeddings must have {count} rows of {old.shape[1]}, 2 or 3 more, or just 2; "
+            f"found {shape_text(rows.shape)}",
             hint="name the base model that the projector was trained on",
         )
     if HEAD in base:
-        result[HEAD] = grown(base[HEAD], result[EMBEDDINGS].shape[0])
+        result[HEAD] = resized(base[HEAD], result[EMBEDDINGS].shape[0])
     return result
 
 
-def grown(matrix: LazyTensor, rows: int) -> LazyTensor:
-    """A matrix with rows added at its end, each the mean of the present ones (in fp32)."""
+def resized(matrix: LazyTensor, rows: int) -> LazyTensor:
+    """A matrix with rows cut off its end, or added there, each the mean of the present ones (in fp32)."""
     extra = rows - matrix.shape[0]
-    if extra <= 0:
+    if extra == 0:
         return matrix
 
     def read() -> Tensor:
         tensor = matrix.read()
+        if extra < 0:
+            return tensor[:rows]
         mean = tensor.mean(dim=0, keepdim=True, dtype=torch.float32).to(tensor.dtype)
         return torch.cat((tensor, mean.expand(extra, -1)))
 

@@ -42,8 +42,8 @@ FAMILIES: Mapping[str, Mapping[str, int | None]] = {
 _BICUBIC = 3
 
 
-def is_mistral(raw: Fields) -> bool:
-    """Whether a language config belongs to the Mistral family."""
+def names_mistral(raw: Fields) -> bool:
+    """Whether a foreign language config names the Mistral family."""
     return FAMILIES.get(raw.text("model_type", "llama")) is _MISTRAL
 
 

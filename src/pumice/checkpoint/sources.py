@@ -15,11 +15,11 @@ from pumice.checkpoint import configs, lora, overlay
 from pumice.checkpoint.description import FILE, Description, read_description
 from pumice.checkpoint.fields import Fields
 from pumice.checkpoint.files import LazyTensor, Weights, has_weights, open_folder, read_json
+from pumice.checkpoint.folder import Folder, image_processor, own_tokenizer, tokenizer_for_pictures
 from pumice.checkpoint.hub import find_model
 from pumice.checkpoint.names import CLIP, LLAMA, LLAVA_HF, PUMICE, Layout, original_layout, rename
 from pumice.errors import ModelError, UsageError
-from pumice.prompts.tokenizer import FILES as TOKENIZER_FILES
-from pumice.prompts.tokenizer import Tokenizer, load_tokenizer
+from pumice.prompts.tokenizer import Tokenizer
 
 Tensors: TypeAlias = dict[str, LazyTensor]
 
@@ -41,29 +41,6 @@ class Source:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Folder:
-    """A checkpoint folder and what the caller said about it."""
-
-    path: Path
-    config: Fields
-    base: str | Path | None = None
-    vision_tower: str | Path | None = None
-    offline: bool = False
-
-    def json(self, *names: str) -> Fields:
-        """The first of these JSON files that exists; empty if there is none."""
-        for name in names:
-            if (self.path / name).is_file():
-                return Fields(read_json(self.path / name), name)
-        return Fields({}, names[0])
-
-    def find(self, name: str | Path, *, weights: bool = True) -> Path:
-        """Another folder, which this one names, or the caller: what the caller says counts from where they are."""
-        given = name in (self.base, self.vision_tower) and Path(name).is_dir()
-        return find_model(name, beside=None if given else self.path, offline=self.offline, weights=weights)
-
-
 def open_checkpoint(
     path: str | Path,
     *,
@@ -79,9 +56,10 @@ def open_checkpoint(
     Raises:
         ModelError: it is absent, incomplete, damaged, or of no supported kind. UsageError: an option does not apply.
     """
-    folder = find_model(path, offline=offline)
+    notes: list[str] = []
+    folder = find_model(path, offline=offline, warn=notes.append)
     config = {} if (folder / FILE).is_file() else _config(folder)
-    opened = Folder(folder, Fields(config, "config.json"), base, vision_tower, offline)
+    opened = Folder(folder, Fields(config, "config.json"), base, vision_tower, offline, notes)
     for detector in DETECTORS:
         if detector.matches(opened):
             if base is not None and not detector.takes_base:
@@ -89,19 +67,20 @@ def open_checkpoint(
             if vision_tower is not None and not detector.takes_tower:
                 raise UsageError(f"{folder} is a {detector.kind} checkpoint and takes no other vision tower")
             source = detector.open(opened)
-            return replace(source, description=replace(source.description, source=_provenance(source, folder)))
+            description = replace(source.description, source=_provenance(source, folder))
+            return replace(source, description=description, warnings=(*notes, *source.warnings))
     raise _unknown(opened)
 
 
 def open_pumice(folder: Folder) -> Source:
     """Our own folder."""
     tensors = _renamed(open_folder(folder.path), PUMICE, folder.path)
-    return Source("Pumice", read_description(folder.path), tensors, _tokenizer(folder.path))
+    return Source("Pumice", read_description(folder.path), tensors, own_tokenizer(folder))
 
 
 def open_llava_hf(folder: Folder) -> Source:
     """transformers' LLaVA 1.5 and LLaVA-NeXT."""
-    tokenizer = _tokenizer(folder.path)
+    tokenizer = own_tokenizer(folder)
     tensors = _renamed(open_folder(folder.path), LLAVA_HF, folder.path)
     processor = image_processor(folder)
     description = configs.describe_llava_hf(folder.config, processor, folder.json("generation_config.json"), tokenizer)
@@ -111,13 +90,13 @@ def open_llava_hf(folder: Folder) -> Source:
 def open_original(folder: Folder) -> Source:
     """LLaVA's own folder; the vision tower is taken from inside it if it is there, else from the CLIP it names."""
     tensors = _renamed(open_folder(folder.path), original_layout(), folder.path)
-    tokenizer = _tokenizer(folder.path)
+    tokenizer = tokenizer_for_pictures(folder)
     return _complete_original(folder, tensors, tokenizer, "LLaVA")
 
 
 def open_language(folder: Folder) -> Source:
     """A LLaMA-shaped language model alone."""
-    tokenizer = _tokenizer(folder.path)
+    tokenizer = own_tokenizer(folder)
     tensors = _renamed(open_folder(folder.path), LLAMA, folder.path)
     description = configs.describe_language(folder.config, folder.json("generation_config.json"), tokenizer)
     warning = f"a text-only model; that it was trained with the template {description.template} is a guess"
@@ -128,8 +107,13 @@ def open_projector(folder: Folder) -> Source:
     """``mm_projector.bin`` of stage 1, over the language model it was trained on."""
     base = _open_base(folder, folder.base or _text(folder.config, "_name_or_path"))
     extras = overlay.projector_tensors(folder.path / PROJECTOR_FILE)
-    tensors = overlay.with_projector(_language_only(base.tensors), extras, folder.path / PROJECTOR_FILE)
-    source = _complete_original(folder, tensors, _tokenizer(folder.path) or base.tokenizer, "projector")
+    tokenizer = tokenizer_for_pictures(folder, base.tokenizer)
+    first = None
+    if tokenizer is not None and configs.image_names(folder.config):
+        first = tokenizer.special_id(configs.IMAGE_WRAP[0])
+    words = _language_only(base.tensors)
+    tensors = overlay.with_projector(words, extras, folder.path / PROJECTOR_FILE, first=first)
+    source = _complete_original(folder, tensors, tokenizer, "projector")
     return _with_base_rows(source)
 
 
@@ -139,7 +123,7 @@ def open_adapter(folder: Folder) -> Source:
     tensors = lora.merged(base.tensors, folder.path)
     if (folder.path / EXTRAS_FILE).is_file():
         tensors = {**tensors, **overlay.trained_tensors(folder.path / EXTRAS_FILE)}
-    tokenizer = _tokenizer(folder.path) or base.tokenizer
+    tokenizer = tokenizer_for_pictures(folder, base.tokenizer)
     if folder.config.has("mm_vision_tower"):
         return _with_base_rows(_complete_original(folder, tensors, tokenizer, "LoRA"))
     if folder.vision_tower is not None:
@@ -209,7 +193,8 @@ def _complete_original(folder: Folder, tensors: Tensors, tokenizer: Tokenizer | 
     description = configs.describe_original(folder.config, tower, processor, generation, tokenizer)
     kept = {name: tensor for name, tensor in tensors.items() if tower_inside or not name.startswith("vision.")}
     complete = _without_tied_head({**kept, **vision}, description)
-    return Source(kind, description, complete, tokenizer)
+    doubts = configs.template_doubts(folder.config, description.model, tokenizer)
+    return Source(kind, description, complete, tokenizer, doubts)
 
 
 def _with_base_rows(source: Source) -> Source:
@@ -263,18 +248,6 @@ def _without_tied_head(tensors: Tensors, description: Description) -> Tensors:
     if description.model.language.tied_embeddings:
         tensors.pop(overlay.HEAD, None)
     return tensors
-
-
-def image_processor(folder: Folder) -> Fields:
-    """The image processor's config, which transformers 5 stores inside the processor's."""
-    if (folder.path / "preprocessor_config.json").is_file():
-        return folder.json("preprocessor_config.json")
-    return folder.json("processor_config.json").inner("image_processor")
-
-
-def _tokenizer(folder: Path) -> Tokenizer | None:
-    has_one = any((folder / name).is_file() for name in TOKENIZER_FILES[:2])
-    return load_tokenizer(folder) if has_one else None
 
 
 def _text(fields: Fields, name: str) -> str | None:

@@ -12,9 +12,10 @@ from torch import Tensor
 from pumice.checkpoint.description import Description
 from pumice.checkpoint.fields import Fields
 from pumice.checkpoint.files import LazyTensor
+from pumice.checkpoint.folder import Folder, image_processor
 from pumice.checkpoint.load import LoadedModel, build, expected_shapes
 from pumice.checkpoint.parts import colours, tower_fields, vision_config
-from pumice.checkpoint.sources import Folder, Source, image_processor, open_checkpoint, open_tower
+from pumice.checkpoint.sources import Source, open_checkpoint, open_tower
 from pumice.images.config import Mode, Preprocessing
 from pumice.model.config import ConnectorConfig, Feature, LlavaConfig
 from pumice.prompts.templates import get_template

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from pumice.prompts.tokenizer import Tokenizer
+from pumice.prompts.tokenizer import FILES, Tokenizer, make_tokenizer
+from pumice.prompts.tokens import read_object
 
 IMAGE, PAD = "<image>", "<pad>"
 _MULTIPLE = 64  # of rows: the llava-hf checkpoints pad to it, for tensor cores
@@ -28,28 +29,54 @@ def place_tokens(tokenizer: Tokenizer | None, rows: int) -> tuple[dict[str, int]
     return placed, -(-following // _MULTIPLE) * _MULTIPLE
 
 
+def with_specials(tokenizer: Tokenizer | None, names: Iterable[str], folder: Path) -> Tokenizer | None:
+    """A tokenizer that knows these special tokens: those it lacks get the ids behind its last, in this order.
+
+    folder: for messages. None stays None.
+    """
+    if tokenizer is None:
+        return None
+    new = [name for name in names if tokenizer.special_id(name) is None]
+    if not new:
+        return tokenizer
+    ids = {name: tokenizer.size + index for index, name in enumerate(new)}
+    return make_tokenizer(_with_entries(tokenizer.files, ids, folder), folder)
+
+
 def add_tokens(folder: Path, ids: Mapping[str, int]) -> None:
-    """Enter special tokens into the tokenizer's files in ``folder``; those already there keep their entries."""
-    full = folder / "tokenizer.json"
-    if full.is_file():
-        spec = json.loads(full.read_bytes())
-        listed = spec.setdefault("added_tokens", [])
-        present = {entry["content"] for entry in listed}
-        listed += [{"id": index, **_entry(text)} for text, index in ids.items() if text not in present]
-        _write(full, spec)
-    config = _read(folder / "tokenizer_config.json")
-    decoder = config.setdefault("added_tokens_decoder", {})
-    assert isinstance(decoder, dict)
-    for text, index in ids.items():
-        decoder.setdefault(str(index), _entry(text))
+    """Enter ``<image>`` and ``<pad>`` into the tokenizer's files in ``folder``, as llava-hf models have them."""
+    present = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
+    files = _with_entries(present, ids, folder)
+    config = read_object(files, "tokenizer_config.json", folder)
     config.update({"pad_token": PAD, "image_token": IMAGE, "extra_special_tokens": {"image_token": IMAGE}})
     config.setdefault("tokenizer_class", "LlamaTokenizer")
-    _write(folder / "tokenizer_config.json", config)
-    added = folder / "added_tokens.json"
-    _write(added, {**_read(added), **ids})
-    special = folder / "special_tokens_map.json"
-    if special.is_file():
-        _write(special, {**_read(special), "pad_token": PAD})
+    files["tokenizer_config.json"] = _json(config)
+    if "special_tokens_map.json" in files:
+        special = read_object(files, "special_tokens_map.json", folder)
+        files["special_tokens_map.json"] = _json({**special, "pad_token": PAD})
+    for name, content in files.items():
+        if content != present.get(name):
+            (folder / name).write_bytes(content)
+
+
+def _with_entries(files: Mapping[str, bytes], ids: Mapping[str, int], folder: Path) -> dict[str, bytes]:
+    """A tokenizer's files with special tokens entered; those already there keep their entries."""
+    result = dict(files)
+    if "tokenizer.json" in files:
+        spec = read_object(files, "tokenizer.json", folder)
+        listed = spec.setdefault("added_tokens", [])
+        assert isinstance(listed, list), "a tokenizer was made of these files"
+        present = {entry["content"] for entry in listed}
+        listed += [{"id": index, **_entry(text)} for text, index in ids.items() if text not in present]
+        result["tokenizer.json"] = _json(spec)
+    config = read_object(files, "tokenizer_config.json", folder)
+    decoder = config.setdefault("added_tokens_decoder", {})
+    assert isinstance(decoder, dict), "a tokenizer was made of these files"
+    for text, index in ids.items():
+        decoder.setdefault(str(index), _entry(text))
+    result["tokenizer_config.json"] = _json(config)
+    result["added_tokens.json"] = _json({**read_object(files, "added_tokens.json", folder), **ids})
+    return result
 
 
 def _entry(text: str) -> dict[str, object]:
@@ -63,13 +90,5 @@ def _entry(text: str) -> dict[str, object]:
     }
 
 
-def _read(path: Path) -> dict[str, object]:
-    if not path.is_file():
-        return {}
-    value = json.loads(path.read_bytes())
-    assert isinstance(value, dict), path
-    return value
-
-
-def _write(path: Path, value: object) -> None:
-    path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
+def _json(value: object) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -52,7 +52,7 @@ def save_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, shard_by
     """
     shards: list[list[str]] = []
     total = 0
-    for group in _grouped(tensors, shard_bytes):
+    for group in grouped(tensors, shard_bytes):
         shard = folder / f"{len(shards)}.shard"
         shard.touch()
         mode = shard.stat().st_mode  # as the umask wants it; safetensors makes files that their owner alone can read
@@ -77,7 +77,8 @@ def write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2, ensure_ascii=False) + "\n", "utf-8")
 
 
-def _grouped(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[str, Tensor]]:
+def grouped(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[str, Tensor]]:
+    """Shards of at most ``limit`` bytes, or of one larger tensor; one at a time. An empty one if there are no tensors."""
     group: dict[str, Tensor] = {}
     filled = 0
     for name, tensor in tensors:

@@ -24,7 +24,11 @@ def to_rgb(image: Image.Image) -> Image.Image:
         straight = image.convert("LA") if image.mode == "La" else image
         return _on_white(straight.convert("RGBA"))
     if image.mode.startswith("I;16"):
-        return Image.fromarray(_from_16_bit(np.asarray(image))).convert("RGB")
+        values = np.asarray(image)
+        grey = _from_16_bit(values)
+        if "transparency" in image.info:  # of 16 bits; Pillow's own conversion compares it with 8
+            grey[values == image.info["transparency"]] = _MAX_8
+        return Image.fromarray(grey).convert("RGB")
     if image.mode in _WIDE:
         return Image.fromarray(_from_wide(np.asarray(image))).convert("RGB")
     return image if image.mode == "RGB" else image.convert("RGB")

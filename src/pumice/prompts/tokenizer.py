@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from pumice.errors import ModelError
@@ -9,7 +10,7 @@ from pumice.prompts.json_tokenizer import JsonTokenizer
 from pumice.prompts.sentencepiece_tokenizer import SentencePieceTokenizer
 from pumice.prompts.tokens import Token, Tokenizer
 
-__all__ = ["FILES", "Token", "Tokenizer", "load_tokenizer", "save_tokenizer"]
+__all__ = ["FILES", "Token", "Tokenizer", "load_tokenizer", "make_tokenizer", "save_tokenizer"]
 
 FILES = (
     "tokenizer.json",
@@ -31,6 +32,11 @@ def load_tokenizer(folder: str | Path) -> Tokenizer:
         files = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
     except OSError as error:
         raise ModelError(f"the tokenizer in {folder} cannot be read: {error.strerror}") from error
+    return make_tokenizer(files, folder)
+
+
+def make_tokenizer(files: Mapping[str, bytes], folder: Path) -> Tokenizer:
+    """The tokenizer that these files make up. ``folder`` is for messages. Raises as ``load_tokenizer``."""
     if "tokenizer.json" in files:
         return JsonTokenizer(files, folder)
     if "tokenizer.model" in files:
