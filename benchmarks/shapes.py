@@ -94,7 +94,6 @@ def save_pickles(folder: Path, tensors: Iterable[tuple[str, Tensor]]) -> None:
         torch.save(group, folder / f"{len(shards)}.shard")
         shards.append(list(group))
         total += sum(tensor.nbytes for tensor in group.values())
-        group.clear()  # the next one is drawn while this name still holds it
     weight_map = {}
     for index, names in enumerate(shards):
         name = f"pytorch_model-{index + 1:05d}-of-{len(shards):05d}.bin"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import weakref
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -212,6 +214,23 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
         pass
     assert (target / "whole").read_text() == "1"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("shard_bytes", [1, 1024, 1500])
+def test_one_shard_is_held_at_a_time(shard_bytes: int, tmp_path: Path) -> None:
+    """A model may be larger than the memory of the machine that converts it."""
+    size, most, alive = 512, 0, weakref.WeakSet[torch.Tensor]()
+
+    def drawn() -> Iterator[tuple[str, torch.Tensor]]:
+        nonlocal most
+        for index in range(12):
+            tensor = torch.ones(size // 4)
+            alive.add(tensor)
+            most = max(most, len(alive))
+            yield str(index), tensor
+
+    assert save_shards(tmp_path, drawn(), shard_bytes=shard_bytes) == 12 * size
+    assert most <= max(1, shard_bytes // size) + 1
 
 
 def test_weights_can_be_read_by_whoever_can_read_the_config(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sentencepiece import SentencePieceProcessor
 
+from pumice.checkpoint.vocabulary import with_specials
 from pumice.errors import ModelError
 from pumice.prompts.encode import encode
 from pumice.prompts.templates import Markup
@@ -154,6 +155,25 @@ def test_legacy_decides_about_text_behind_a_special_token(
     assert ids(legacy.encode("USER", starts=False)) == ids(legacy.encode("USER", starts=True))
     assert unmarked.encode("USER", starts=False) == legacy.encode("USER", starts=False)
     assert ids(modern.encode("USER", starts=False)) != ids(modern.encode("USER", starts=True))
+
+
+def test_special_tokens_are_added_behind_the_last(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """As partial checkpoints need them; all else stays, and the saved files make the same tokenizer."""
+    names = ("<im_patch>", "<im_start>", "<im_end>")
+    new = [name for name in names if tokenizer.special_id(name) is None]
+    added = with_specials(tokenizer, names, tmp_path)
+    assert added is not None and new
+    save_tokenizer(added, tmp_path)
+    for each in (added, load_tokenizer(tmp_path)):
+        assert [each.special_id(name) for name in new] == [tokenizer.size + index for index in range(len(new))]
+        assert each.specials == {**tokenizer.specials, **{name: each.specials[name] for name in new}}
+        assert each.size == tokenizer.size + len(new)
+        assert (each.bos_id, each.eos_id, each.pad_id) == (tokenizer.bos_id, tokenizer.eos_id, tokenizer.pad_id)
+        for starts in (True, False):  # in text they are words, as all names of special tokens are
+            text = "USER <im_patch>the</s> 1"
+            assert each.encode(text, starts=starts) == tokenizer.encode(text, starts=starts)
+    assert with_specials(added, names, tmp_path) is added
+    assert with_specials(None, names, tmp_path) is None
 
 
 def test_a_listed_piece_is_spelled_out_in_text(pieces_folder: Path) -> None:

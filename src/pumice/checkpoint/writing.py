@@ -48,7 +48,8 @@ def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
 def save_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, shard_bytes: int = SHARD_BYTES) -> int:
     """Write tensors as ``model.safetensors``, or as numbered shards with an index. Returns the bytes of data.
 
-    ``tensors`` may be a generator: at most ``shard_bytes`` of it, or one larger tensor, is held at a time.
+    ``tensors`` may be a generator: at most ``shard_bytes`` of it, or one larger tensor, is held at a time,
+    and the tensor that follows.
     """
     shards: list[list[str]] = []
     total = 0
@@ -78,13 +79,17 @@ def write_json(path: Path, value: object) -> None:
 
 
 def grouped(tensors: Iterable[tuple[str, Tensor]], limit: int) -> Iterator[dict[str, Tensor]]:
-    """Shards of at most ``limit`` bytes, or of one larger tensor; one at a time. An empty one if there are no tensors."""
+    """Shards of at most ``limit`` bytes, or of one larger tensor; a single empty one if there are no tensors.
+
+    Each is emptied once the next is asked for: a loop's variable would hold it while that one is filled.
+    """
     group: dict[str, Tensor] = {}
     filled = 0
     for name, tensor in tensors:
         if group and filled + tensor.nbytes > limit:
             yield group
-            group, filled = {}, 0
+            group.clear()
+            filled = 0
         group[name] = tensor.contiguous()
         filled += tensor.nbytes
     yield group

@@ -24,6 +24,9 @@ FILES = (
 def load_tokenizer(folder: str | Path) -> Tokenizer:
     """The tokenizer of a model folder: ``tokenizer.json`` if there is one, else ``tokenizer.model``.
 
+    LLaVA's own folders hold ``tokenizer.model`` alone. Those with both come from transformers, which reads the first;
+    the ``tokenizer_class`` that they name is the same whichever of the two a model was trained with.
+
     Raises:
         ModelError: the folder holds neither, or a file is damaged.
     """
