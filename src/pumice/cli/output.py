@@ -45,10 +45,13 @@ def write_answer(deltas: Iterable[str], settings: Settings, *, prefix: str = "")
             sys.stdout.write(terminal.clean(delta) if terminal else delta)
             sys.stdout.flush()
             delta = next(coming, None)
-    finally:  # also after an error, whose message would otherwise follow on the half-written line
-        if not "".join(pieces[-1:]).endswith("\n"):
-            sys.stdout.write("\n")
-        sys.stdout.flush()
+    except BaseException:
+        if terminal and pieces:  # its message would otherwise follow on the half-written line
+            print(flush=True)
+        raise
+    if not "".join(pieces[-1:]).endswith("\n"):
+        sys.stdout.write("\n")
+    sys.stdout.flush()
     return "".join(pieces)
 
 
