@@ -39,9 +39,10 @@ def page(result: dict[str, dict[str, list[float]]], side: int) -> str:
     lines = [
         "# How well the bundled model sees",
         "",
-        "Exact match on held-out scenes: whole answers, letter by letter; for a box, an overlap (IoU) of more than one half.",
-        "The scenes come from a sequence of their own that training never draws from. *Blind* is the same model, the same",
-        f"questions, and a grey picture. Pictures are {side} pixels wide, decoding is greedy, intervals are Wilson's at 95 %.",
+        "Exact match on held-out scenes: whole answers, letter by letter; for a box, an overlap (IoU) of more than",
+        "one half. The scenes come from a sequence of their own that training never draws from. *Blind* is the same",
+        f"model, the same questions, and a grey picture. Pictures are {side} pixels wide, decoding is greedy, intervals",
+        "are Wilson's at 95 %.",
         "",
         "| kind | questions | right | 95 % interval | blind |",
         "|---|---|---|---|---|",
