@@ -24,7 +24,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--dtype", default="bfloat16")
-    parser.add_argument("--picture", default="examples/street.png")
+    parser.add_argument("--picture", default="examples/cups.png")
     parser.add_argument("--tokens", type=int, default=32)
     options = parser.parse_args()
     started = time.monotonic()

@@ -8,7 +8,7 @@ from pathlib import Path
 from pumice.world.draw import draw_scene
 from pumice.world.scene import make_scene
 
-PICTURES = {"dice.png": 5019, "cups.png": 5286, "street.png": 5090}
+PICTURES = {"dice.png": 5107, "cups.png": 5286, "hats.png": 5146}
 
 for name, index in PICTURES.items():
     draw_scene(make_scene("held_out", index), 448).save(Path(__file__).parent / name, optimize=True)

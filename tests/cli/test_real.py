@@ -28,7 +28,8 @@ def _python(*arguments: str, stdin: bytes | None = None) -> subprocess.Completed
 def test_ask_about_dice() -> None:
     done = _pumice("ask", "--offline", "-i", DICE, "How many dice are there, and what do they add up to?")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.strip() and done.stderr == b""
+    assert done.stdout.decode() == "There are 3 dice. They show 3, 5 and 2, which add up to 10.\n"
+    assert done.stderr == b""
 
 
 def test_json_and_text_agree() -> None:
