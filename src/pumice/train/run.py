@@ -74,8 +74,6 @@ def prepare(recipe: Recipe) -> Trainee:
     template = get_template(recipe.template)
     if start.folder is not None:
         found = load_checkpoint(start.folder, dtype=torch.float32)
-        # Memory-mapped weights are read-only: training needs its own copy.
-        found.model.load_state_dict({k: v.clone() for k, v in found.model.state_dict().items()}, assign=True)
         return Trainee(found.model.train(), replace(found.processor, template=template))
     assert start.vision is not None and start.language is not None
     folder = recipe.output / "tokenizer"
