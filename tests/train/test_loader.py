@@ -7,6 +7,7 @@ import json
 import pickle
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,6 +25,7 @@ from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.recipe import WorldData
 from pumice.train.rows import RecordRows, WorldRows
 from pumice.train.step import InstructionTuning
+from pumice.world.patches import CLASSES
 from train import small
 
 
@@ -134,11 +136,13 @@ def test_an_empty_answer_is_named_with_its_record(tmp_path: Path) -> None:
         _ = RecordRows(read_records(path, tmp_path), tiny.processor())[0]
 
 
-@pytest.mark.parametrize("task", ["caption", "instruct"])
-def test_rows_of_the_world(task: str) -> None:
+@pytest.mark.parametrize(
+    ("task", "tails"), [({"task": "caption"}, 0), ({"task": "caption", "captions": 3}, 3), ({"task": "instruct"}, 5)]
+)
+def test_rows_of_the_world(task: dict[str, Any], tails: int) -> None:
     """The same row each time, also in another process; one picture, and an answer for every question."""
-    template = "plain" if task == "caption" else "vicuna_v1"
-    data = WorldData(task=task, first=7, scenes=3, questions=4, sizes=(96, 120))  # type: ignore[arg-type]
+    template = "plain" if task["task"] == "caption" else "vicuna_v1"
+    data = WorldData(**task, first=7, scenes=3, questions=4, sizes=(96, 120))
     source = WorldRows(data, tiny.processor(template), data.sizes)
     assert len(source) == 3
     there = pickle.loads(pickle.dumps(source))
@@ -147,7 +151,7 @@ def test_rows_of_the_world(task: str) -> None:
         assert row.ids == again.ids == elsewhere.ids and row.targets == elsewhere.targets
         assert (row.tiles[0] == elsewhere.tiles[0]).all()
         assert len(row.tiles) == 1 and row.ids.count(IMAGE_ID) == 4
-        assert max(row.groups) == (0 if task == "caption" else 4)
+        assert max(row.groups) == tails
     assert source[0].ids != source[1].ids
 
 
@@ -162,7 +166,7 @@ def test_patches_of_the_world() -> None:
     reader = PatchReader(vision)
     batch = reader.collate(rows)
     assert batch.rows == len(source) == 4 and batch.tiles.shape == (4, 3, 28, 28)
-    assert batch.classes.shape == batch.boxes.shape == (4, 4, 4)
+    assert batch.classes.shape == (4, 4, len(CLASSES)) and batch.boxes.shape == (4, 4, 4)
     loss = reader.loss(batch)
     assert loss.value.isfinite() and 0 <= loss.right <= loss.count
 

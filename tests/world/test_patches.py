@@ -7,11 +7,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pumice.world.patches import CLASSES, NOTHING, patch_labels
+from pumice.world.patches import CLASSES, patch_labels
 from pumice.world.scene import GRID, make_crowd, make_scene
 from pumice.world.vocabulary import NAMES
 
 SIDE = 8
+CELL, MIDDLE = list(CLASSES).index("cell"), list(CLASSES).index("middle")
 
 
 @settings(max_examples=40, deadline=None)
@@ -19,18 +20,31 @@ SIDE = 8
 def test_a_patch_is_labelled_by_the_item_around_its_centre(index: int) -> None:
     scene = make_scene("train", index)
     classes, boxes = patch_labels(scene, SIDE)
-    for row in range(SIDE):
-        for column in range(SIDE):
-            x, y = (column + 0.5) / SIDE, (row + 0.5) / SIDE
-            here = [item for item in scene.items if item.box[0] <= x <= item.box[2] and item.box[1] <= y <= item.box[3]]
-            label, edges = classes[row * SIDE + column], boxes[row * SIDE + column]
-            assert len(here) <= 1
-            if not here:
-                assert label.tolist() == [NOTHING] * 4
-                assert not edges.any()
-                continue
+    for at, (label, edges) in enumerate(zip(classes, boxes, strict=True)):
+        row, column = divmod(at, SIDE)
+        x, y = (column + 0.5) / SIDE, (row + 0.5) / SIDE
+        here = [item for item in scene.items if item.box[0] <= x <= item.box[2] and item.box[1] <= y <= item.box[3]]
+        assert len(here) <= 1
+        if here:
             assert NAMES[label[0] - 1] == here[0].name
-            np.testing.assert_allclose(edges + np.float32([x, y, x, y]), here[0].box, atol=1e-6)
+            assert label[CELL] == 1 + here[0].cell
+            np.testing.assert_allclose(edges, here[0].box, atol=1e-6)
+        elif label.any():  # beside the middle line of something too thin for the centres of patches
+            thin = scene.items[[1 + item.cell for item in scene.items].index(label[CELL])]
+            across, down = (int(middle * SIDE) for middle in thin.centre)
+            assert column == across or row == down
+        else:
+            assert not edges.any()
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10_000))
+def test_every_item_has_one_middle(index: int) -> None:
+    """What is counted: nothing is too thin to be seen, nothing is seen twice."""
+    scene = make_scene("train", index)
+    classes, _ = patch_labels(scene, SIDE)
+    middles = classes[classes[:, MIDDLE] == 2]
+    assert sorted(label[CELL] - 1 for label in middles) == sorted(item.cell for item in scene.items)
 
 
 @settings(max_examples=30, deadline=None)

@@ -10,8 +10,8 @@ from PIL import Image as Pil
 
 from pumice.prompts.conversation import Image
 from pumice.world.draw import draw_scene
-from pumice.world.questions import ask_about, caption
-from pumice.world.records import caption_conversation, corpus, multi_turn, qa_conversations, write_llava_json
+from pumice.world.questions import IN_DETAIL, ask_about, caption
+from pumice.world.records import caption_conversations, corpus, multi_turn, qa_conversations, write_llava_json
 from pumice.world.scene import make_scene
 
 
@@ -24,14 +24,29 @@ def test_conversations_start_with_the_picture() -> None:
     assert all(asked[one.turns[0].text].answer == one.turns[1].text for one in single)
     kinds = [asked[one.turns[0].text].kind for one in single]
     assert len(set(kinds[: len(set(kinds))])) == len(set(kinds)), "every kind comes once before any comes twice"
-    short = caption_conversation(scene, picture)
-    assert short.turns[1].text == caption(scene)
+    [short, other] = caption_conversations(scene, picture, random.Random(3), 2)
+    assert short.turns[1].text == caption(scene) != other.turns[1].text
     long = multi_turn(scene, picture, random.Random(2))
     assert len(long.turns) in (4, 6, 8)
-    for conversation in (*single, short, long):
+    for conversation in (*single, short, other, long):
         first = conversation.turns[0].parts[0]
         assert isinstance(first, Image) and first.source is picture
         assert len(list(conversation.images())) == 1
+
+
+def test_only_a_share_of_scenes_is_described_in_detail() -> None:
+    def described(share: float) -> int:
+        found = 0
+        for index in range(40):
+            scene = make_scene("train", index)
+            single = qa_conversations(scene, draw_scene(scene, 96), random.Random(index), detail=share)
+            asked = {one.turns[0].text for one in single}
+            found += any(question in asked for question in IN_DETAIL)
+        return found
+
+    assert described(1.0) == 40
+    assert described(0.0) == 0
+    assert 5 <= described(0.5) <= 35
 
 
 def test_files_in_llavas_format(tmp_path: Path) -> None:

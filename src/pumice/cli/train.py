@@ -16,14 +16,21 @@ def train(
     ] = None,
     debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
-    """Train a model as a recipe says. Resumes where an earlier run of it stopped."""
+    """Train a model as a recipe says. Resumes where an earlier run of it stopped.
+
+    \b
+    pumice train recipes/tiny-finetune.toml
+    torchrun --nproc-per-node 2 -m pumice train recipes/tiny-finetune.toml   # two processes share every batch
+    """
     from pumice.train.recipe import read_recipe
 
     plan = read_recipe(recipe, overrides or [])  # a mistake shows before torch is imported
+    from pumice.train.ranks import first_process
     from pumice.train.run import train as run
 
     folder = run(plan, show=_log)
-    print(folder)
+    if first_process():
+        print(folder)
 
 
 def _log(line: str) -> None:

@@ -61,11 +61,21 @@ class _Windows(Dataset[list[Any] | PumiceError]):
 
 @dataclass(frozen=True)
 class Order:
-    """Which rows, in which order, how many together."""
+    """Which rows, in which order, how many together.
+
+    part, parts: of every ``batch * parts`` rows in a row this process takes each ``parts``-th, beginning at ``part``.
+    """
 
     batch: int
     epoch: int
     seed: int
+    part: int = 0
+    parts: int = 1
+
+    def indices(self, count: int) -> list[int]:
+        """The rows of this process, out of ``count``; all processes take equally many."""
+        whole = count // (self.batch * self.parts) * self.batch * self.parts
+        return order(count, self.epoch, self.seed)[:whole][self.part :: self.parts]
 
 
 def batches(
@@ -81,7 +91,7 @@ def batches(
     workers: processes that prepare batches while the model works; 0 prepares them in between. A thread would not
     do: it takes the interpreter away from the many small calls of a training step.
     """
-    windows = _Windows(source, order(len(source), which.epoch, which.seed), which.batch, which.seed, collate)
+    windows = _Windows(source, which.indices(len(source)), which.batch, which.seed, collate)
     wanted = range(skip // WINDOW, len(windows))
     loader = DataLoader(windows, batch_size=None, sampler=wanted, num_workers=workers)
     skip %= WINDOW

@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from pumice.train.loader import Order, RowSource, batches
+from pumice.train.ranks import ALONE, Ranks
 from pumice.train.recipe import Recipe
 from pumice.train.schedule import rate_at
 from pumice.train.state import Progress, load_state, save_state
@@ -59,8 +60,13 @@ class Log:
         return line
 
 
-def run_steps(task: Task, optimizer: torch.optim.Optimizer, source: RowSource, recipe: Recipe) -> Iterator[str]:
-    """Train to the end of the recipe, from the saved state if there is one; yields log lines as they are written."""
+def run_steps(
+    task: Task, optimizer: torch.optim.Optimizer, source: RowSource, recipe: Recipe, ranks: Ranks = ALONE
+) -> Iterator[str]:
+    """Train to the end of the recipe, from the saved state if there is one; yields log lines as they are written.
+
+    Of several processes all read the state, and the first writes it and the log.
+    """
     assert isinstance(task, nn.Module), "a task's weights are saved and resumed with it"
     frozen = recipe.model_dump_json()
     done = load_state(recipe.output, task, optimizer, frozen)
@@ -68,20 +74,23 @@ def run_steps(task: Task, optimizer: torch.optim.Optimizer, source: RowSource, r
     steps = each_epoch * recipe.epochs
     recipe.output.mkdir(parents=True, exist_ok=True)
     log = Log(recipe.output / LOG, recipe.log_every, time.monotonic())
-    for step, batch in enumerate(_from(task, source, recipe, done), start=done):
+    ranks.wait()  # a state that the first process writes must not be read as the one to start from
+    for step, batch in enumerate(_from(task, source, recipe, done, ranks), start=done):
         share = rate_at(step, steps, warmup=recipe.warmup, final=recipe.final_rate)
-        metrics = take_step(task, optimizer, batch, share, recipe.clip)
+        metrics = take_step(task, optimizer, batch, share, recipe.clip, ranks)
+        if not ranks.first:
+            continue
         if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
             save_state(recipe.output, task, optimizer, Progress(step + 1, frozen))
-        line = log.add(step + 1, steps, share, metrics, batch.rows)
+        line = log.add(step + 1, steps, share, metrics, batch.rows * ranks.count)
         if line is not None:
             yield line
 
 
-def _from(task: Task, source: RowSource, recipe: Recipe, done: int) -> Iterator[Any]:
-    """All batches that are still to be trained on, after ``done`` steps."""
+def _from(task: Task, source: RowSource, recipe: Recipe, done: int, ranks: Ranks) -> Iterator[Any]:
+    """All batches of this process that are still to be trained on, after ``done`` steps."""
     each_epoch = len(source) // recipe.batch
     for epoch in range(done // each_epoch, recipe.epochs):
-        which = Order(recipe.batch, epoch, recipe.seed)
+        which = Order(recipe.batch // ranks.count, epoch, recipe.seed, ranks.index, ranks.count)
         skip = max(0, done - epoch * each_epoch)
         yield from batches(source, which, task.collate, skip=skip, workers=recipe.workers)

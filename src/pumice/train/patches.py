@@ -28,7 +28,7 @@ from pumice.world.scene import make_crowd
 
 @dataclass(frozen=True)
 class PatchRow:
-    """One picture: tile [1, 3, S, S], classes [N, 4] and boxes [N, 4] of its patches."""
+    """One picture: tile [1, 3, S, S], classes [N, 6] and boxes [N, 4] of its patches."""
 
     tile: NDArray[np.float32]
     classes: NDArray[np.int64]
@@ -37,7 +37,7 @@ class PatchRow:
 
 @dataclass(frozen=True)
 class PatchBatch:
-    """tiles [B, 3, S, S], classes [B, N, 4], boxes [B, N, 4]."""
+    """tiles [B, 3, S, S], classes [B, N, 6], boxes [B, N, 4]."""
 
     tiles: Tensor
     classes: Tensor
@@ -87,7 +87,7 @@ class PatchReader(nn.Module):
         )
 
     def loss(self, batch: PatchBatch) -> Loss:
-        """Cross-entropy of the four labels and the distance of box edges; right means all four labels of a patch."""
+        """Cross-entropy of the labels and the distance of box edges; right means all labels of a patch."""
         x = self.norm(self.tower(batch.tiles))  # [B, N, D]
         covered = batch.classes[..., 0] != NOTHING
         total = x.new_zeros(())

@@ -27,6 +27,7 @@ Part = Literal["vision", "connector", "language"]
 #: Whole numbers; without ``strict`` pydantic takes ``true`` for 1.
 Count = Annotated[int, Field(strict=True, gt=0)]
 Number = Annotated[int, Field(strict=True, ge=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class _Strict(BaseModel):
@@ -71,15 +72,19 @@ class Start(_Strict):
 class WorldData(_Strict):
     """Scenes of the synthetic world, drawn while training: ``first`` to ``first + scenes``.
 
-    task: ``patches`` is stage 0, the vision tower alone; ``caption`` is stage 1; ``instruct`` is stage 2, up to
-    ``questions`` questions about each scene. sizes: sides in pixels at which scenes are drawn, by chance, so that no
-    one resampling is learned by heart.
+    task: ``patches`` is stage 0, the vision tower alone; ``caption`` is stage 1, up to ``captions`` of each scene;
+    ``instruct`` is stage 2, up to ``questions`` questions about each scene. details, several_turns: the share of scenes
+    that are also described in detail, and of those with a conversation of several turns. sizes: sides in pixels at
+    which scenes are drawn, by chance, so that no one resampling is learned by heart.
     """
 
     task: Literal["patches", "caption", "instruct"]
     first: Number = 0
     scenes: Count
+    captions: Count = 1
     questions: Count = 10
+    details: Share = 1.0
+    several_turns: Share = 1.0
     sizes: tuple[Count, ...] = (160, 224, 288)
 
 

@@ -11,7 +11,7 @@ from pumice.errors import PumiceError
 from pumice.processor import Processor
 from pumice.train.recipe import WorldData
 from pumice.world.draw import draw_scene
-from pumice.world.records import caption_conversation, multi_turn, qa_conversations
+from pumice.world.records import caption_conversations, multi_turn, qa_conversations
 from pumice.world.scene import make_scene
 
 
@@ -35,7 +35,7 @@ class RecordRows:
 
 @dataclass(frozen=True)
 class WorldRows:
-    """One row a scene: its caption, or the questions about it that share the picture."""
+    """One row a scene: captions of it, or questions about it, that share the picture."""
 
     data: WorldData
     processor: Processor
@@ -49,9 +49,11 @@ class WorldRows:
         rng = random.Random(f"rows:{scene.index}")
         drawing = draw_scene(scene, rng.choice(self.sizes))
         if self.data.task == "caption":
-            conversations = [caption_conversation(scene, drawing)]
+            conversations = caption_conversations(scene, drawing, rng, self.data.captions)
         else:
-            conversations = qa_conversations(scene, drawing, rng)[: self.data.questions - 1]
-            conversations.append(multi_turn(scene, drawing, rng))
+            asked = qa_conversations(scene, drawing, rng, detail=self.data.details)
+            conversations = asked[: self.data.questions]
+            if rng.random() < self.data.several_turns:
+                conversations.append(multi_turn(scene, drawing, rng))
         picture = self.processor.see(drawing)
         return pack([self.processor.encode(each, [picture]) for each in conversations])

@@ -11,7 +11,6 @@ from typing import TypeAlias
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from pumice.checkpoint.load import load_checkpoint
 from pumice.checkpoint.save import save_checkpoint
@@ -27,6 +26,7 @@ from pumice.train.loader import RowSource
 from pumice.train.loop import run_steps
 from pumice.train.parts import choose_parts
 from pumice.train.patches import PatchReader, PatchRows
+from pumice.train.ranks import Ranks, join_ranks, leave_ranks
 from pumice.train.recipe import Recipe
 from pumice.train.rows import RecordRows, WorldRows
 from pumice.train.step import InstructionTuning
@@ -51,21 +51,39 @@ class Trainee:
 def train(recipe: Recipe, show: Callable[[str], None] = print) -> Path:
     """Run ``recipe`` to its end, from its last saved state if there is one.
 
+    Processes that ``torchrun`` has started share every batch; then the first of them speaks and writes.
     Returns what was written: the folder ``output/model``, or after stage 0 the file ``output/tower.safetensors``.
     Raises: UsageError for a recipe that cannot be run, ModelError for a start that cannot be loaded.
     """
+    ranks = join_ranks()
+    try:
+        return _train(recipe, show, ranks)
+    finally:
+        leave_ranks()
+
+
+def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks) -> Path:
+    if recipe.batch % ranks.count:
+        raise UsageError(f"{ranks.count} processes cannot share a batch of {recipe.batch} rows evenly")
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
+    if not ranks.first:
+        ranks.wait()  # for the tokenizer, which the first process makes
     trainee = prepare(recipe)
+    if ranks.first:
+        ranks.wait()
     task, source = _task(recipe, trainee)
     if len(source) < recipe.batch:
         raise UsageError(f"a batch of {recipe.batch} rows needs more data than the {len(source)} rows there are")
     groups = choose_parts(task, trainee.model, recipe.parts, recipe.weight_decay)
     optimizer = torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), fused=True)
-    for line in run_steps(task, optimizer, source, recipe):
+    for line in run_steps(task, optimizer, source, recipe, ranks):
         show(line)
-    return _finish(recipe, trainee)
+    if ranks.first:
+        _finish(recipe, trainee)
+    ranks.wait()
+    return _result(recipe)
 
 
 def prepare(recipe: Recipe) -> Trainee:
@@ -110,10 +128,15 @@ def _task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
     return InstructionTuning(trainee.model), WorldRows(world, processor, world.sizes)
 
 
-def _finish(recipe: Recipe, trainee: Trainee) -> Path:
-    if recipe.world is not None and recipe.world.task == "patches":
-        assert isinstance(trainee.model.vision, nn.Module)
-        save_file(trainee.model.vision.state_dict(), recipe.output / TOWER)
-        return recipe.output / TOWER
-    save_checkpoint(trainee.model.eval(), trainee.processor, recipe.output / "model", overwrite=True)
-    return recipe.output / "model"
+def _result(recipe: Recipe) -> Path:
+    stage_0 = recipe.world is not None and recipe.world.task == "patches"
+    return recipe.output / (TOWER if stage_0 else "model")
+
+
+def _finish(recipe: Recipe, trainee: Trainee) -> None:
+    path = _result(recipe)
+    if path.name == TOWER:
+        assert trainee.model.vision is not None
+        save_file(trainee.model.vision.state_dict(), path)
+    else:
+        save_checkpoint(trainee.model.eval(), trainee.processor, path, overwrite=True)

@@ -15,6 +15,7 @@ from pumice.data.batch import Batch, collate
 from pumice.data.packing import Row
 from pumice.model.llava import Llava
 from pumice.train.parts import learns
+from pumice.train.ranks import ALONE, Ranks
 
 
 @dataclass(frozen=True)
@@ -77,16 +78,22 @@ class Metrics:
     applied: bool
 
 
-def take_step(task: Task, optimizer: torch.optim.Optimizer, batch: object, share: float, clip: float) -> Metrics:
-    """Forward, backward, clip and update at ``share`` of each group's peak rate. A non-finite step changes nothing."""
+def take_step(
+    task: Task, optimizer: torch.optim.Optimizer, batch: object, share: float, clip: float, ranks: Ranks = ALONE
+) -> Metrics:
+    """Forward, backward, clip and update at ``share`` of each group's peak rate. A non-finite step changes nothing.
+
+    With several processes the gradient is the mean over the predictions of all; loss and accuracy are this one's.
+    """
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * share
     optimizer.zero_grad(set_to_none=True)
     loss = task.loss(batch)
     loss.value.backward()
     learning = [p for group in optimizer.param_groups for p in group["params"]]
+    count = ranks.average(learning, loss.count)
     norm = torch.nn.utils.clip_grad_norm_(learning, clip)
-    applied = bool(torch.isfinite(norm)) and bool(torch.isfinite(loss.value))
+    applied = bool(torch.isfinite(norm))  # a loss that is not finite has no finite gradient
     if applied:
         optimizer.step()
-    return Metrics(float(loss.value.detach()), loss.right / max(1, loss.count), float(norm), loss.count, applied)
+    return Metrics(float(loss.value.detach()), loss.right / max(1, loss.count), float(norm), count, applied)

@@ -8,36 +8,43 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from pumice.world.scene import Item, Scene
+from pumice.world.scene import GRID, Item, Scene
 from pumice.world.vocabulary import COLOURS, NAMES, WHITE, WORDS
 
 NOTHING = 0
 _COLOURS = (*COLOURS, WHITE)
-#: Classes of each label, ``NOTHING`` included: name, colour, what is read (pips, word or tens), and units.
+_EDGE, _MIDDLE = 1, 2
+#: Classes of each label, ``NOTHING`` included: name, colour, what is read (pips, word or tens), units, the item's
+#: cell, and whether the patch is the one in the item's middle. The last is what can be counted: one for each item.
 CLASSES = {
     "name": 1 + len(NAMES),
     "colour": 1 + len(_COLOURS),
     "reading": 1 + 6 + len(WORDS) + 10,
     "units": 1 + 10,
+    "cell": 1 + GRID * GRID,
+    "middle": 1 + 2,
 }
 
 
 def patch_labels(scene: Scene, side: int) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Labels of the ``side`` x ``side`` patches in reading order.
 
-    Returns classes [side * side, 4] in the order of ``CLASSES``, and boxes [side * side, 4]: how far the item's left,
-    top, right and bottom edge lie from the patch's centre, as fractions of the picture; zero where nothing is.
+    Returns classes [side * side, 6] in the order of ``CLASSES``, and boxes [side * side, 4]: the edges of the item,
+    left, top, right and bottom, as fractions of the picture; zero where nothing is. Edges are absolute because that
+    is how questions ask for them: a language model finds a place far sooner where the features say it.
     """
     classes = np.zeros((side, side, len(CLASSES)), dtype=np.int64)
     boxes = np.zeros((side, side, 4), dtype=np.float32)
     centres = (np.arange(side) + 0.5) / side
     for item in scene.items:
         x0, y0, x1, y1 = item.box
-        inside = np.ix_((centres >= y0) & (centres <= y1), (centres >= x0) & (centres <= x1))
-        classes[inside] = _item_classes(item)
-        across, down = np.meshgrid(centres, centres)
-        edges = np.stack((x0 - across, y0 - down, x1 - across, y1 - down), axis=-1)
-        boxes[inside] = edges[inside]
+        across, down = (int(at * side) for at in item.centre)
+        # A thin thing may pass between the centres of two rows of patches: its own middle always counts.
+        columns = (centres >= x0) & (centres <= x1) | (np.arange(side) == across)
+        rows = (centres >= y0) & (centres <= y1) | (np.arange(side) == down)
+        classes[np.ix_(rows, columns)] = (*_item_classes(item), 1 + item.cell, _EDGE)
+        classes[down, across, -1] = _MIDDLE
+        boxes[np.ix_(rows, columns)] = item.box
     return classes.reshape(side * side, -1), boxes.reshape(side * side, 4)
 
 

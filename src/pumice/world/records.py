@@ -12,12 +12,14 @@ from pathlib import Path
 from PIL.Image import Image as PilImage
 
 from pumice.prompts.conversation import Conversation, Image
+from pumice.world.captions import captions
 from pumice.world.draw import draw_scene
 from pumice.world.questions import ask_about
 from pumice.world.referents import label
 from pumice.world.scene import Scene, Split, make_scene
 from pumice.world.wording import QA, caption, describe
 
+CORPUS_CAPTIONS = 3
 PICTURE_SIDE = 336  # pixels of a written PNG: the side of LLaVA-1.5's vision tower
 
 CAPTION_PROMPTS = (
@@ -30,21 +32,26 @@ CAPTION_PROMPTS = (
 )
 
 
-def caption_conversation(scene: Scene, image: PilImage) -> Conversation:
-    """The picture, a request for a short description, and the caption: a record of the first training stage."""
-    prompt = _rng("caption", scene).choice(CAPTION_PROMPTS)
-    return Conversation.ask(prompt, (Image(image),)).then_answer(caption(scene))
+def caption_conversations(scene: Scene, image: PilImage, rng: random.Random, count: int) -> list[Conversation]:
+    """The picture, a request for a description, and a caption, ``count`` times: records of the first training stage."""
+    prompt = rng.choice(CAPTION_PROMPTS)
+    return [Conversation.ask(prompt, (Image(image),)).then_answer(text) for text in captions(scene, rng, count)]
 
 
-def qa_conversations(scene: Scene, image: PilImage, rng: random.Random) -> list[Conversation]:
+def qa_conversations(scene: Scene, image: PilImage, rng: random.Random, *, detail: float = 1.0) -> list[Conversation]:
     """Every question about the scene as a conversation of its own, with the picture in front.
 
-    The kinds take turns, so that the first few hold as many different kinds as the scene allows.
+    The kinds take turns, so that the first few hold as many different kinds as the scene allows. detail: the share of
+    scenes that are described in detail; such an answer has as many words as ten others.
     """
     picture = (Image(image),)
     asked: Counter[str] = Counter()
     rounds: list[tuple[int, QA]] = []
-    for qa in ask_about(scene, rng):
+    found = ask_about(scene, rng)
+    brief = rng.random() >= detail
+    for qa in found:
+        if brief and qa.kind == "detail":
+            continue
         rounds.append((asked[qa.kind], qa))
         asked[qa.kind] += 1
     rounds.sort(key=itemgetter(0))
@@ -90,7 +97,7 @@ def corpus(count: int) -> Iterator[str]:
     yield from CAPTION_PROMPTS
     for index in range(count):
         scene = make_scene("train", index)
-        yield caption(scene)
+        yield from captions(scene, _rng("captions", scene), CORPUS_CAPTIONS)
         for qa in ask_about(scene, _rng("corpus", scene)):
             yield qa.question
             yield qa.answer
@@ -110,12 +117,12 @@ def _llava_record(name: str, conversation: Conversation) -> dict[str, object]:
 
 def _annotation(name: str, scene: Scene, side: int) -> dict[str, object]:
     instances = [{"category": label(item), "bbox": [round(edge, 3) for edge in item.box]} for item in scene.items]
-    captions = [caption(scene), describe(scene, _rng("annotation", scene))]
+    said = [caption(scene), describe(scene, _rng("annotation", scene))]
     return {
         "id": Path(name).stem,
         "image": name,
         "width": side,
         "height": side,
-        "captions": captions,
+        "captions": said,
         "instances": instances,
     }

@@ -1,0 +1,72 @@
+"""Several processes that train one model together, started by ``torchrun``: each takes its part of every batch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, distributed
+
+
+@dataclass(frozen=True)
+class Ranks:
+    """This process is ``index`` of ``count``; the first one writes logs, states and results."""
+
+    index: int = 0
+    count: int = 1
+
+    @property
+    def first(self) -> bool:
+        return self.index == 0
+
+    def wait(self) -> None:
+        """Return once all processes have come to this line."""
+        if self.count > 1:
+            distributed.barrier()
+
+    @torch.no_grad()
+    def average(self, parameters: Sequence[Tensor], predictions: int) -> int:
+        """Make every gradient the mean over all processes' predictions, of which this one made ``predictions``.
+
+        All gradients travel in one message. Returns the number of predictions of all processes.
+        """
+        if self.count == 1:
+            return predictions
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
+        reached = torch.tensor([float(p.grad is not None) for p in parameters])
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), reached, torch.ones(1)])
+        flat *= predictions
+        distributed.all_reduce(flat)
+        total = int(flat[-1])
+        flat /= max(1, total)
+        *pieces, reached, _ = flat.split([*(gradient.numel() for gradient in gradients), len(parameters), 1])
+        for parameter, gradient, piece, some in zip(parameters, gradients, pieces, reached.tolist(), strict=True):
+            # What no process has reached, such as a tower without pictures, must not even decay.
+            parameter.grad = gradient.copy_(piece.view_as(gradient)) if some else None
+        return total
+
+
+ALONE = Ranks()
+
+
+def join_ranks() -> Ranks:
+    """Meet the processes that ``torchrun`` has started, as its environment variables say; alone without them."""
+    count = int(os.environ.get("WORLD_SIZE", "1"))
+    if count == 1:
+        return ALONE
+    if not distributed.is_initialized():
+        distributed.init_process_group("gloo")
+    return Ranks(distributed.get_rank(), count)
+
+
+def first_process() -> bool:
+    """Whether this is the one process that speaks, before or after the others are met."""
+    return os.environ.get("RANK", "0") == "0"
+
+
+def leave_ranks() -> None:
+    """Close what ``join_ranks`` has opened."""
+    if distributed.is_available() and distributed.is_initialized():
+        distributed.destroy_process_group()
