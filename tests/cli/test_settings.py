@@ -58,13 +58,14 @@ def test_help_shows_no_legacy_flag(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["chat", "--help"]) == 0
     text = capsys.readouterr().out
     assert "--model" in text and "--max-tokens" in text and "Exit codes" in text
-    assert not [flag for flag in [*LEGACY_FLAGS, "--load-4bit"] if flag in text]
+    assert not [flag for flag in LEGACY_FLAGS if flag in text]
 
 
-@pytest.mark.parametrize("flag", ["--load-4bit", "--load-8bit"])
-def test_quantised_loading_says_when(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["ask", flag, "q"], ScriptedEngine()) == 2
-    assert "not available yet: 4-bit and 8-bit arrive with quantisation" in capsys.readouterr().err
+@pytest.mark.parametrize(("flag", "bits"), [("--load-4bit", 4), ("--8bit", 8), ("--quiet", None)])
+def test_bits(flag: str, bits: int | None) -> None:
+    engine = ScriptedEngine()
+    assert main(["ask", flag, "q"], engine) == 0
+    assert engine.opened[0].bits == bits
 
 
 def test_values_out_of_range_are_refused() -> None:

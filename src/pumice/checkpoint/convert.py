@@ -66,6 +66,8 @@ def convert(
     if options.template is not None:
         name = get_template(options.template).name
         opened = replace(opened, description=replace(opened.description, template=name))
+    if opened.description.quantization is not None:
+        raise ModelError(f"{source} is quantised", hint="convert the checkpoint that it was made from")
     model = opened.description.model
     found = {name: tensor.shape for name, tensor in needed_tensors(opened.tensors, model).items()}
     check_tensors(expected_shapes(model), found, str(source))

@@ -12,6 +12,7 @@ from pumice.errors import ModelError, UsageError
 from pumice.images.config import Preprocessing
 from pumice.model.config import LlavaConfig
 from pumice.prompts.templates import get_template
+from pumice.quantize.plan import Plan
 
 FILE = "pumice.json"
 FORMAT = 1
@@ -32,7 +33,8 @@ class Description:
     """Everything but weights and tokenizer.
 
     template: a name in ``prompts.templates``. preprocessing: None for a text-only model. image_wrap: special tokens
-    around every picture. source: where the weights came from, for people to read.
+    around every picture. source: where the weights came from, for people to read. quantization: which layers are
+    stored as integers, None if none are.
     """
 
     model: LlavaConfig
@@ -41,6 +43,7 @@ class Description:
     image_wrap: tuple[str, str] | None = None
     generation: Generation = field(default_factory=Generation)
     source: str = ""
+    quantization: Plan | None = None
 
     def __post_init__(self) -> None:
         if (self.model.vision is None) != (self.preprocessing is None):

@@ -15,12 +15,17 @@ from pumice.checkpoint.files import LazyTensor
 from pumice.checkpoint.memory import allocation_errors, require_memory
 from pumice.checkpoint.names import check_tensors
 from pumice.checkpoint.sources import Source, open_checkpoint
+from pumice.checkpoint.stored import WEIGHT, planned_layers, read_layer, shapes_on_disk
 from pumice.errors import ModelError
 from pumice.model.config import LlavaConfig
 from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import Tokenizer
+from pumice.quantize.plan import Plan
+from pumice.quantize.swap import quantize_layers
+
+EMBEDDINGS = "language.embed_tokens.weight"
 
 #: Chooses a number format once the stored one and the number of weights are known.
 DtypeRule: TypeAlias = Callable[[torch.dtype, int], torch.dtype]
@@ -54,17 +59,19 @@ def load_model(
     dtype: torch.dtype | DtypeRule | None = None,
     device: str | torch.device = "cpu",
     offline: bool = False,
+    quantization: Plan | None = None,
 ) -> LoadedModel:
     """Load any supported checkpoint.
 
     path, base, vision_tower, offline: see ``open_checkpoint``. dtype: of all weights; None keeps the one in which
     the language model is stored. On the CPU and in the stored type weights stay memory-mapped: nothing is copied.
+    quantization: which layers become integers while they are loaded; dtype is for the rest.
 
     Raises:
         ModelError: the checkpoint is absent, incomplete, damaged or unsupported. MemoryLimitError: it does not fit.
     """
     source = open_checkpoint(path, base=base, vision_tower=vision_tower, offline=offline)
-    model = build(source, str(path), dtype=dtype, device=torch.device(device))
+    model = build(source, str(path), dtype=dtype, device=torch.device(device), plan=quantization)
     return LoadedModel(model, source.description, source.tokenizer, source.warnings)
 
 
@@ -77,6 +84,7 @@ def load_checkpoint(
     device: str | torch.device = "cpu",
     template: str | None = None,
     offline: bool = False,
+    quantization: Plan | None = None,
 ) -> Checkpoint:
     """``load_model`` with the processor that belongs to it. template: in place of the checkpoint's own.
 
@@ -98,26 +106,49 @@ def load_checkpoint(
         description.image_wrap,
     )
     _check_vocabulary(source, source.tokenizer, str(path))
-    model = build(source, str(path), dtype=dtype, device=torch.device(device))
+    model = build(source, str(path), dtype=dtype, device=torch.device(device), plan=quantization)
     return Checkpoint(model, processor, description, source.warnings)
 
 
-def build(source: Source, name: str, *, dtype: torch.dtype | DtypeRule | None, device: torch.device) -> Llava:
+def build(
+    source: Source, name: str, *, dtype: torch.dtype | DtypeRule | None, device: torch.device, plan: Plan | None = None
+) -> Llava:
     """The model of an opened checkpoint, in evaluation mode. ``name`` is for messages. Raises as ``load_model``."""
-    expected = expected_shapes(source.description.model)
-    tensors = needed_tensors(source.tensors, source.description.model)
-    check_tensors(expected, {name: tensor.shape for name, tensor in tensors.items()}, name)
-    stored, count = tensors["language.norm.weight"].dtype, sum(tensor.size for tensor in tensors.values())
+    config, own = source.description.model, source.description.quantization
+    plan = _agreed(plan, own, name)
+    expected = expected_shapes(config)
+    layers = {} if plan is None else planned_layers(expected, plan)
+    tensors = needed_tensors(source.tensors, config)
+    on_disk = expected if own is None else shapes_on_disk(expected, layers)
+    check_tensors(on_disk, {each: tensor.shape for each, tensor in tensors.items()}, name)
+    plain = {each: tensors[each] for each in expected if each.removesuffix(WEIGHT) not in layers}
+    stored, count = tensors["language.norm.weight"].dtype, sum(tensor.size for tensor in plain.values())
     if not isinstance(dtype, torch.dtype):
         dtype = stored if dtype is None else dtype(stored, count)
-    size = count * dtype.itemsize
-    require_memory(size, device, name)
+    integers = sum(how.nbytes(expected[layer + WEIGHT]) for layer, how in layers.items())
+    require_memory(count * dtype.itemsize + integers, device, name)
     with torch.device("meta"):
-        model = Llava(source.description.model)
+        model = Llava(config)
+        quantized = {} if plan is None else quantize_layers(model, plan)
     with allocation_errors(f"loading {name}"):
-        state = {key: _placed(tensor, dtype, device) for key, tensor in tensors.items()}
+        state = {each: _placed(tensor, dtype, device) for each, tensor in plain.items()}
+        if quantized and device.type == "cpu" and not config.language.tied_embeddings:
+            # Only rows are ever read of it: left in the file, it takes no memory at all.
+            state[EMBEDDINGS] = plain[EMBEDDINGS].read()
         model.load_state_dict(state, strict=True, assign=True)
+        for layer, module in quantized.items():
+            module.fill(read_layer(tensors, layer, layers[layer]), device)
     return model.eval()
+
+
+def _agreed(wanted: Plan | None, own: Plan | None, name: str) -> Plan | None:
+    """The plan to follow: that of the folder, if it has one."""
+    if wanted is not None and own is not None and wanted.language.bits != own.language.bits:
+        raise ModelError(
+            f"{name} is quantised already, with {own.language.bits} bits",
+            hint="load it without --4bit and --8bit, or quantise the checkpoint that it was made from",
+        )
+    return own or wanted
 
 
 def expected_shapes(config: LlavaConfig) -> dict[str, tuple[int, ...]]:

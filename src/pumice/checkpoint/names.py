@@ -107,7 +107,14 @@ _OUR_PAIRS: Pairs = (
 )
 _PLAIN: Pairs = (*_under(LANGUAGE, "model.", "language."), *_under(HEAD, "", "language."))
 
-PUMICE = Layout("Pumice", _OUR_PAIRS)
+# Of quantised layers; see ``stored``.
+_INTEGERS: Pairs = tuple(
+    (f"{name.removesuffix('.weight')}.{part}",) * 2
+    for name, _ in _OUR_PAIRS
+    if name.endswith(".weight")
+    for part in ("values", "scales")
+)
+PUMICE = Layout("Pumice", (*_OUR_PAIRS, *_INTEGERS))
 LLAMA = Layout("LLaMA", _PLAIN)
 CLIP = Layout(
     "CLIP",

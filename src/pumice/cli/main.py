@@ -25,6 +25,7 @@ COMMANDS = {
     "ask": ("pumice.cli.ask", "ask"),
     "chat": ("pumice.cli.chat", "chat"),
     "convert": ("pumice.cli.convert", "convert"),
+    "quantize": ("pumice.cli.quantize", "quantize"),
     "train": ("pumice.cli.train", "train"),
 }
 # Run by other doors than this one's help.

@@ -44,6 +44,7 @@ def open_engine(settings: Settings) -> AnsweringEngine:
     if settings.quiet:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when huggingface_hub is imported
     from pumice.engine.engine import Engine
+    from pumice.quantize.plan import standard_plan
 
     return Engine.load(
         settings.model,
@@ -53,4 +54,5 @@ def open_engine(settings: Settings) -> AnsweringEngine:
         device=settings.device,
         dtype=settings.dtype,
         offline=settings.offline,
+        quantization=None if settings.bits is None else standard_plan(settings.bits),
     )

@@ -23,6 +23,8 @@ LEGACY_FLAGS = {
     "--image-file": "--image",
     "--conv-mode": "--template",
     "--max-new-tokens": "--max-tokens",
+    "--load-4bit": "--4bit",
+    "--load-8bit": "--8bit",
 }
 
 
@@ -63,16 +65,17 @@ class Settings:
     quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False
     debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False
     no_color: Annotated[bool, Option("--no-color", help="Plain text on a terminal, too.")] = False
-    load_4bit: Annotated[bool, Option("--load-4bit", hidden=True)] = False
-    load_8bit: Annotated[bool, Option("--load-8bit", hidden=True)] = False
+    four_bit: Annotated[bool, Option("--4bit", help="Weights of 4 bits: a quarter of the memory, faster.")] = False
+    eight_bit: Annotated[bool, Option("--8bit", help="Weights of 8 bits: half the memory, hardly a loss.")] = False
 
     def __post_init__(self) -> None:
-        if self.load_4bit or self.load_8bit:
-            flag = "--load-4bit" if self.load_4bit else "--load-8bit"
-            raise UsageError(
-                f"{flag} is not available yet: 4-bit and 8-bit arrive with quantisation",
-                hint="use --dtype bfloat16 or a smaller model for now",
-            )
+        if self.four_bit and self.eight_bit:
+            raise UsageError("--4bit and --8bit exclude each other")
+
+    @property
+    def bits(self) -> Literal[4, 8] | None:
+        """Bits of a weight, if they are to be fewer than the checkpoint's."""
+        return 4 if self.four_bit else 8 if self.eight_bit else None
 
     def sampling(self) -> SamplingOptions:
         """Raises UsageError when a value is out of its range."""

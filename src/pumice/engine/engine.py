@@ -30,6 +30,7 @@ from pumice.options import SamplingOptions
 from pumice.processor import Inputs, Processor
 from pumice.prompts.conversation import Conversation
 from pumice.prompts.encode import stopping
+from pumice.quantize.plan import Plan
 
 BUNDLED = Path(__file__).parent.parent / "pretrained" / "pumice-tiny"
 #: Pictures from public addresses; a policy of one's own can allow more, None nothing.
@@ -107,12 +108,13 @@ class Engine:
         device: str = "auto",
         dtype: str = "auto",
         offline: bool = False,
+        quantization: Plan | None = None,
         fetch: FetchPolicy | None = GUARDED,
     ) -> Engine:
         """Load a folder or a hub name; None is the bundled model.
 
         base: the language model that a LoRA or a projector-only folder belongs to. template: instead of the one
-        that the checkpoint names. fetch: which URLs pictures may come from.
+        that the checkpoint names. quantization: which layers become integers. fetch: which URLs pictures may come from.
         Raises: ModelError, MemoryLimitError, UsageError.
         """
         place = choose_device(device)
@@ -121,7 +123,8 @@ class Engine:
             base=base,
             vision_tower=vision_tower,
             template=template,
-            dtype=choose_dtype(dtype, place),
+            dtype=choose_dtype(dtype, place, quantized=quantization is not None),
+            quantization=quantization,
             device=place,
             offline=offline,
         )

@@ -123,5 +123,6 @@ class Decoder(nn.Module):
         return self.norm(x)
 
     def logits(self, hidden: Tensor) -> Tensor:  # [..., D] -> [..., V]
-        weight = self.embed_tokens.weight if self.config.tied_embeddings else self.lm_head.weight
-        return F.linear(hidden, weight)
+        if self.config.tied_embeddings:
+            return F.linear(hidden, self.embed_tokens.weight)
+        return self.lm_head(hidden)

@@ -71,7 +71,7 @@ class Llava(nn.Module):
 
     def embed(self, ids: Tensor, features: Tensor | None) -> Tensor:
         """Embeddings [B, L, D] of ``ids`` [B, L], with ``features`` [n, D] at the n negative ids in row-major order."""
-        embeddings: Tensor = self.language.embed_tokens(ids.clamp(min=0))
+        embeddings: Tensor = self.language.embed_tokens(ids.clamp(min=0)).to(self.dtype)
         if features is None:
             return embeddings
         holes = ids < 0

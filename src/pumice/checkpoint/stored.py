@@ -1,0 +1,65 @@
+"""What quantised layers are called and how they are read: ``X.values`` and ``X.scales`` in place of ``X.weight``."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from pumice.checkpoint.files import LazyTensor
+from pumice.quantize.grouped import Grouped, encode
+from pumice.quantize.plan import Format, Plan
+
+PAGE = 4096
+MADV_PAGEOUT = 21  # takes pages away without losing what is in them, whatever kind they are
+
+WEIGHT, VALUES, SCALES = ".weight", ".values", ".scales"
+
+
+def planned_layers(shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> dict[str, Format]:
+    """The layers among the tensors ``shapes`` for which ``plan`` has a format."""
+    found = {}
+    for name, shape in shapes.items():
+        layer = name.removesuffix(WEIGHT)
+        how = plan.for_layer(layer, shape) if layer != name else None
+        if how is not None:
+            found[layer] = how
+    return found
+
+
+def shapes_on_disk(shapes: Mapping[str, tuple[int, ...]], layers: Mapping[str, Format]) -> dict[str, tuple[int, ...]]:
+    """``shapes`` with ``layers`` as they are stored."""
+    stored = dict(shapes)
+    for layer, how in layers.items():
+        rows, columns = stored.pop(layer + WEIGHT)
+        stored[layer + VALUES] = (rows, columns * how.bits // 8)
+        stored[layer + SCALES] = (rows, columns // how.group)
+    return stored
+
+
+def read_layer(tensors: Mapping[str, LazyTensor], layer: str, how: Format) -> Grouped:
+    """The integers of ``layer``: as they are stored, or made from its weights."""
+    if layer + WEIGHT in tensors:
+        weight = tensors[layer + WEIGHT].read()
+        grouped = encode(weight, how)
+        release(weight)
+        return grouped
+    values, scales = tensors[layer + VALUES].read(), tensors[layer + SCALES].read()
+    return Grouped(values.view(torch.int8) if how.bits == 8 else values, scales, how)
+
+
+def release(tensor: Tensor) -> None:
+    """Let the system take back the memory of a mapped file that has been read; nothing is lost by it.
+
+    Without this, the pages of a checkpoint that is quantised while it is loaded would count as this process's own.
+    Linux only (since 5.4); elsewhere, and on any error, nothing happens.
+    """
+    if sys.platform != "linux" or tensor.nbytes < PAGE:
+        return
+    start = -(-tensor.data_ptr() // PAGE) * PAGE
+    length = (tensor.data_ptr() + tensor.nbytes - start) // PAGE * PAGE
+    if length > 0:
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), MADV_PAGEOUT)

@@ -1,0 +1,46 @@
+// AVX-512 with VNNI (Intel since Cascade Lake, AMD since Zen 4).
+#include <immintrin.h>
+
+#include "cpu.hpp"
+#include "path.hpp"
+
+namespace pumice {
+namespace {
+
+struct Avx512 {
+    static constexpr int LANES = 16, ZERO8 = 128, MOST = 6, STREAMS = 4;
+    using Ints = __m512i;
+    using Floats = __m512;
+    using Bytes = __m512i;
+
+    static Floats zero() { return _mm512_setzero_ps(); }
+    static Ints broadcast(int32_t value) { return _mm512_set1_epi32(value); }
+    static Floats spread(float value) { return _mm512_set1_ps(value); }
+    static Bytes load(const uint8_t* from) { return _mm512_loadu_si512(from); }
+    static Bytes repeat(const int8_t* from) {
+        int32_t four;
+        std::memcpy(&four, from, 4);
+        return _mm512_set1_epi32(four);
+    }
+    static Floats halves(const uint8_t* from) {
+        return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)));
+    }
+    static void store(uint8_t* to, Bytes bytes) { _mm512_storeu_si512(to, bytes); }
+    static void store(float* to, Floats floats) { _mm512_storeu_ps(to, floats); }
+    static void prefetch(const uint8_t* from) { _mm_prefetch(reinterpret_cast<const char*>(from), _MM_HINT_T0); }
+    static Bytes low_halves(Bytes both) { return _mm512_and_si512(both, _mm512_set1_epi8(15)); }
+    static Bytes high_halves(Bytes both) {
+        return _mm512_and_si512(_mm512_srli_epi16(both, 4), _mm512_set1_epi8(15));
+    }
+    static Ints dot4(Ints sum, Bytes weights, Bytes x) { return _mm512_dpbusd_epi32(sum, weights, x); }
+    static Ints dot8(Ints sum, Bytes weights, Bytes x) { return _mm512_dpbusd_epi32(sum, weights, x); }
+    static Floats to_float(Ints ints) { return _mm512_cvtepi32_ps(ints); }
+    static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
+    static Floats add_product(Floats sum, Floats a, Floats b) { return _mm512_fmadd_ps(a, b, sum); }
+};
+
+}  // namespace
+
+extern const Kernels AVX512 = kernels_of<Avx512>("avx512-vnni", cpu_has_avx512_vnni);
+
+}  // namespace pumice

@@ -1,0 +1,33 @@
+"""Linear layers of a model give way to quantised ones, as a plan says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import nn
+
+from pumice.quantize.linear import QuantizedLinear
+from pumice.quantize.plan import Plan
+
+
+def quantize_layers(model: nn.Module, plan: Plan) -> dict[str, QuantizedLinear]:
+    """Put an empty ``QuantizedLinear`` in the place of every layer that ``plan`` names; returns them by name."""
+    found = {}
+    for name, layer in list(_linears(model)):
+        how = plan.for_layer(name, layer.weight.shape)
+        if how is None:
+            continue
+        outputs, inputs = layer.weight.shape
+        with torch.device(layer.weight.device):
+            fresh = QuantizedLinear(inputs, outputs, how, bias=layer.bias is not None)
+        parent, _, own = name.rpartition(".")
+        setattr(model.get_submodule(parent), own, fresh)
+        found[name] = fresh
+    return found
+
+
+def _linears(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
+    for name, module in model.named_modules():
+        if isinstance(module, nn.Linear):
+            yield name, module
