@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from pumice.checkpoint.load import LoadedModel, load_model
-from pumice.engine.decode import new_cache, prefill, step
+from pumice.engine.decode import Runner
 from pumice.images.preprocess import preprocess
 
 GOLDEN = Path(os.environ.get("PUMICE_GOLDEN", Path(__file__).parents[2] / "../shared/golden"))
@@ -101,11 +101,12 @@ def test_the_engine_decodes_the_same_ids_from_its_cache(
     checkpoint = load(name, loaded)
     ids, features = prepare(checkpoint, run)
     prompt = ids[0].tolist()
-    cache = new_cache(checkpoint.model, 1, len(prompt))
-    logits = prefill(checkpoint.model, prompt, 0, features, cache)
+    runner = Runner(checkpoint.model)
+    cache = runner.new_cache(1, len(prompt))
+    logits = runner.prefill(prompt, 0, features, cache)
     greedy = [int(logits.argmax())]
     while len(greedy) < len(run["greedy_12_new_ids"]):
-        logits = step(checkpoint.model, [greedy[-1]], [len(prompt) + len(greedy) - 1], cache)[0]
+        logits = runner.step([greedy[-1]], [len(prompt) + len(greedy) - 1], cache)[0]
         greedy.append(int(logits.argmax()))
     assert greedy == run["greedy_12_new_ids"]
 

@@ -24,11 +24,20 @@ from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import Tokenizer
 from pumice.quantize.plan import Plan
 from pumice.quantize.swap import quantize_layers
+from pumice.quantize.wide import widen_layers
 
 EMBEDDINGS = "language.embed_tokens.weight"
 
 #: Chooses a number format once the stored one and the number of weights are known.
 DtypeRule: TypeAlias = Callable[[torch.dtype, int], torch.dtype]
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """plan: layers that become integers. wider: what the others compute in if that is wider than their weights."""
+
+    plan: Plan | None = None
+    wider: torch.dtype | None = None
 
 
 @dataclass(frozen=True)
@@ -60,18 +69,20 @@ def load_model(
     device: str | torch.device = "cpu",
     offline: bool = False,
     quantization: Plan | None = None,
+    arithmetic: torch.dtype | None = None,
 ) -> LoadedModel:
     """Load any supported checkpoint.
 
     path, base, vision_tower, offline: see ``open_checkpoint``. dtype: of all weights; None keeps the one in which
     the language model is stored. On the CPU and in the stored type weights stay memory-mapped: nothing is copied.
-    quantization: which layers become integers while they are loaded; dtype is for the rest.
+    quantization: which layers become integers while they are loaded; dtype is for the rest. arithmetic: what layers
+    compute in, if it is wider than the type of their weights.
 
     Raises:
         ModelError: the checkpoint is absent, incomplete, damaged or unsupported. MemoryLimitError: it does not fit.
     """
     source = open_checkpoint(path, base=base, vision_tower=vision_tower, offline=offline)
-    model = build(source, str(path), dtype=dtype, device=torch.device(device), plan=quantization)
+    model = build(source, str(path), dtype=dtype, device=torch.device(device), how=Arithmetic(quantization, arithmetic))
     return LoadedModel(model, source.description, source.tokenizer, source.warnings)
 
 
@@ -85,6 +96,7 @@ def load_checkpoint(
     template: str | None = None,
     offline: bool = False,
     quantization: Plan | None = None,
+    arithmetic: torch.dtype | None = None,
 ) -> Checkpoint:
     """``load_model`` with the processor that belongs to it. template: in place of the checkpoint's own.
 
@@ -106,16 +118,21 @@ def load_checkpoint(
         description.image_wrap,
     )
     _check_vocabulary(source, source.tokenizer, str(path))
-    model = build(source, str(path), dtype=dtype, device=torch.device(device), plan=quantization)
+    model = build(source, str(path), dtype=dtype, device=torch.device(device), how=Arithmetic(quantization, arithmetic))
     return Checkpoint(model, processor, description, source.warnings)
 
 
 def build(
-    source: Source, name: str, *, dtype: torch.dtype | DtypeRule | None, device: torch.device, plan: Plan | None = None
+    source: Source,
+    name: str,
+    *,
+    dtype: torch.dtype | DtypeRule | None,
+    device: torch.device,
+    how: Arithmetic = Arithmetic(),
 ) -> Llava:
     """The model of an opened checkpoint, in evaluation mode. ``name`` is for messages. Raises as ``load_model``."""
     config, own = source.description.model, source.description.quantization
-    plan = _agreed(plan, own, name)
+    plan = _agreed(how.plan, own, name)
     expected = expected_shapes(config)
     layers = {} if plan is None else planned_layers(expected, plan)
     tensors = needed_tensors(source.tensors, config)
@@ -124,21 +141,33 @@ def build(
     plain = {each: tensors[each] for each in expected if each.removesuffix(WEIGHT) not in layers}
     stored, count = tensors["language.norm.weight"].dtype, sum(tensor.size for tensor in plain.values())
     if not isinstance(dtype, torch.dtype):
-        dtype = stored if dtype is None else dtype(stored, count)
-    integers = sum(how.nbytes(expected[layer + WEIGHT]) for layer, how in layers.items())
+        # Beside integers the rest is small: it stays as it is, in the file.
+        as_stored = dtype is None or (bool(layers) and device.type == "cpu")
+        dtype = stored if as_stored or dtype is None else dtype(stored, count)
+    integers = sum(each.nbytes(expected[layer + WEIGHT]) for layer, each in layers.items())
     require_memory(count * dtype.itemsize + integers, device, name)
     with torch.device("meta"):
         model = Llava(config)
         quantized = {} if plan is None else quantize_layers(model, plan)
+        narrow = _widened(model, dtype, how.wider)
+    wide = how.wider if narrow and how.wider is not None else dtype
     with allocation_errors(f"loading {name}"):
-        state = {each: _placed(tensor, dtype, device) for each, tensor in plain.items()}
-        if quantized and device.type == "cpu" and not config.language.tied_embeddings:
-            # Only rows are ever read of it: left in the file, it takes no memory at all.
-            state[EMBEDDINGS] = plain[EMBEDDINGS].read()
+        state = {each: _placed(tensor, dtype if each in narrow else wide, device) for each, tensor in plain.items()}
         model.load_state_dict(state, strict=True, assign=True)
         for layer, module in quantized.items():
             module.fill(read_layer(tensors, layer, layers[layer]), device)
     return model.eval()
+
+
+def _widened(model: Llava, dtype: torch.dtype, wider: torch.dtype | None) -> set[str]:
+    """The tensors that stay in ``dtype`` while ``model`` computes in ``wider``; none if that is not wider.
+
+    Of the embeddings only rows are read, so they need no width either; a tied output does its product with them.
+    """
+    if wider is None or wider.itemsize <= dtype.itemsize:
+        return set()
+    narrow = widen_layers(model)
+    return narrow if model.config.language.tied_embeddings else narrow | {EMBEDDINGS}
 
 
 def _agreed(wanted: Plan | None, own: Plan | None, name: str) -> Plan | None:

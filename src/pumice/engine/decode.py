@@ -10,6 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from pumice.engine.native_decoder import NativeDecoder
 from pumice.model.cache import KVCache
 from pumice.model.llava import Llava
 
@@ -17,9 +18,42 @@ from pumice.model.llava import Llava
 BLOCK = 256
 
 
-def new_cache(model: Llava, rows: int, positions: int) -> KVCache:
-    """An empty cache with room for at least ``positions``."""
-    return KVCache.empty(model.config.language, rows, _rounded(positions), model.device, model.dtype)
+class Runner:
+    """Runs a model over KV caches: its definition in PyTorch, and for a quantised one on a CPU native decode steps."""
+
+    def __init__(self, model: Llava) -> None:
+        self.model = model
+        self.native = NativeDecoder.of(model)
+
+    def new_cache(self, rows: int, positions: int) -> KVCache:
+        """An empty cache with room for at least ``positions``."""
+        dtype = self.model.dtype if self.native is None else self.native.cache_dtype
+        return KVCache.empty(self.model.config.language, rows, _rounded(positions), self.model.device, dtype)
+
+    @torch.inference_mode()
+    def prefill(self, ids: Sequence[int], start: int, features: Tensor | None, cache: KVCache) -> Tensor:
+        """Logits [V] after ``ids``, of which the first ``start`` are in the one-row ``cache`` already.
+
+        features: [n, D] for the n image positions among the rest.
+        """
+        model = self.model
+        make_room(cache, len(ids) + 1)
+        rest = torch.tensor([ids[start:]], device=model.device)  # [1, L]
+        positions = torch.arange(start, len(ids), device=model.device)[None]
+        hidden = model(rest, features, positions=positions, cache=cache)
+        return model.language.logits(hidden[0, -1])
+
+    @torch.inference_mode()
+    def step(self, tokens: Sequence[int], positions: Sequence[int], cache: KVCache) -> Tensor:
+        """Logits [B, V] after one more token in every row: ``tokens[b]`` stands at ``positions[b]``."""
+        model = self.model
+        make_room(cache, max(positions) + 1)
+        ids = torch.tensor(tokens, device=model.device)[:, None]
+        places = torch.tensor(positions, device=model.device)[:, None]
+        if self.native is not None:
+            return self.native.step(model.embed(ids, None)[:, 0], places[:, 0], cache)
+        hidden = model(ids, positions=places, cache=cache)
+        return model.language.logits(hidden[:, -1])
 
 
 def make_room(cache: KVCache, positions: int) -> None:
@@ -30,26 +64,3 @@ def make_room(cache: KVCache, positions: int) -> None:
 
 def _rounded(positions: int) -> int:
     return -(-positions // BLOCK) * BLOCK
-
-
-@torch.inference_mode()
-def prefill(model: Llava, ids: Sequence[int], start: int, features: Tensor | None, cache: KVCache) -> Tensor:
-    """Logits [V] after ``ids``, of which the first ``start`` are in the one-row ``cache`` already.
-
-    features: [n, D] for the n image positions among the rest.
-    """
-    make_room(cache, len(ids) + 1)
-    rest = torch.tensor([ids[start:]], device=model.device)  # [1, L]
-    positions = torch.arange(start, len(ids), device=model.device)[None]
-    hidden = model(rest, features, positions=positions, cache=cache)
-    return model.language.logits(hidden[0, -1])
-
-
-@torch.inference_mode()
-def step(model: Llava, tokens: Sequence[int], positions: Sequence[int], cache: KVCache) -> Tensor:
-    """Logits [B, V] after one more token in every row: ``tokens[b]`` stands at ``positions[b]``."""
-    make_room(cache, max(positions) + 1)
-    ids = torch.tensor(tokens, device=model.device)[:, None]
-    places = torch.tensor(positions, device=model.device)[:, None]
-    hidden = model(ids, positions=places, cache=cache)
-    return model.language.logits(hidden[:, -1])

@@ -25,20 +25,15 @@ def choose_device(name: str) -> torch.device:
     return torch.device(name)
 
 
-def choose_dtype(name: str, device: torch.device, *, quantized: bool = False) -> torch.dtype | DtypeRule:
-    """The asked for format. ``auto``: bfloat16 on CUDA where it can, float16 on MPS, on a CPU what fits.
-
-    quantized: the large layers are integers, so that what is left fits, and float32 is what a CPU computes fastest.
-    """
+def choose_dtype(name: str, device: torch.device) -> torch.dtype | DtypeRule:
+    """The asked for format. ``auto``: bfloat16 on CUDA where it can, float16 on MPS, on a CPU what fits."""
     if name in DTYPES:
         return DTYPES[name]
     if name != "auto":
         raise UsageError(f"dtype must be auto, float32, bfloat16 or float16, found {name!r}")
     if device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float16
-    if device.type == "mps":
-        return torch.float16
-    return torch.float32 if quantized else cpu_dtype
+    return torch.float16 if device.type == "mps" else cpu_dtype
 
 
 def cpu_dtype(_stored: torch.dtype, weights: int) -> torch.dtype:

@@ -19,7 +19,7 @@ from torch import Tensor
 from pumice.checkpoint.load import load_checkpoint
 from pumice.engine.answer import Answer
 from pumice.engine.answering import Answering
-from pumice.engine.decode import new_cache, prefill, step
+from pumice.engine.decode import Runner
 from pumice.engine.device import choose_device, choose_dtype
 from pumice.engine.memory import FeatureMemory, PrefixMemory, content_key
 from pumice.errors import UsageError
@@ -87,6 +87,7 @@ class Engine:
     ) -> None:
         """end_ids: tokens that end an answer besides the tokenizer's and the template's own."""
         self.model = model.eval()
+        self._runner = Runner(self.model)
         self.processor = processor
         self.name = name
         self.warnings = warnings
@@ -123,8 +124,9 @@ class Engine:
             base=base,
             vision_tower=vision_tower,
             template=template,
-            dtype=choose_dtype(dtype, place, quantized=quantization is not None),
+            dtype=choose_dtype(dtype, place),
             quantization=quantization,
+            arithmetic=torch.float32 if place.type == "cpu" else None,
             device=place,
             offline=offline,
         )
@@ -186,7 +188,7 @@ class Engine:
         key = content_key(answering.inputs)
         with self._lock:
             found = self._prefixes.take(key)
-            cache, known = found or (new_cache(self.model, 1, len(key)), 0)
+            cache, known = found or (self._runner.new_cache(1, len(key)), 0)
             known = min(known, len(key) - 1)  # the last position must run, for its logits
             answering.cached_tokens = known
             logits = self._prefill(answering, cache, known)  # interrupted here, the cache is half filled and dropped
@@ -194,7 +196,7 @@ class Engine:
             yield answering.take(logits)
             while answering.finished is None:
                 with self._lock:
-                    logits = step(self.model, [answering.ids[-1]], [answering.position], cache)[0]
+                    logits = self._runner.step([answering.ids[-1]], [answering.position], cache)[0]
                 yield answering.take(logits)
         finally:
             # The newest token was chosen but never run, so its slot is still empty.
@@ -204,7 +206,7 @@ class Engine:
     def _run_together(self, group: list[Answering]) -> None:
         caches, running = [], []
         for answering in group:
-            cache = new_cache(self.model, 1, len(answering.inputs.ids))
+            cache = self._runner.new_cache(1, len(answering.inputs.ids))
             answering.take(self._prefill(answering, cache, 0))
             if answering.finished is None:
                 caches.append(cache)
@@ -214,7 +216,7 @@ class Engine:
         joint = KVCache.stack(caches)
         while running:
             tokens, places = [each.ids[-1] for each in running], [each.position for each in running]
-            logits = step(self.model, tokens, places, joint)
+            logits = self._runner.step(tokens, places, joint)
             for each, row in zip(running, logits, strict=True):
                 each.take(row)
             going = [index for index, each in enumerate(running) if each.finished is None]
@@ -226,7 +228,7 @@ class Engine:
         started = time.monotonic()
         features = self._features_from(answering.inputs, known)
         answering.vision_s = time.monotonic() - started
-        return prefill(self.model, answering.inputs.ids, known, features, cache)
+        return self._runner.prefill(answering.inputs.ids, known, features, cache)
 
     def _features_from(self, inputs: Inputs, start: int) -> Tensor | None:
         """Features [n, D] of the image positions from ``start`` on."""

@@ -14,7 +14,8 @@ class KVCache:
     """Static storage of keys and values: one tensor per layer, [B, H, capacity, E], a position's slot is its number.
 
     Rows may hold different numbers of positions. What lies beyond a row's length is garbage that no query can see,
-    because masks are made from positions and a slot is written before a query reaches it.
+    because masks are made from positions and a slot is written before a query reaches it. The storage may be narrower
+    than what is stored.
     """
 
     def __init__(self, keys: list[Tensor], values: list[Tensor]) -> None:
@@ -59,9 +60,9 @@ class KVCache:
         """Store ``key`` and ``value`` [B, H, L, E] at ``positions`` [B, L]; the first ``seen`` slots come back."""
         keys, values = self.keys[layer], self.values[layer]
         slots = positions[:, None, :, None].expand_as(key)  # [B, H, L, E]
-        keys.scatter_(2, slots, key)
-        values.scatter_(2, slots, value)
-        return keys[:, :, :seen], values[:, :, :seen]
+        keys.scatter_(2, slots, key.to(keys.dtype))
+        values.scatter_(2, slots, value.to(values.dtype))
+        return keys[:, :, :seen].to(key.dtype), values[:, :, :seen].to(value.dtype)
 
     def keep(self, rows: Sequence[int]) -> None:
         """Drop all rows but these, in this order."""

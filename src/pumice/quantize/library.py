@@ -28,6 +28,7 @@ _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
         c_int32,
         (c_int32, c_void_p, c_int64, c_int64, c_int32, c_void_p, c_int64, c_void_p, c_void_p),
     ),
+    "pumice_decode": (c_int32, (c_void_p, c_void_p)),
 }
 
 

@@ -1,4 +1,4 @@
-"""Linear layers of a model give way to quantised ones, as a plan says."""
+"""Linear layers of a model give way to others."""
 
 from __future__ import annotations
 
@@ -14,20 +14,25 @@ from pumice.quantize.plan import Plan
 def quantize_layers(model: nn.Module, plan: Plan) -> dict[str, QuantizedLinear]:
     """Put an empty ``QuantizedLinear`` in the place of every layer that ``plan`` names; returns them by name."""
     found = {}
-    for name, layer in list(_linears(model)):
+    for name, layer in list(linears(model)):
         how = plan.for_layer(name, layer.weight.shape)
         if how is None:
             continue
         outputs, inputs = layer.weight.shape
         with torch.device(layer.weight.device):
-            fresh = QuantizedLinear(inputs, outputs, how, bias=layer.bias is not None)
-        parent, _, own = name.rpartition(".")
-        setattr(model.get_submodule(parent), own, fresh)
-        found[name] = fresh
+            found[name] = QuantizedLinear(inputs, outputs, how, bias=layer.bias is not None)
+        put(model, name, found[name])
     return found
 
 
-def _linears(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
+def linears(model: nn.Module) -> Iterator[tuple[str, nn.Linear]]:
+    """Every linear layer with its name."""
     for name, module in model.named_modules():
         if isinstance(module, nn.Linear):
             yield name, module
+
+
+def put(model: nn.Module, name: str, layer: nn.Module) -> None:
+    """Replace the submodule ``name``."""
+    parent, _, own = name.rpartition(".")
+    setattr(model.get_submodule(parent), own, layer)

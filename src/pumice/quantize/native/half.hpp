@@ -22,6 +22,12 @@ static inline uint32_t to_bits(float value) {
 
 static inline float from_bf16(uint16_t half) { return from_bits(uint32_t(half) << 16); }
 
+// Nearest, ties to even; not meant for what is no number.
+static inline uint16_t to_bf16(float value) {
+    const uint32_t bits = to_bits(value);
+    return uint16_t((bits + 0x7fff + (bits >> 16 & 1)) >> 16);
+}
+
 static inline float from_fp16(uint16_t half) {
     const uint32_t sign = uint32_t(half & 0x8000) << 16, rest = half & 0x7fff;
     if (rest >= 0x7c00) return from_bits(sign | 0x7f800000 | (rest & 0x3ff) << 13);

@@ -2,6 +2,7 @@
 #pragma once
 #include <cstdint>
 
+#include "decoder.hpp"
 #include "layout.hpp"
 
 namespace pumice {
@@ -19,6 +20,8 @@ struct Kernels {
     // `panel` has room for one unpacked block (`panel_bytes`).
     void (*multiply)(const Weights& w, int64_t first, int64_t last, const Activations& x, int64_t rows, float* out,
                      uint8_t* panel);
+    // One thread's part of a decode step.
+    void (*step)(const Decoder& decoder, const Step& step, const Shared& shared, const Thread& thread);
     // Rows of floats -> integers and scales in the format on disk (see pumice_native.h).
     void (*encode)(int bits, const float* w, int64_t columns, int group, uint8_t* values, uint16_t* scales);
 };
@@ -28,5 +31,8 @@ static inline int64_t panel_bytes(const Weights& w) { return block_bytes(8, w.co
 // The paths of this build, best first; the last one runs everywhere.
 extern const Kernels* const PATHS[];
 extern const int PATH_COUNT;
+
+// The path in use.
+const Kernels& path();
 
 }  // namespace pumice

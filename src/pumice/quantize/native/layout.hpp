@@ -28,7 +28,8 @@ static constexpr int64_t block_bytes(int bits, int64_t columns, int group) {
     return columns / group * group_bytes(bits, group);
 }
 
-// Weights of one linear layer: rows x columns, packed.
+// Weights of one linear layer: rows x columns, packed. With 16 bits they are bfloat16, row by row, as they lie on disk,
+// and have no groups.
 struct Weights {
     const uint8_t* data;
     int bits;

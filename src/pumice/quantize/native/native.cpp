@@ -28,12 +28,16 @@ namespace {
 
 std::atomic<const Kernels*> chosen{nullptr};
 
+}  // namespace
+
 const Kernels& path() {
     const Kernels* found = chosen.load(std::memory_order_acquire);
     for (int at = 0; !found; ++at)
         if (PATHS[at]->supported()) chosen.store(found = PATHS[at], std::memory_order_release);
     return *found;
 }
+
+namespace {
 
 bool possible(int32_t bits, int64_t rows, int64_t columns, int32_t group) {
     const bool shape = rows > 0 && columns > 0 && group >= 8 && group % 8 == 0 && columns % group == 0;

@@ -14,23 +14,13 @@
 #else
 #include <unistd.h>
 #endif
-#if defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
-#endif
+#include "relax.hpp"
 
 namespace pumice {
 namespace {
 
 // Looks before a thread goes to sleep: about 50 microseconds. Layers follow each other faster than that.
 constexpr int LOOKS = 2000;
-
-inline void relax() {
-#if defined(__x86_64__) || defined(_M_X64)
-    _mm_pause();
-#elif defined(__aarch64__) && !defined(_MSC_VER)
-    asm volatile("yield");
-#endif
-}
 
 class Pool {
 public:

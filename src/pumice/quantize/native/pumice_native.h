@@ -47,6 +47,41 @@ PUMICE_API int32_t pumice_pack(int32_t bits, const uint8_t* values, const uint16
 PUMICE_API int32_t pumice_linear(int32_t bits, const uint8_t* packed, int64_t rows, int64_t columns, int32_t group,
                                  const float* x, int64_t positions, const float* bias, float* out);
 
+/* A linear layer: packed, or with 16 bits bfloat16 [rows, columns] and group 0. */
+typedef struct {
+    const uint8_t* packed;
+    int64_t rows, columns;
+    int32_t bits, group;
+} PumiceLinear;
+
+typedef struct {
+    const float *attention_norm, *mlp_norm;
+    PumiceLinear query, key, value, output, gate, up, down;
+} PumiceLayer;
+
+/* A LLaMA-shaped decoder (RMS norm, rotary positions, grouped queries, SwiGLU) with packed weights.
+ * cosines, sines: [positions, head_dim / 2]; rotation turns channel i with channel i + head_dim / 2. */
+typedef struct {
+    int64_t heads, kv_heads, head_dim, layers;
+    float eps;
+    const PumiceLayer* layer;
+    const float* norm;
+    PumiceLinear head;
+    const float *cosines, *sines;
+} PumiceDecoder;
+
+/* One more token in each of `rows` rows (see decoder.hpp). x, [rows, hidden], is overwritten. */
+typedef struct {
+    int64_t rows, capacity;
+    const int64_t* positions;
+    float* x;
+    uint16_t* const* keys;
+    uint16_t* const* values;
+    float* logits;
+} PumiceStep;
+
+PUMICE_API int32_t pumice_decode(const PumiceDecoder* decoder, const PumiceStep* step);
+
 #ifdef __cplusplus
 }
 #endif

@@ -124,9 +124,14 @@ template <class V>
 struct Path {
     static void multiply(const Weights& w, int64_t first, int64_t last, const Activations& x, int64_t rows, float* out,
                          uint8_t* panel) {
-        if (w.bits == 8) return each_block<V, 8>(w, first, last, x, rows, out, nullptr);
-        if (rows < MANY) return each_block<V, 4>(w, first, last, x, rows, out, nullptr);
-        each_block<Unpacked<V>, 8>(w, first, last, x, rows, out, panel);
+        if (w.bits == 8 || rows < MANY) stream(w, first, last, x, rows, out);
+        else each_block<Unpacked<V>, 8>(w, first, last, x, rows, out, panel);
+    }
+
+    // For few positions: straight from the packed weights.
+    static void stream(const Weights& w, int64_t first, int64_t last, const Activations& x, int64_t rows, float* out) {
+        if (w.bits == 8) each_block<V, 8>(w, first, last, x, rows, out, nullptr);
+        else each_block<V, 4>(w, first, last, x, rows, out, nullptr);
     }
 
     // Plain loops: every path's compiler makes vectors of them. All paths give the same integers.

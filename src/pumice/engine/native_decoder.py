@@ -1,0 +1,141 @@
+"""A whole decode step on a CPU, with integer or bfloat16 weights, in one call of the native library.
+
+``Decoder.forward`` is the definition; this is the same arithmetic without the hundreds of small operators between
+the products, which take as long as the products themselves in a small model.
+"""
+
+from __future__ import annotations
+
+import ctypes
+from ctypes import POINTER, Structure, byref, c_float, c_int32, c_int64, c_void_p
+
+import torch
+from torch import Tensor
+
+from pumice.model.cache import KVCache
+from pumice.model.layers import rotary_frequencies
+from pumice.model.llava import Llava
+from pumice.quantize.library import Native, native
+from pumice.quantize.linear import QuantizedLinear
+from pumice.quantize.wide import WideLinear
+
+
+class _Linear(Structure):
+    _fields_ = (("packed", c_void_p), ("rows", c_int64), ("columns", c_int64), ("bits", c_int32), ("group", c_int32))
+
+
+class _Layer(Structure):
+    _fields_ = (
+        ("attention_norm", c_void_p),
+        ("mlp_norm", c_void_p),
+        *((name, _Linear) for name in ("query", "key", "value", "output", "gate", "up", "down")),
+    )
+
+
+class _Decoder(Structure):
+    _fields_ = (
+        ("heads", c_int64),
+        ("kv_heads", c_int64),
+        ("head_dim", c_int64),
+        ("layers", c_int64),
+        ("eps", c_float),
+        ("layer", POINTER(_Layer)),
+        ("norm", c_void_p),
+        ("head", _Linear),
+        ("cosines", c_void_p),
+        ("sines", c_void_p),
+    )
+
+
+class _Step(Structure):
+    _fields_ = (
+        ("rows", c_int64),
+        ("capacity", c_int64),
+        ("positions", c_void_p),
+        ("x", c_void_p),
+        ("keys", c_void_p),
+        ("values", c_void_p),
+        ("logits", c_void_p),
+    )
+
+
+class NativeDecoder:
+    """The language model of ``model`` as the library sees it: addresses of tensors that ``model`` keeps alive."""
+
+    cache_dtype = torch.bfloat16  # half the memory to read of float32, and it holds as many powers of two
+
+    def __init__(self, library: Native, model: Llava) -> None:
+        config, language = model.config.language, model.language
+        self._library = library
+        self._vocabulary = config.vocab_size
+        self._model = model
+        angles = torch.arange(config.max_positions)[:, None] * rotary_frequencies(config, torch.device("cpu"))
+        self._turns = angles.cos().contiguous(), angles.sin().contiguous()  # [positions, E / 2]
+        self._layers = (_Layer * config.layers)(*(_layer(each) for each in language.layers))
+        self._decoder = _Decoder(
+            config.heads,
+            config.kv_heads,
+            config.head_dim,
+            config.layers,
+            config.norm_eps,
+            self._layers,
+            language.norm.weight.data_ptr(),
+            _linear(language.lm_head),
+            *(table.data_ptr() for table in self._turns),
+        )
+
+    @classmethod
+    def of(cls, model: Llava) -> NativeDecoder | None:
+        """None if the library is absent or cannot do it: a layer that is not packed, or a sliding window."""
+        library, language = native(), model.language
+        if library is None or model.config.language.sliding_window is not None or model.dtype != torch.float32:
+            return None
+        products = [each for name, each in language.named_modules() if name.endswith(("_proj", "lm_head"))]
+        if not all(_is_known(each) for each in products) or model.config.language.tied_embeddings:
+            return None
+        return cls(library, model)
+
+    def step(self, x: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
+        """Logits [B, V] of the embeddings ``x`` [B, D] at ``positions`` [B]; their keys and values go to ``cache``."""
+        assert cache.keys[0].dtype == self.cache_dtype
+        x = x.float().clone()  # becomes the residual stream
+        logits = x.new_empty(len(x), self._vocabulary)
+        keys, values = (
+            (c_void_p * len(side))(*(tensor.data_ptr() for tensor in side)) for side in (cache.keys, cache.values)
+        )
+        step = _Step(
+            len(x),
+            cache.capacity,
+            positions.contiguous().data_ptr(),
+            x.data_ptr(),
+            ctypes.cast(keys, c_void_p),
+            ctypes.cast(values, c_void_p),
+            logits.data_ptr(),
+        )
+        code = self._library.call.pumice_decode(byref(self._decoder), byref(step))
+        assert code == 0, "the library refuses a decoder that PyTorch could run"
+        return logits
+
+
+def _layer(layer: torch.nn.Module) -> _Layer:
+    attention, mlp = layer.self_attn, layer.mlp
+    return _Layer(
+        layer.input_layernorm.weight.data_ptr(),
+        layer.post_attention_layernorm.weight.data_ptr(),
+        *(_linear(each) for each in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)),
+        *(_linear(each) for each in (mlp.gate_proj, mlp.up_proj, mlp.down_proj)),
+    )
+
+
+def _is_known(layer: torch.nn.Module) -> bool:
+    if isinstance(layer, WideLinear):
+        return layer.bias is None and layer.weight.dtype == torch.bfloat16 and layer.weight.is_contiguous()
+    return isinstance(layer, QuantizedLinear) and layer.packed and layer.bias is None
+
+
+def _linear(layer: torch.nn.Module) -> _Linear:
+    if isinstance(layer, WideLinear):
+        rows, columns = layer.weight.shape
+        return _Linear(layer.weight.data_ptr(), rows, columns, 16, 0)
+    assert isinstance(layer, QuantizedLinear)
+    return _Linear(layer.weights.data_ptr(), layer.outputs, layer.inputs, layer.how.bits, layer.how.group)

@@ -1,0 +1,115 @@
+#include <algorithm>
+#include <vector>
+
+#include "barrier.hpp"
+#include "kernels.hpp"
+#include "pool.hpp"
+#include "pumice_native.h"
+
+namespace pumice {
+namespace {
+
+Weights weights_of(const PumiceLinear& linear) {
+    return {linear.packed, linear.bits, linear.rows, linear.columns, linear.group};
+}
+
+std::vector<Layer> layers_of(const PumiceDecoder& from) {
+    std::vector<Layer> all;
+    for (int64_t index = 0; index < from.layers; ++index) {
+        const PumiceLayer& one = from.layer[index];
+        all.push_back({one.attention_norm, one.mlp_norm, weights_of(one.query), weights_of(one.key),
+                       weights_of(one.value), weights_of(one.output), weights_of(one.gate), weights_of(one.up),
+                       weights_of(one.down)});
+    }
+    return all;
+}
+
+bool takes(const Weights& w, int64_t rows, int64_t columns) {
+    if (!w.data || w.rows != rows || w.columns != columns) return false;
+    const bool groups = w.group >= 8 && w.group % 8 == 0 && columns % std::max(1, w.group) == 0;
+    return w.bits == 16 || ((w.bits == 4 || w.bits == 8) && groups);
+}
+
+bool fits_together(const Decoder& d) {
+    if (d.heads < 1 || d.kv_heads < 1 || d.heads % d.kv_heads || d.head_dim < 2 || d.head_dim % 2) return false;
+    const int64_t width = d.heads * d.head_dim, narrow = d.kv_heads * d.head_dim;
+    for (int64_t index = 0; index < d.layers; ++index) {
+        const Layer& one = d.layer[index];
+        const bool attention = takes(one.query, width, d.hidden) && takes(one.key, narrow, d.hidden) &&
+                               takes(one.value, narrow, d.hidden) && takes(one.output, d.hidden, width);
+        const bool mlp = takes(one.gate, d.inner, d.hidden) && takes(one.up, d.inner, d.hidden) &&
+                         takes(one.down, d.hidden, d.inner);
+        // What is rounded once for several products has one group size.
+        const auto alike = [](const Weights& a, const Weights& b) {
+            return (a.bits == 16) == (b.bits == 16) && a.group == b.group;
+        };
+        const bool groups = alike(one.query, one.key) && alike(one.query, one.value) && alike(one.gate, one.up);
+        if (!attention || !mlp || !groups) return false;
+    }
+    return takes(d.head, d.head.rows, d.hidden);
+}
+
+// All memory of a step in two runs: floats and 64-byte steps apart, kept for the next step.
+class Memory {
+public:
+    void prepare(const Decoder& d, const Step& s, int threads) {
+        const int64_t widest = std::max({d.hidden, d.inner, d.heads * d.head_dim});
+        const int64_t query = add(s.rows * d.heads * d.head_dim), key = add(s.rows * d.kv_heads * d.head_dim);
+        const int64_t value = add(s.rows * d.kv_heads * d.head_dim), mixed = add(s.rows * d.heads * d.head_dim);
+        const int64_t gate = add(s.rows * d.inner), up = add(s.rows * d.inner), change = add(s.rows * d.hidden);
+        std::vector<int64_t> normed, scores, scales, sums, rounded;
+        for (int thread = 0; thread < threads; ++thread) {
+            normed.push_back(add(s.rows * d.hidden));
+            scores.push_back(add(s.capacity));
+            scales.push_back(add(s.rows * (widest / 8)));
+            sums.push_back(add(s.rows * (widest / 8)));
+            rounded.push_back(add(s.rows * widest / 4 + 1));
+        }
+        room_.resize(size_t(total_) + 16);
+        float* base = room_.data() + (-(reinterpret_cast<uintptr_t>(room_.data()) / 4) & 15);
+        shared = {base + query, base + key, base + value, base + mixed, base + gate, base + up, base + change};
+        own.clear();
+        for (int thread = 0; thread < threads; ++thread)
+            own.push_back({base + normed[thread], base + scores[thread],
+                           reinterpret_cast<int8_t*>(base + rounded[thread]), base + scales[thread],
+                           reinterpret_cast<int32_t*>(base + sums[thread])});
+        total_ = 0;
+    }
+
+    Shared shared{};
+    std::vector<Private> own;
+
+private:
+    int64_t add(int64_t floats) {
+        const int64_t at = total_;
+        total_ += (floats + 15) / 16 * 16;
+        return at;
+    }
+
+    int64_t total_ = 0;
+    std::vector<float> room_;
+};
+
+}  // namespace
+}  // namespace pumice
+
+using namespace pumice;
+
+int32_t pumice_decode(const PumiceDecoder* decoder, const PumiceStep* step) {
+    const std::vector<Layer> layers = layers_of(*decoder);
+    const Decoder d{decoder->head.columns, layers.empty() ? 0 : layers[0].gate.rows, decoder->heads, decoder->kv_heads,
+                    decoder->head_dim,     decoder->eps,  decoder->layers,          layers.data(),
+                    decoder->norm,         weights_of(decoder->head), decoder->cosines, decoder->sines};
+    const Step s{step->rows, step->capacity, step->positions, step->x, step->keys, step->values, step->logits};
+    if (layers.empty() || s.rows < 1 || !fits_together(d)) return -1;
+    for (int64_t row = 0; row < s.rows; ++row)
+        if (s.positions[row] < 0 || s.positions[row] >= s.capacity) return -1;
+    const Kernels& kernels = path();
+    const int count = threads();
+    thread_local Memory memory;
+    memory.prepare(d, s, count);
+    Memory& mine = memory;  // of this thread, for the others to use
+    Barrier barrier(count);
+    together([&](int index, int all) { kernels.step(d, s, mine.shared, {index, all, &barrier, mine.own[size_t(index)]}); });
+    return 0;
+}

@@ -1,0 +1,127 @@
+"""The native decode step against PyTorch's, which is its definition."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import tiny
+from pumice.engine.decode import Runner
+from pumice.model.cache import KVCache
+from pumice.model.config import RopeScaling
+from pumice.model.llava import Llava
+from pumice.quantize.grouped import encode
+from pumice.quantize.library import native
+from pumice.quantize.plan import Format, Plan, standard_plan
+from pumice.quantize.swap import linears, quantize_layers
+from pumice.quantize.wide import WideLinear, widen_layers
+
+CPU = torch.device("cpu")
+
+
+def quantized(plan: Plan, **changes: Any) -> Llava:
+    made = tiny.model(speak=tiny.language(**{"intermediate_size": 64, **changes}))
+    weights = {name: module.weight.detach() for name, module in made.named_modules() if hasattr(module, "weight")}
+    for name, layer in quantize_layers(made, plan).items():
+        layer.fill(encode(weights[name], layer.how), CPU)
+    return made
+
+
+def wide(**changes: Any) -> Llava:
+    made = tiny.model(speak=tiny.language(**{"intermediate_size": 64, **changes}))
+    for _, layer in linears(made):
+        layer.weight.data = layer.weight.data.bfloat16()
+    widen_layers(made)
+    return made
+
+
+def both_ways(made: Llava, lengths: list[int], steps: int) -> None:
+    """Rows of these lengths, then ``steps`` tokens in each: every logit and every cache slot."""
+    fast, slow = Runner(made), Runner(made)
+    assert fast.native is not None
+    slow.native = None
+    generator = torch.Generator().manual_seed(sum(lengths))
+    caches = []
+    for length in lengths:
+        ids = torch.randint(3, 400, (length,), generator=generator).tolist()
+        cache = fast.new_cache(1, length)
+        fast.prefill(ids, 0, None, cache)
+        caches.append(cache)
+    ours = KVCache.stack(caches)
+    theirs = KVCache([each.clone() for each in ours.keys], [each.clone() for each in ours.values])
+    for index in range(steps):
+        tokens = torch.randint(3, 400, (len(lengths),), generator=generator).tolist()
+        places = [length + index for length in lengths]
+        found, wanted = fast.step(tokens, places, ours), slow.step(tokens, places, theirs)
+        # A rounding to int8 or bfloat16 that falls to the other side moves a logit by this much, not more.
+        torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02 * float(wanted.abs().max()))
+        assert (found - wanted).abs().mean() < 2e-3 * wanted.abs().max()
+    for one, other in zip((*ours.keys, *ours.values), (*theirs.keys, *theirs.values), strict=True):
+        torch.testing.assert_close(one.float(), other.float(), rtol=0.02, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"heads": 2, "kv_heads": 2, "head_dim": 16},
+        {"heads": 4, "kv_heads": 1, "head_dim": 32},
+        {"rope_scaling": RopeScaling("linear", 2.0), "rope_theta": 500.0},
+        {"vocab_size": 481},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("plan", [standard_plan(4), standard_plan(8), Plan(Format(4), Format(4))], ids=str)
+def test_fused_is_eager(plan: Plan, changes: dict[str, Any]) -> None:
+    both_ways(quantized(plan, **changes), [9], 4)
+
+
+def test_bfloat16_weights_where_they_lie() -> None:
+    both_ways(wide(), [9], 4)
+    both_ways(wide(vocab_size=483), [3, 11, 30], 2)
+    mixed = quantized(standard_plan(8), vocab_size=481)
+    mixed.language.lm_head = WideLinear(torch.nn.Parameter(torch.randn(481, 32).bfloat16()), None)
+    both_ways(mixed, [4, 5], 2)
+
+
+@pytest.mark.parametrize("instructions", native().choices if native() else [])  # type: ignore[union-attr]
+def test_every_path(instructions: str) -> None:
+    library = native()
+    assert library is not None
+    with library.using(instructions):
+        both_ways(quantized(standard_plan(4)), [5, 12], 3)
+
+
+@settings(max_examples=15, deadline=None)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=14))
+def test_ragged_rows(lengths: list[int]) -> None:
+    both_ways(quantized(standard_plan(4)), lengths, 2)
+
+
+def test_a_row_alone_is_that_row_among_others() -> None:
+    made = quantized(standard_plan(4))
+    runner = Runner(made)
+    caches = []
+    for length in (7, 20, 3):
+        cache = runner.new_cache(1, length)
+        runner.prefill(list(range(5, 5 + length)), 0, None, cache)
+        caches.append(cache)
+    alone = [
+        runner.step([9 + index], [length], KVCache([k.clone() for k in cache.keys], [v.clone() for v in cache.values]))
+        for index, (length, cache) in enumerate(zip((7, 20, 3), caches, strict=True))
+    ]
+    together = runner.step([9, 10, 11], [7, 20, 3], KVCache.stack(caches))
+    assert torch.equal(torch.cat(alone), together)
+
+
+def test_what_it_cannot_do_is_left_to_pytorch() -> None:
+    assert Runner(tiny.model()).native is None
+    assert Runner(quantized(standard_plan(4), sliding_window=8)).native is None
+    assert Runner(quantized(standard_plan(4), tied_embeddings=True)).native is None
+    assert Runner(quantized(standard_plan(4), hidden_size=48, head_dim=12)).native is None, "48 is no multiple of 32"
+    assert Runner(quantized(standard_plan(4))).new_cache(1, 3).keys[0].dtype == torch.bfloat16
+    assert Runner(tiny.model()).new_cache(1, 3).keys[0].dtype == torch.float32
