@@ -7,13 +7,12 @@ PYTHON ?= python3
 PIP_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
-INPUTS := pyproject.toml constraints.txt
+INPUTS := pyproject.toml constraints.txt $(wildcard src/pumice/quantize/native/*)
 # Without --no-compile, pip spends a minute on byte code that is mostly never imported; Python makes it when it is.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
 PICTURE := examples/dice.png
 QUESTION := How many dice are there, and what do they add up to?
-BUNDLED := src/pumice/pretrained/pumice-tiny
 BUNDLED := src/pumice/pretrained/pumice-tiny
 BIGGER := llava-hf/llava-1.5-7b-hf
 

@@ -1,6 +1,6 @@
 """Load a checkpoint and answer once, in a process of its own: seconds, tokens per second, peak memory.
 
-    python benchmarks/load.py FOLDER [--dtype bfloat16] [--picture FILE] [--tokens 32]
+    python benchmarks/load.py FOLDER [--dtype bfloat16] [--bits 4|8] [--picture FILE] [--tokens 32]
 
 Prints one JSON object. ``peak_rss_gib`` is the kernel's high-water mark of the process; weights that stay mapped
 from the file count as they are touched.
@@ -16,6 +16,7 @@ import time
 from pumice.engine.engine import Engine
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation, Image
+from pumice.quantize.plan import standard_plan
 
 QUESTION = "Describe the picture in detail."
 
@@ -24,11 +25,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model")
     parser.add_argument("--dtype", default="bfloat16")
+    parser.add_argument("--bits", type=int, choices=(4, 8), help="quantise while loading")
+    parser.add_argument("--vision-bits", type=int, choices=(4, 8))
     parser.add_argument("--picture", default="examples/cups.png")
     parser.add_argument("--tokens", type=int, default=32)
     options = parser.parse_args()
     started = time.monotonic()
-    engine = Engine.load(options.model, dtype=options.dtype, device="cpu")
+    plan = standard_plan(options.bits, vision_bits=options.vision_bits) if options.bits else None
+    engine = Engine.load(options.model, dtype="auto" if plan else options.dtype, device="cpu", quantization=plan)
     loaded = time.monotonic() - started
     first = Conversation.ask(QUESTION, (Image(options.picture),))
     answer = engine.ask(first, SamplingOptions(max_tokens=options.tokens))
@@ -37,6 +41,7 @@ def main() -> None:
     result = {
         "model": options.model,
         "dtype": options.dtype,
+        "bits": options.bits,
         "load_s": round(loaded, 2),
         "prompt_tokens": answer.usage.prompt_tokens,
         "vision_s": round(answer.timings.vision_s, 2),

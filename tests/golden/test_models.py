@@ -102,11 +102,11 @@ def test_the_engine_decodes_the_same_ids_from_its_cache(
     ids, features = prepare(checkpoint, run)
     prompt = ids[0].tolist()
     runner = Runner(checkpoint.model)
-    cache = runner.new_cache(1, len(prompt))
+    cache = runner.new_cache(len(prompt))
     logits = runner.prefill(prompt, 0, features, cache)
     greedy = [int(logits.argmax())]
     while len(greedy) < len(run["greedy_12_new_ids"]):
-        logits = runner.step([greedy[-1]], [len(prompt) + len(greedy) - 1], cache)[0]
+        logits = runner.step([greedy[-1]], [len(prompt) + len(greedy) - 1], [cache])[0]
         greedy.append(int(logits.argmax()))
     assert greedy == run["greedy_12_new_ids"]
 

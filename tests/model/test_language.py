@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from pumice.model.cache import KVCache
-from pumice.model.config import LanguageConfig, RopeScaling
+from pumice.model.cache import JoinedCache, KVCache
+from pumice.model.config import RopeScaling
 from pumice.model.language import Decoder
 from pumice.model.layers import RMSNorm, attend, quick_gelu, rotary_frequencies, rotary_tables, rotate
 
@@ -233,24 +233,36 @@ def test_quick_gelu() -> None:
     torch.testing.assert_close(quick_gelu(torch.tensor([0.0, 1.0])), torch.tensor([0.0, 1 / (1 + 2.718281828**-1.702)]))
 
 
-def test_a_cache_stacks_keeps_copies_and_grows() -> None:
-    config: LanguageConfig = tiny.language()
-    caches = []
-    for number, capacity in enumerate((3, 5), start=1):
-        cache = KVCache.empty(config, 1, capacity, CPU, torch.float32)
-        for tensor in (*cache.keys, *cache.values):
-            tensor.fill_(number)
-        caches.append(cache)
-    assert caches[1].nbytes == 2 * 2 * (2 * 5 * 8) * 4  # layers, keys and values, heads x slots x size, bytes
-    joint = KVCache.stack(caches)
-    assert (joint.batch, joint.capacity) == (2, 5)
-    assert joint.keys[0][0, 0, :, 0].tolist() == [1, 1, 1, 0, 0]
-    joint.keep([1])
-    assert joint.batch == 1 and joint.values[1][0, 1, :, 2].tolist() == [2] * 5
-    copy = joint.beginning(2)
+def filled(number: float, capacity: int) -> KVCache:
+    cache = KVCache.empty(tiny.language(), 1, capacity, CPU, torch.float32)
+    for tensor in (*cache.keys, *cache.values):
+        tensor.fill_(number)
+    return cache
+
+
+def test_a_cache_copies_and_grows() -> None:
+    cache = filled(2, 5)
+    assert cache.nbytes == 2 * 2 * (2 * 5 * 8) * 4  # layers, keys and values, heads x slots x size, bytes
+    copy = cache.beginning(2)
     copy.keys[0].fill_(9)
-    assert copy.capacity == 2 and joint.keys[0].max() == 2
-    joint.grow(4)
-    assert joint.capacity == 5
-    joint.grow(8)
-    assert joint.keys[1][0, 0, :, 0].tolist() == [2] * 5 + [0] * 3 and joint.values[0].shape[2] == 8
+    assert copy.capacity == 2 and cache.keys[0].max() == 2
+    cache.grow(4)
+    assert cache.capacity == 5
+    cache.grow(8)
+    assert cache.keys[1][0, 0, :, 0].tolist() == [2] * 5 + [0] * 3 and cache.values[0].shape[2] == 8
+
+
+def test_joined_rows_stay_where_they_are() -> None:
+    rows = [filled(1, 3), filled(2, 5)]
+    new = torch.full((2, 2, 1, 8), 7.0)
+    keys, values = JoinedCache(rows).write(0, torch.tensor([[2], [4]]), new, new, 5)
+    assert keys[:, 0, :, 0].tolist() == [[1, 1, 7, 0, 0], [2, 2, 2, 2, 7]]
+    assert torch.equal(keys, values)
+    assert rows[0].keys[0][0, 1, :, 3].tolist() == [1, 1, 7] and rows[0].keys[1].max() == 1
+
+
+def test_a_cache_may_be_narrower_than_what_it_holds() -> None:
+    cache = KVCache.empty(tiny.language(), 1, 2, CPU, torch.bfloat16)
+    new = torch.full((1, 2, 1, 8), 1 / 3)
+    keys, _ = cache.write(0, torch.tensor([[1]]), new, new, 2)
+    assert keys.dtype == torch.float32 and keys[0, 0, 1, 0] == torch.tensor(1 / 3).bfloat16().float()

@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
 import tiny
 from pumice.engine.decode import Runner
@@ -39,6 +40,14 @@ def wide(**changes: Any) -> Llava:
     return made
 
 
+def copy(cache: KVCache) -> KVCache:
+    return cache.beginning(cache.capacity)
+
+
+def tensors(caches: list[KVCache]) -> list[Tensor]:
+    return [tensor for cache in caches for tensor in (*cache.keys, *cache.values)]
+
+
 def both_ways(made: Llava, lengths: list[int], steps: int) -> None:
     """Rows of these lengths, then ``steps`` tokens in each: every logit and every cache slot."""
     fast, slow = Runner(made), Runner(made)
@@ -48,11 +57,10 @@ def both_ways(made: Llava, lengths: list[int], steps: int) -> None:
     caches = []
     for length in lengths:
         ids = torch.randint(3, 400, (length,), generator=generator).tolist()
-        cache = fast.new_cache(1, length)
+        cache = fast.new_cache(length)
         fast.prefill(ids, 0, None, cache)
         caches.append(cache)
-    ours = KVCache.stack(caches)
-    theirs = KVCache([each.clone() for each in ours.keys], [each.clone() for each in ours.values])
+    ours, theirs = caches, [copy(cache) for cache in caches]
     for index in range(steps):
         tokens = torch.randint(3, 400, (len(lengths),), generator=generator).tolist()
         places = [length + index for length in lengths]
@@ -60,7 +68,7 @@ def both_ways(made: Llava, lengths: list[int], steps: int) -> None:
         # A rounding to int8 or bfloat16 that falls to the other side moves a logit by this much, not more.
         torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02 * float(wanted.abs().max()))
         assert (found - wanted).abs().mean() < 2e-3 * wanted.abs().max()
-    for one, other in zip((*ours.keys, *ours.values), (*theirs.keys, *theirs.values), strict=True):
+    for one, other in zip(tensors(ours), tensors(theirs), strict=True):
         torch.testing.assert_close(one.float(), other.float(), rtol=0.02, atol=0.02)
 
 
@@ -107,14 +115,14 @@ def test_a_row_alone_is_that_row_among_others() -> None:
     runner = Runner(made)
     caches = []
     for length in (7, 20, 3):
-        cache = runner.new_cache(1, length)
+        cache = runner.new_cache(length)
         runner.prefill(list(range(5, 5 + length)), 0, None, cache)
         caches.append(cache)
     alone = [
-        runner.step([9 + index], [length], KVCache([k.clone() for k in cache.keys], [v.clone() for v in cache.values]))
+        runner.step([9 + index], [length], [copy(cache)])
         for index, (length, cache) in enumerate(zip((7, 20, 3), caches, strict=True))
     ]
-    together = runner.step([9, 10, 11], [7, 20, 3], KVCache.stack(caches))
+    together = runner.step([9, 10, 11], [7, 20, 3], caches)
     assert torch.equal(torch.cat(alone), together)
 
 
@@ -123,5 +131,5 @@ def test_what_it_cannot_do_is_left_to_pytorch() -> None:
     assert Runner(quantized(standard_plan(4), sliding_window=8)).native is None
     assert Runner(quantized(standard_plan(4), tied_embeddings=True)).native is None
     assert Runner(quantized(standard_plan(4), hidden_size=48, head_dim=12)).native is None, "48 is no multiple of 32"
-    assert Runner(quantized(standard_plan(4))).new_cache(1, 3).keys[0].dtype == torch.bfloat16
-    assert Runner(tiny.model()).new_cache(1, 3).keys[0].dtype == torch.float32
+    assert Runner(quantized(standard_plan(4))).new_cache(3).keys[0].dtype == torch.bfloat16
+    assert Runner(tiny.model()).new_cache(3).keys[0].dtype == torch.float32

@@ -39,9 +39,8 @@ def convert(
     from pumice.checkpoint.convert import Options
     from pumice.checkpoint.convert import convert as run
 
-    formats = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
     options = Options(
-        dtype=formats[dtype] if dtype else None,
+        dtype=getattr(torch, dtype) if dtype else None,
         template=template,
         projector_file=projector_file,
         overwrite=overwrite,

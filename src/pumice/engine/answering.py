@@ -34,6 +34,7 @@ class Answering:
         self.finished: FinishReason | None = None
         self.cached_tokens = 0
         self.vision_s = 0.0
+        self.greedy = options.temperature == 0
         self._sampler = Sampler(options)
         self._stop_ids = stop_ids
         self._most = min(options.max_tokens, room)
@@ -47,6 +48,11 @@ class Answering:
     def position(self) -> int:
         """Where the newest token stands."""
         return len(self.inputs.ids) + len(self.ids) - 1
+
+    @property
+    def room(self) -> int:
+        """Tokens that the answer may still have."""
+        return self._most - len(self.ids)
 
     def take(self, logits: Tensor) -> str:
         """Choose the next token from ``logits`` [V]; returns the text that has become certain."""

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from pumice.engine.native_decoder import NativeDecoder
-from pumice.model.cache import KVCache
+from pumice.model.cache import JoinedCache, KVCache
 from pumice.model.llava import Llava
 
 #: New slots are added in blocks, so that a growing answer seldom moves its cache.
@@ -25,10 +25,15 @@ class Runner:
         self.model = model
         self.native = NativeDecoder.of(model)
 
-    def new_cache(self, rows: int, positions: int) -> KVCache:
-        """An empty cache with room for at least ``positions``."""
+    @property
+    def speculates(self) -> bool:
+        """Whether several tokens of one row can be checked in one step, with the very logits of single steps."""
+        return self.native is not None
+
+    def new_cache(self, positions: int) -> KVCache:
+        """An empty cache of one row with room for at least ``positions``."""
         dtype = self.model.dtype if self.native is None else self.native.cache_dtype
-        return KVCache.empty(self.model.config.language, rows, _rounded(positions), self.model.device, dtype)
+        return KVCache.empty(self.model.config.language, 1, _rounded(positions), self.model.device, dtype)
 
     @torch.inference_mode()
     def prefill(self, ids: Sequence[int], start: int, features: Tensor | None, cache: KVCache) -> Tensor:
@@ -44,15 +49,19 @@ class Runner:
         return model.language.logits(hidden[0, -1])
 
     @torch.inference_mode()
-    def step(self, tokens: Sequence[int], positions: Sequence[int], cache: KVCache) -> Tensor:
-        """Logits [B, V] after one more token in every row: ``tokens[b]`` stands at ``positions[b]``."""
+    def step(self, tokens: Sequence[int], positions: Sequence[int], caches: Sequence[KVCache]) -> Tensor:
+        """Logits [B, V] after one more token in every row: token b stands at position b of cache b, which has one row.
+
+        If ``speculates``, rows may share a cache, with positions one after the other.
+        """
         model = self.model
-        make_room(cache, max(positions) + 1)
+        for position, cache in zip(positions, caches, strict=True):
+            make_room(cache, position + 1)
         ids = torch.tensor(tokens, device=model.device)[:, None]
         places = torch.tensor(positions, device=model.device)[:, None]
         if self.native is not None:
-            return self.native.step(model.embed(ids, None)[:, 0], places[:, 0], cache)
-        hidden = model(ids, positions=places, cache=cache)
+            return self.native.step(model.embed(ids, None)[:, 0], places[:, 0], caches)
+        hidden = model(ids, positions=places, cache=caches[0] if len(caches) == 1 else JoinedCache(caches))
         return model.language.logits(hidden[:, -1])
 
 

@@ -8,9 +8,9 @@ Follow-up questions encode neither picture nor history again: KV caches and imag
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -21,10 +21,10 @@ from pumice.engine.answer import Answer
 from pumice.engine.answering import Answering
 from pumice.engine.decode import Runner
 from pumice.engine.device import choose_device, choose_dtype
-from pumice.engine.memory import FeatureMemory, PrefixMemory, content_key
+from pumice.engine.memory import FeatureMemory, PrefixMemory
+from pumice.engine.scheduler import Request, Scheduler
 from pumice.errors import UsageError
 from pumice.images.fetch import FetchPolicy
-from pumice.model.cache import KVCache
 from pumice.model.llava import Llava
 from pumice.options import SamplingOptions
 from pumice.processor import Inputs, Processor
@@ -45,31 +45,34 @@ class Stream:
     Leaving the loop early, or ``cancel`` from any thread, ends it with what is there.
     """
 
-    def __init__(self, answering: Answering, pieces: Generator[str]) -> None:
-        self._answering = answering
-        self._pieces = pieces
-        self._cancelled = threading.Event()
+    def __init__(self, scheduler: Scheduler, request: Request) -> None:
+        self._scheduler = scheduler
+        self._request = request
 
     def __iter__(self) -> Iterator[str]:
+        request = self._request
         try:
-            while self._answering.finished is None and not self._cancelled.is_set():
-                if piece := next(self._pieces, ""):
-                    yield piece
-            if self._answering.finished is None and (rest := self._answering.finish("cancelled")):
-                yield rest
+            while True:
+                self._scheduler.advance(request)
+                while request.pieces:
+                    if piece := request.pieces.popleft():
+                        yield piece
+                if request.ended and not request.pieces:
+                    return
         finally:
-            self._pieces.close()
-            if self._answering.finished is None:
-                self._answering.finish("cancelled")
+            self._scheduler.cancel(request)
+
+    def __del__(self) -> None:
+        self._scheduler.cancel(self._request)  # never begun, or left: nobody will read it
 
     def cancel(self) -> None:
         """Stop after the token that is being made."""
-        self._cancelled.set()
+        self._scheduler.cancel(self._request)
 
     @property
     def answer(self) -> Answer:
         """The answer, once the stream has ended."""
-        return self._answering.answer()
+        return self._request.answering.answer()
 
 
 class Engine:
@@ -92,9 +95,8 @@ class Engine:
         self.name = name
         self.warnings = warnings
         self._fetch = fetch
-        self._prefixes = PrefixMemory(KV_BYTES)
         self._features = FeatureMemory(FEATURE_BYTES)
-        self._lock = threading.RLock()  # a stream may be closed by the garbage collector while its thread holds it
+        self._scheduler = Scheduler(self._runner, PrefixMemory(KV_BYTES), self._features_from)
         stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
         self._stop_ids = stop_ids.union(end_ids)
 
@@ -152,7 +154,7 @@ class Engine:
     def stream(self, conversation: Conversation, options: SamplingOptions | None = None) -> Stream:
         """Answer the last question piece by piece. Pictures are read, and errors raised, before this returns."""
         answering = self._begin(conversation, options or SamplingOptions())
-        return Stream(answering, self._pieces(answering))
+        return Stream(self._scheduler, self._scheduler.submit(answering))
 
     def batch(
         self, conversations: Sequence[Conversation], options: SamplingOptions | None = None, *, size: int = 8
@@ -162,12 +164,23 @@ class Engine:
             raise UsageError(f"size, the number of questions answered together, must be at least 1, found {size}")
         options = options or SamplingOptions()
         answers: list[Answer] = []
-        for start in range(0, len(conversations), size):
-            group = [self._begin(each, options) for each in conversations[start : start + size]]
-            with self._lock:
-                self._run_together(group)
-            answers += [each.answer() for each in group]
+        under_way: deque[Request] = deque()
+        try:
+            for conversation in conversations:
+                if len(under_way) == size:
+                    answers.append(self._finished(under_way.popleft()))
+                under_way.append(self._scheduler.submit(self._begin(conversation, options)))
+            answers += [self._finished(request) for request in under_way]
+        finally:  # after an error, nobody wants the rest
+            for request in under_way:
+                self._scheduler.cancel(request)
         return answers
+
+    def _finished(self, request: Request) -> Answer:
+        while not request.ended:
+            request.pieces.clear()
+            self._scheduler.advance(request)
+        return request.answering.answer()
 
     def _begin(self, conversation: Conversation, options: SamplingOptions) -> Answering:
         started = time.monotonic()
@@ -182,53 +195,6 @@ class Engine:
         room = limit - len(inputs.ids)
         tokenizer = self.processor.tokenizer
         return Answering(inputs, options, tokenizer, self._stop_ids, self._stop_texts, room, started)
-
-    def _pieces(self, answering: Answering) -> Generator[str]:
-        # The lock is never held while the caller has a piece: several streams may be read in turn, or left half read.
-        key = content_key(answering.inputs)
-        with self._lock:
-            found = self._prefixes.take(key)
-            cache, known = found or (self._runner.new_cache(1, len(key)), 0)
-            known = min(known, len(key) - 1)  # the last position must run, for its logits
-            answering.cached_tokens = known
-            logits = self._prefill(answering, cache, known)  # interrupted here, the cache is half filled and dropped
-        try:
-            yield answering.take(logits)
-            while answering.finished is None:
-                with self._lock:
-                    logits = self._runner.step([answering.ids[-1]], [answering.position], cache)[0]
-                yield answering.take(logits)
-        finally:
-            # The newest token was chosen but never run, so its slot is still empty.
-            with self._lock:
-                self._prefixes.keep([*key, *answering.ids[:-1]], cache)
-
-    def _run_together(self, group: list[Answering]) -> None:
-        caches, running = [], []
-        for answering in group:
-            cache = self._runner.new_cache(1, len(answering.inputs.ids))
-            answering.take(self._prefill(answering, cache, 0))
-            if answering.finished is None:
-                caches.append(cache)
-                running.append(answering)
-        if not running:
-            return
-        joint = KVCache.stack(caches)
-        while running:
-            tokens, places = [each.ids[-1] for each in running], [each.position for each in running]
-            logits = self._runner.step(tokens, places, joint)
-            for each, row in zip(running, logits, strict=True):
-                each.take(row)
-            going = [index for index, each in enumerate(running) if each.finished is None]
-            if going and len(going) < len(running):
-                joint.keep(going)
-            running = [running[index] for index in going]
-
-    def _prefill(self, answering: Answering, cache: KVCache, known: int) -> Tensor:
-        started = time.monotonic()
-        features = self._features_from(answering.inputs, known)
-        answering.vision_s = time.monotonic() - started
-        return self._runner.prefill(answering.inputs.ids, known, features, cache)
 
     def _features_from(self, inputs: Inputs, start: int) -> Tensor | None:
         """Features [n, D] of the image positions from ``start`` on."""

@@ -7,12 +7,15 @@ the products, which take as long as the products themselves in a small model.
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Sequence
 from ctypes import POINTER, Structure, byref, c_float, c_int32, c_int64, c_void_p
+from typing import cast
 
 import torch
 from torch import Tensor
 
 from pumice.model.cache import KVCache
+from pumice.model.language import DecoderLayer
 from pumice.model.layers import rotary_frequencies
 from pumice.model.llava import Llava
 from pumice.quantize.library import Native, native
@@ -50,7 +53,7 @@ class _Decoder(Structure):
 class _Step(Structure):
     _fields_ = (
         ("rows", c_int64),
-        ("capacity", c_int64),
+        ("capacities", c_void_p),
         ("positions", c_void_p),
         ("x", c_void_p),
         ("keys", c_void_p),
@@ -71,7 +74,7 @@ class NativeDecoder:
         self._model = model
         angles = torch.arange(config.max_positions)[:, None] * rotary_frequencies(config, torch.device("cpu"))
         self._turns = angles.cos().contiguous(), angles.sin().contiguous()  # [positions, E / 2]
-        self._layers = (_Layer * config.layers)(*(_layer(each) for each in language.layers))
+        self._layers = (_Layer * config.layers)(*(_layer(cast(DecoderLayer, each)) for each in language.layers))
         self._decoder = _Decoder(
             config.heads,
             config.kv_heads,
@@ -95,29 +98,37 @@ class NativeDecoder:
             return None
         return cls(library, model)
 
-    def step(self, x: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
-        """Logits [B, V] of the embeddings ``x`` [B, D] at ``positions`` [B]; their keys and values go to ``cache``."""
-        assert cache.keys[0].dtype == self.cache_dtype
+    def step(self, x: Tensor, positions: Tensor, caches: Sequence[KVCache]) -> Tensor:
+        """Logits [B, V] of the embeddings ``x`` [B, D] at ``positions`` [B]; keys and values go to each row's cache."""
+        assert all(cache.keys[0].dtype == self.cache_dtype for cache in caches)
         x = x.float().clone()  # becomes the residual stream
+        positions = positions.contiguous()
         logits = x.new_empty(len(x), self._vocabulary)
-        keys, values = (
-            (c_void_p * len(side))(*(tensor.data_ptr() for tensor in side)) for side in (cache.keys, cache.values)
-        )
+        keys = _addresses([cache.keys for cache in caches])
+        values = _addresses([cache.values for cache in caches])
+        capacities = (c_int64 * len(caches))(*(cache.capacity for cache in caches))
         step = _Step(
             len(x),
-            cache.capacity,
-            positions.contiguous().data_ptr(),
+            ctypes.cast(capacities, c_void_p),
+            positions.data_ptr(),
             x.data_ptr(),
             ctypes.cast(keys, c_void_p),
             ctypes.cast(values, c_void_p),
             logits.data_ptr(),
         )
+        self._library.call.pumice_set_threads(torch.get_num_threads())
         code = self._library.call.pumice_decode(byref(self._decoder), byref(step))
         assert code == 0, "the library refuses a decoder that PyTorch could run"
         return logits
 
 
-def _layer(layer: torch.nn.Module) -> _Layer:
+def _addresses(rows: Sequence[Sequence[Tensor]]) -> ctypes.Array[c_void_p]:
+    """Of the tensors of each layer, row by row; ``rows`` holds the layers of each row."""
+    ordered = [tensor.data_ptr() for layer in zip(*rows, strict=True) for tensor in layer]
+    return (c_void_p * len(ordered))(*ordered)
+
+
+def _layer(layer: DecoderLayer) -> _Layer:
     attention, mlp = layer.self_attn, layer.mlp
     return _Layer(
         layer.input_layernorm.weight.data_ptr(),

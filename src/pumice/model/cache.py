@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor
@@ -33,20 +34,6 @@ class KVCache:
         )
         return cls(keys, values)
 
-    @classmethod
-    def stack(cls, caches: Sequence[KVCache]) -> KVCache:
-        """The rows of several caches in one, as long as the longest."""
-        capacity = max(cache.capacity for cache in caches)
-        for cache in caches:
-            cache.grow(capacity)
-        keys = [torch.cat(layer) for layer in zip(*(cache.keys for cache in caches), strict=True)]
-        values = [torch.cat(layer) for layer in zip(*(cache.values for cache in caches), strict=True)]
-        return cls(keys, values)
-
-    @property
-    def batch(self) -> int:
-        return self.keys[0].shape[0]
-
     @property
     def capacity(self) -> int:
         """Positions that fit into a row."""
@@ -64,12 +51,6 @@ class KVCache:
         values.scatter_(2, slots, value.to(values.dtype))
         return keys[:, :, :seen].to(key.dtype), values[:, :, :seen].to(value.dtype)
 
-    def keep(self, rows: Sequence[int]) -> None:
-        """Drop all rows but these, in this order."""
-        chosen = torch.tensor(rows, device=self.keys[0].device)
-        self.keys = [tensor.index_select(0, chosen) for tensor in self.keys]
-        self.values = [tensor.index_select(0, chosen) for tensor in self.values]
-
     def beginning(self, length: int) -> KVCache:
         """A copy of the first ``length`` positions of every row."""
         keys, values = ([tensor[:, :, :length].clone() for tensor in side] for side in (self.keys, self.values))
@@ -81,6 +62,27 @@ class KVCache:
             return
         keys, values = ([_widened(tensor, capacity) for tensor in side] for side in (self.keys, self.values))
         self.keys, self.values = keys, values  # both or, if memory runs out, none
+
+
+class JoinedCache:
+    """Several one-row caches, each of its own length, as the rows of one call: rows join and leave without a copy."""
+
+    def __init__(self, rows: Sequence[KVCache]) -> None:
+        self._rows = rows
+
+    def write(self, layer: int, positions: Tensor, key: Tensor, value: Tensor, seen: int) -> tuple[Tensor, Tensor]:
+        """``KVCache.write`` for every row; what a row has no room for comes back as zeros."""
+        found: tuple[list[Tensor], list[Tensor]] = ([], [])
+        for index, row in enumerate(self._rows):
+            one = slice(index, index + 1)
+            stored = row.write(layer, positions[one], key[one], value[one], min(seen, row.capacity))
+            for side, tensor in zip(found, stored, strict=True):
+                side.append(_widened(tensor, seen) if tensor.shape[2] < seen else tensor)
+        return torch.cat(found[0]), torch.cat(found[1])
+
+
+#: What attention needs of a cache.
+Cache: TypeAlias = KVCache | JoinedCache
 
 
 def _widened(tensor: Tensor, capacity: int) -> Tensor:

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pumice.model.cache import KVCache
+from pumice.model.cache import Cache
 from pumice.model.config import LanguageConfig
 from pumice.model.layers import RMSNorm, attend, rotary_frequencies, rotary_tables, rotate
 
@@ -69,7 +69,7 @@ class View:
     """
 
     def __init__(
-        self, config: LanguageConfig, positions: Tensor, mask: Tensor | None, cache: KVCache | None, dtype: torch.dtype
+        self, config: LanguageConfig, positions: Tensor, mask: Tensor | None, cache: Cache | None, dtype: torch.dtype
     ) -> None:
         self.positions = positions
         self.cache = cache
@@ -109,7 +109,7 @@ class Decoder(nn.Module):
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def forward(
-        self, embeddings: Tensor, positions: Tensor, *, mask: Tensor | None = None, cache: KVCache | None = None
+        self, embeddings: Tensor, positions: Tensor, *, mask: Tensor | None = None, cache: Cache | None = None
     ) -> Tensor:
         """Final hidden states [B, L, D] of ``embeddings`` [B, L, D] that stand at ``positions`` [B, L].
 

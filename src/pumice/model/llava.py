@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from pumice.images.grid import Grid
-from pumice.model.cache import KVCache
+from pumice.model.cache import Cache
 from pumice.model.config import LlavaConfig
 from pumice.model.connector import Connector
 from pumice.model.language import Decoder
@@ -85,7 +85,7 @@ class Llava(nn.Module):
         *,
         positions: Tensor | None = None,
         mask: Tensor | None = None,
-        cache: KVCache | None = None,
+        cache: Cache | None = None,
     ) -> Tensor:
         """Final hidden states [B, L, D] of ``ids`` [B, L]; see ``Decoder.forward`` for positions, mask and cache."""
         if positions is None:

@@ -89,6 +89,7 @@ def _linear(x: Tensor, packed: Tensor, bias: Tensor | None, bits: int, group: in
     columns = x.shape[-1]
     out = x.new_empty((*x.shape[:-1], rows))
     other = None if bias is None else bias.float().contiguous()
+    found.call.pumice_set_threads(torch.get_num_threads())
     code = found.call.pumice_linear(
         bits,
         packed.data_ptr(),

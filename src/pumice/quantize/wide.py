@@ -18,9 +18,10 @@ class WideLinear(nn.Module):
     and widening costs little beside a product with many rows. One row is what the native decode step is for.
     """
 
-    def __init__(self, weight: nn.Parameter, bias: nn.Parameter | None) -> None:
+    def __init__(self, weight: Tensor, bias: Tensor | None) -> None:
         super().__init__()
-        self.weight, self.bias = weight, bias
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        self.bias = None if bias is None else nn.Parameter(bias, requires_grad=False)
 
     def forward(self, x: Tensor) -> Tensor:  # [..., K] -> [..., N]
         if _has_bf16_products() and self.weight.dtype == torch.bfloat16:

@@ -9,7 +9,8 @@ namespace pumice {
 
 class Barrier {
 public:
-    explicit Barrier(int count) : count_(count) {}
+    // For so many threads, while none is here.
+    void expect(int count) { count_ = count; }
 
     void wait() {
         if (count_ == 1) return;
@@ -27,7 +28,7 @@ public:
 
 private:
     static constexpr int PATIENCE = 5000;
-    const int count_;
+    int count_ = 1;
     std::atomic<int> arrived_{0};
     std::atomic<int> round_{0};
 };

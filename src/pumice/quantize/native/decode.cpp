@@ -54,13 +54,14 @@ class Memory {
 public:
     void prepare(const Decoder& d, const Step& s, int threads) {
         const int64_t widest = std::max({d.hidden, d.inner, d.heads * d.head_dim});
+        const int64_t most = 1 + *std::max_element(s.positions, s.positions + s.rows);
         const int64_t query = add(s.rows * d.heads * d.head_dim), key = add(s.rows * d.kv_heads * d.head_dim);
         const int64_t value = add(s.rows * d.kv_heads * d.head_dim), mixed = add(s.rows * d.heads * d.head_dim);
         const int64_t gate = add(s.rows * d.inner), up = add(s.rows * d.inner), change = add(s.rows * d.hidden);
         std::vector<int64_t> normed, scores, scales, sums, rounded;
         for (int thread = 0; thread < threads; ++thread) {
             normed.push_back(add(s.rows * d.hidden));
-            scores.push_back(add(s.capacity));
+            scores.push_back(add(most));
             scales.push_back(add(s.rows * (widest / 8)));
             sums.push_back(add(s.rows * (widest / 8)));
             rounded.push_back(add(s.rows * widest / 4 + 1));
@@ -100,16 +101,20 @@ int32_t pumice_decode(const PumiceDecoder* decoder, const PumiceStep* step) {
     const Decoder d{decoder->head.columns, layers.empty() ? 0 : layers[0].gate.rows, decoder->heads, decoder->kv_heads,
                     decoder->head_dim,     decoder->eps,  decoder->layers,          layers.data(),
                     decoder->norm,         weights_of(decoder->head), decoder->cosines, decoder->sines};
-    const Step s{step->rows, step->capacity, step->positions, step->x, step->keys, step->values, step->logits};
+    const Step s{step->rows, step->capacities, step->positions, step->x, step->keys, step->values, step->logits};
     if (layers.empty() || s.rows < 1 || !fits_together(d)) return -1;
     for (int64_t row = 0; row < s.rows; ++row)
-        if (s.positions[row] < 0 || s.positions[row] >= s.capacity) return -1;
+        if (s.positions[row] < 0 || s.positions[row] >= s.capacities[row]) return -1;
     const Kernels& kernels = path();
-    const int count = threads();
     thread_local Memory memory;
-    memory.prepare(d, s, count);
     Memory& mine = memory;  // of this thread, for the others to use
-    Barrier barrier(count);
-    together([&](int index, int all) { kernels.step(d, s, mine.shared, {index, all, &barrier, mine.own[size_t(index)]}); });
+    Barrier barrier;
+    const auto prepare = [&](int count) {
+        mine.prepare(d, s, count);
+        barrier.expect(count);
+    };
+    together(prepare, [&](int index, int count) {
+        kernels.step(d, s, mine.shared, {index, count, &barrier, mine.own[size_t(index)]});
+    });
     return 0;
 }

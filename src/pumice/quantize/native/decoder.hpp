@@ -21,14 +21,16 @@ struct Decoder {
     const float *cosines, *sines;  // [positions, head_dim / 2]
 };
 
-// Keys and values of a layer are bfloat16 [rows, kv_heads, capacity, head_dim]; a position's slot is its number.
+// Every row has keys and values of its own, for each layer bfloat16 [kv_heads, capacity, head_dim]; a position's slot is
+// its number. Rows may share them: then they are positions of one text, one after the other.
 struct Step {
-    int64_t rows, capacity;
-    const int64_t* positions;  // [rows]: of the new tokens
-    float* x;                  // [rows, hidden]: their embeddings; the residual stream
-    uint16_t* const* keys;     // [layers]
+    int64_t rows;
+    const int64_t* capacities;  // [rows]
+    const int64_t* positions;   // [rows]: of the new tokens
+    float* x;                   // [rows, hidden]: their embeddings; the residual stream
+    uint16_t* const* keys;      // [layers, rows]
     uint16_t* const* values;
-    float* logits;  // [rows, vocabulary]
+    float* logits;              // [rows, vocabulary]
 };
 
 // Results of a stage that the next one reads, whichever thread made them.
@@ -41,7 +43,7 @@ struct Shared {
 // What a thread computes for itself.
 struct Private {
     float* normed;    // [rows, widest input]
-    float* scores;    // [capacity]
+    float* scores;    // [most positions of a row]
     int8_t* rounded;  // [rows, widest input]
     float* scales;    // [rows, widest input / smallest group]
     int32_t* sums;

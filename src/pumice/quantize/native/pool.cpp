@@ -38,6 +38,7 @@ public:
         for (auto& worker : workers_) worker.join();
     }
 
+    int count() const { return count_; }
     bool usable(int count) const { return count == count_ && process_ == getpid(); }
     bool inherited() const { return process_ != getpid(); }
 
@@ -114,9 +115,15 @@ int threads() {
     return wanted > 0 ? wanted : int(std::max(1u, std::thread::hardware_concurrency()));
 }
 
-void together(const std::function<void(int, int)>& job) {
+void together(const std::function<void(int)>& prepare, const std::function<void(int, int)>& job) {
     std::lock_guard<std::mutex> lock(turn);
-    ready_pool().run(job);
+    Pool& ready = ready_pool();
+    prepare(ready.count());
+    ready.run(job);
+}
+
+void together(const std::function<void(int, int)>& job) {
+    together([](int) {}, job);
 }
 
 }  // namespace pumice

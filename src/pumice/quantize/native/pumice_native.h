@@ -72,7 +72,8 @@ typedef struct {
 
 /* One more token in each of `rows` rows (see decoder.hpp). x, [rows, hidden], is overwritten. */
 typedef struct {
-    int64_t rows, capacity;
+    int64_t rows;
+    const int64_t* capacities;
     const int64_t* positions;
     float* x;
     uint16_t* const* keys;

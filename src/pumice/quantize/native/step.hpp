@@ -145,23 +145,28 @@ private:
                 shared.gate[i] = shared.gate[i] * sigmoid(shared.gate[i]) * shared.up[i];
     }
 
+    // Heads are shared out, never rows: several rows may be positions of one cache, and the later ones must see what
+    // the earlier ones have just stored.
     void attend(int64_t layer) const {
-        const int64_t tasks = s.rows * d.kv_heads, each = d.heads / d.kv_heads, size = d.head_dim;
-        for (int64_t task = border(tasks, me.index); task < border(tasks, me.index + 1); ++task) {
-            const int64_t row = task / d.kv_heads, head = task % d.kv_heads, position = s.positions[row];
-            uint16_t* keys = s.keys[layer] + task * s.capacity * size;
-            uint16_t* values = s.values[layer] + task * s.capacity * size;
-            float* key = shared.key + task * size;
-            rotate(key, position);
-            for (int64_t i = 0; i < size; ++i) {
-                keys[position * size + i] = to_bf16(key[i]);
-                values[position * size + i] = to_bf16(shared.value[task * size + i]);
-            }
-            for (int64_t one = head * each; one < (head + 1) * each; ++one) {
-                float* query = shared.query + (row * d.heads + one) * size;
-                rotate(query, position);
-                mix(query, keys, values, position + 1, shared.mixed + (row * d.heads + one) * size);
-            }
+        for (int64_t head = border(d.kv_heads, me.index); head < border(d.kv_heads, me.index + 1); ++head)
+            for (int64_t row = 0; row < s.rows; ++row) attend(layer, row, head);
+    }
+
+    void attend(int64_t layer, int64_t row, int64_t head) const {
+        const int64_t each = d.heads / d.kv_heads, size = d.head_dim, position = s.positions[row];
+        const int64_t place = layer * s.rows + row, from = head * s.capacities[row] * size;
+        uint16_t *keys = s.keys[place] + from, *values = s.values[place] + from;
+        float* key = shared.key + (row * d.kv_heads + head) * size;
+        const float* value = shared.value + (row * d.kv_heads + head) * size;
+        rotate(key, position);
+        for (int64_t i = 0; i < size; ++i) {
+            keys[position * size + i] = to_bf16(key[i]);
+            values[position * size + i] = to_bf16(value[i]);
+        }
+        for (int64_t one = head * each; one < (head + 1) * each; ++one) {
+            float* query = shared.query + (row * d.heads + one) * size;
+            rotate(query, position);
+            mix(query, keys, values, position + 1, shared.mixed + (row * d.heads + one) * size);
         }
     }
 

@@ -1,0 +1,149 @@
+"""Requests that share steps: who comes and goes changes nobody's answer."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+import tiny
+from pumice.engine.engine import Engine
+from pumice.engine.scheduler import Scheduler
+from pumice.errors import MemoryLimitError
+from pumice.model.cache import KVCache
+from pumice.options import SamplingOptions
+
+OPTIONS = SamplingOptions(max_tokens=6)
+ASKED = (
+    tiny.question("What is in the picture?", 1),
+    tiny.question("How many dice are there?"),
+    tiny.question("Describe it, please!", 2, 3),
+    tiny.question("What colour is the cup on the left, and what is the one beside it?", 2),
+)
+
+
+def alone(index: int) -> str:
+    return tiny.engine().ask(ASKED[index], OPTIONS).text
+
+
+WANTED = [alone(index) for index in range(len(ASKED))]
+
+
+def limited(most: int, piece: int) -> Engine:
+    """An engine whose scheduler takes so many together and reads so much of a prompt at a time."""
+    made = tiny.engine()
+    old = made._scheduler
+    made._scheduler = Scheduler(old._runner, old._prefixes, old._encode, most=most, piece=piece)
+    return made
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    moves=st.lists(st.tuples(st.sampled_from(["join", "read", "leave"]), st.integers(0, 3)), max_size=12),
+    most=st.integers(1, 4),
+    piece=st.sampled_from([5, 16, 64]),
+)
+def test_joining_and_leaving_at_any_time(moves: list[tuple[str, int]], most: int, piece: int) -> None:
+    made = limited(most, piece)
+    under_way, left = [], []
+    for move, which in moves:
+        if move == "join":
+            stream = made.stream(ASKED[which], OPTIONS)
+            under_way.append((which, iter(stream), stream, []))
+        elif under_way and move == "read":
+            _, pieces, _, said = under_way[which % len(under_way)]
+            said += [piece for piece in (next(pieces, ""),) if piece]
+        elif under_way:
+            index, pieces, stream, said = under_way.pop(which % len(under_way))
+            pieces.close()  # type: ignore[attr-defined]
+            stream.cancel()
+            left.append((index, stream))
+    for index, pieces, stream, said in under_way:
+        said += list(pieces)
+        assert "".join(said) == stream.answer.text == WANTED[index]
+    for index, stream in left:
+        said = stream.answer.text.rstrip("\ufffd")  # the sign for an end within a character
+        assert WANTED[index].startswith(said) and stream.answer.finish_reason in ("cancelled", "length")
+
+
+def test_everyone_gets_a_turn() -> None:
+    """A long prompt is read in pieces, and those who are answering get a token after each."""
+    made = limited(3, 4)
+    first = made.stream(ASKED[1], SamplingOptions(max_tokens=40))
+    pieces = iter(first)
+    next(pieces)
+    said = len(first._request.answering.ids)
+    second = made.stream(ASKED[2], OPTIONS)
+    next(iter(second))
+    prompt = len(second._request.answering.inputs.ids)
+    assert len(first._request.answering.ids) - said >= prompt // 4 - 2
+
+
+def test_first_come_first_served() -> None:
+    made = limited(1, 64)
+    streams = [made.stream(ASKED[index], OPTIONS) for index in (0, 1, 2)]
+    assert "".join(streams[2]) == WANTED[2]
+    assert all(stream._request.ended for stream in streams), "those before it had to be answered first"
+    assert ["".join(stream) for stream in streams[:2]] == WANTED[:2]
+
+
+def test_one_that_fails_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tiny.engine()
+    good, bad = made.stream(ASKED[0], OPTIONS), made.stream(ASKED[2], OPTIONS)
+    whole = made._runner.prefill
+
+    def fail(ids: Sequence[int], start: int, features: Tensor | None, cache: KVCache) -> Tensor:
+        if len(ids) == len(bad._request.answering.inputs.ids):
+            raise MemoryLimitError("memory ran out")
+        return whole(ids, start, features, cache)
+
+    monkeypatch.setattr(made._runner, "prefill", fail)
+    assert "".join(good) == WANTED[0]
+    with pytest.raises(MemoryLimitError):
+        list(bad)
+    monkeypatch.undo()
+    assert made.ask(ASKED[2], OPTIONS).text == WANTED[2]
+
+
+def test_threads_share_steps() -> None:
+    """Each reads its own stream; together they need far fewer steps than one after the other."""
+    made = tiny.engine()
+    steps = []
+    step = made._runner.step
+    made._runner.step = lambda tokens, places, caches: steps.append(len(tokens)) or step(tokens, places, caches)  # type: ignore[assignment, method-assign, func-returns-value]
+    streams = [made.stream(ASKED[index % 4], SamplingOptions(max_tokens=30)) for index in range(8)]
+    found: dict[int, str] = {}
+    threads = [
+        threading.Thread(target=lambda index=index: found.update({index: "".join(streams[index])}))
+        for index in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for index in range(8):
+        assert found[index] == tiny.engine().ask(ASKED[index % 4], SamplingOptions(max_tokens=30)).text
+    assert max(steps) == 8 and len(steps) < sum(steps) / 3
+
+
+def test_a_cancelled_answer_can_be_continued_from() -> None:
+    made = tiny.engine()
+    stream = made.stream(ASKED[0], SamplingOptions(max_tokens=40))
+    for _ in stream:
+        if len(stream._request.answering.ids) >= 3:
+            break
+    assert stream.answer.finish_reason == "cancelled"
+    again = made.ask(ASKED[0], OPTIONS)
+    assert again.text == WANTED[0] and again.usage.cached_tokens > 0
+
+
+def test_it_is_collected_while_others_run() -> None:
+    """A stream that nobody holds any more gives its place back."""
+    made = limited(1, 64)
+    for index in range(4):
+        next(iter(made.stream(ASKED[index], OPTIONS)))  # left lying after its first piece
+    assert made.ask(ASKED[1], OPTIONS).text == WANTED[1]
