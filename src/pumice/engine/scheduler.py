@@ -133,7 +133,9 @@ class Scheduler:
             request.features = self._encode(answering.inputs, request.read)
             answering.vision_s = time.monotonic() - started
             request.cache = cache
-        end = min(len(ids), request.read + self._piece)
+        # With nobody to hold up, all at once: 16-bit weights are widened once for every piece.
+        shared = bool(self._answering) or len(self._reading) > 1
+        end = min(len(ids), request.read + self._piece) if shared else len(ids)
         pictures = sum(token < 0 for token in ids[request.read : end])
         features = None
         if pictures and request.features is not None:
