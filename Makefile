@@ -38,7 +38,9 @@ $(VENV)/.stamp-demo: $(INPUTS) | $(BIN)/python
 	@touch $@
 
 # The environment with every extra and the tools of development; it contains the smaller one.
+# The native library has tests that fail where it could not be built: a compiler is installed if there is none.
 $(VENV)/.stamp-test: $(INPUTS) | $(BIN)/python
+	@command -v c++ >/dev/null || { apt-get update -q && apt-get install -q -y --no-install-recommends g++; }
 	$(INSTALL) -e '.[all,dev]'
 	@touch $(VENV)/.stamp-demo $@
 
