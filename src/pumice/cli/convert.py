@@ -7,6 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from typer import Argument, Option
 
+from pumice.cli.settings import Base, Debug, Offline, Overwrite, VisionTower
+
 Layout: TypeAlias = Literal["pumice", "original", "llava-hf"]
 Dtype: TypeAlias = Literal["float32", "bfloat16", "float16"]
 
@@ -15,13 +17,8 @@ def convert(
     source: Annotated[str, Argument(help="A folder or hub name, in any layout.")],
     target: Annotated[Path, Argument(help="The folder to write.")],
     layout: Annotated[Layout, Option("--to", help="The layout to write.")] = "pumice",
-    base: Annotated[
-        str | None, Option("--base", metavar="NAME", help="Base model, for a LoRA or projector-only checkpoint.")
-    ] = None,
-    vision_tower: Annotated[
-        str | None,
-        Option("--vision-tower", metavar="NAME", help="CLIP model, in place of the one the checkpoint names."),
-    ] = None,
+    base: Base = None,
+    vision_tower: VisionTower = None,
     template: Annotated[
         str | None, Option("--template", metavar="NAME", help="Conversation template to write down.")
     ] = None,
@@ -29,9 +26,9 @@ def convert(
     projector_file: Annotated[
         bool, Option("--projector-file", help="With --to original: write mm_projector.bin as well.")
     ] = False,
-    overwrite: Annotated[bool, Option("--overwrite", help="Replace TARGET if it exists.")] = False,
-    offline: Annotated[bool, Option("--offline", help="Use only what is on this machine.")] = False,
-    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
+    overwrite: Overwrite = False,
+    offline: Offline = False,
+    debug: Debug = False,
 ) -> None:
     """Write a checkpoint in another layout. There are Pumice's own, the original LLaVA's and llava-hf's."""
     import torch

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, TypeAlias
 
 from typer import Argument, Option
 
+from pumice.cli.settings import Base, Debug, Offline, Overwrite, VisionTower
+
 Bits: TypeAlias = Literal["4", "8"]
 Group: TypeAlias = Literal["32", "64", "128"]
 
@@ -19,16 +21,11 @@ def quantize(
     vision_bits: Annotated[
         Bits | None, Option("--vision-bits", help="Of a weight of the vision tower. Default: as it is.")
     ] = None,
-    base: Annotated[
-        str | None, Option("--base", metavar="NAME", help="Base model, for a LoRA or projector-only checkpoint.")
-    ] = None,
-    vision_tower: Annotated[
-        str | None,
-        Option("--vision-tower", metavar="NAME", help="CLIP model, in place of the one the checkpoint names."),
-    ] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help="Replace TARGET if it exists.")] = False,
-    offline: Annotated[bool, Option("--offline", help="Use only what is on this machine.")] = False,
-    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
+    base: Base = None,
+    vision_tower: VisionTower = None,
+    overwrite: Overwrite = False,
+    offline: Offline = False,
+    debug: Debug = False,
 ) -> None:
     """Write a checkpoint with 4 or 8 bits a weight. It loads in a fraction of the time that --4bit and --8bit take.
 

@@ -16,6 +16,18 @@ from pumice.options import SamplingOptions
 Device: TypeAlias = Literal["auto", "cpu", "mps", "cuda"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
 
+# Options that several commands have.
+Base: TypeAlias = Annotated[
+    str | None, Option("--base", metavar="NAME", help="Base model, for a LoRA or projector-only checkpoint.")
+]
+VisionTower: TypeAlias = Annotated[
+    str | None,
+    Option("--vision-tower", metavar="NAME", help="CLIP model, in place of the one the checkpoint names."),
+]
+Overwrite: TypeAlias = Annotated[bool, Option("--overwrite", help="Replace TARGET if it exists.")]
+Offline: TypeAlias = Annotated[bool, Option("--offline", help="Use only what is on this machine.")]
+Debug: TypeAlias = Annotated[bool, Option("--debug", help="Show the traceback of an error.")]
+
 # What the original called them. Each is understood wherever the new name is, and shown nowhere.
 LEGACY_FLAGS = {
     "--model-path": "--model",
@@ -36,13 +48,8 @@ class Settings:
         str | None,
         Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="Folder or hub name. Default: bundled."),
     ] = None
-    base: Annotated[
-        str | None, Option("--base", metavar="NAME", help="Base model, for a LoRA or projector-only checkpoint.")
-    ] = None
-    vision_tower: Annotated[
-        str | None,
-        Option("--vision-tower", metavar="NAME", help="CLIP model, in place of the one the checkpoint names."),
-    ] = None
+    base: Base = None
+    vision_tower: VisionTower = None
     template: Annotated[
         str | None, Option("--template", metavar="NAME", help="Conversation template. Default: the checkpoint's own.")
     ] = None
@@ -57,13 +64,13 @@ class Settings:
     stop: Annotated[
         list[str] | None, Option("--stop", metavar="TEXT", help="Ends the answer where it appears. Repeatable.")
     ] = None
-    offline: Annotated[bool, Option("--offline", help="Use only what is on this machine.")] = False
+    offline: Offline = False
     allow_private_urls: Annotated[
         bool, Option("--allow-private-urls", help="Also fetch pictures from private and local addresses.")
     ] = False
     stats: Annotated[bool, Option("--stats", help="Print times and token counts on stderr.")] = False
     quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False
-    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False
+    debug: Debug = False
     no_color: Annotated[bool, Option("--no-color", help="Plain text on a terminal, too.")] = False
     four_bit: Annotated[bool, Option("--4bit", help="Weights of 4 bits: a quarter of the memory, faster.")] = False
     eight_bit: Annotated[bool, Option("--8bit", help="Weights of 8 bits: half the memory, hardly a loss.")] = False

@@ -8,13 +8,15 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from pumice.cli.settings import Debug
+
 
 def train(
     recipe: Annotated[Path, Argument(help="A TOML file, such as recipes/tiny-pretrain.toml.")],
     overrides: Annotated[
         list[str] | None, Option("--set", metavar="A.B=VALUE", help="Replaces one value of the recipe. Repeatable.")
     ] = None,
-    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Debug = False,
 ) -> None:
     """Train a model as a recipe says. Resumes where an earlier run of it stopped.
 

@@ -11,6 +11,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
+from typing import TypeAlias
 
 from torch import Tensor
 
@@ -22,7 +23,7 @@ from pumice.model.cache import KVCache
 from pumice.processor import Inputs
 
 #: Features [n, D] of the image positions of a prompt from one position on.
-Encode = Callable[[Inputs, int], Tensor | None]
+Encode: TypeAlias = Callable[[Inputs, int], Tensor | None]
 
 
 @dataclass
@@ -110,6 +111,7 @@ class Scheduler:
         except Exception as error:  # concerns this request alone
             self._reading.remove(request)
             request.error, request.ended = error, True
+            request.cache = request.features = None
             return
         self._reading.remove(request)
         if logits is None:

@@ -45,8 +45,9 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # [..., K] -> [..., N]
         if self.packed:
-            linear = _operator()
-            y: Tensor = linear(x.float(), self.weights, self.bias, self.how.bits, self.how.group, self.outputs)
+            _registration()
+            how = self.how
+            y: Tensor = torch.ops.pumice.linear(x.float(), self.weights, self.bias, how.bits, how.group, self.outputs)
             return y.to(x.dtype)
         weight = Grouped(self.weights, self.scales, self.how).decode().to(x.dtype)
         return F.linear(x, weight, None if self.bias is None else self.bias.to(x.dtype))
@@ -67,19 +68,13 @@ def pack(library: Native, grouped: Grouped) -> Tensor:
 
 
 @lru_cache(maxsize=1)
-def _operator() -> torch._ops.OpOverload:
-    """``pumice::linear`` as PyTorch's dispatcher knows it; registered at first use."""
+def _registration() -> torch.library.Library:
+    """``pumice::linear`` for PyTorch's dispatcher, made at first use; it lasts as long as this object."""
     library = torch.library.Library("pumice", "DEF")
     library.define("linear(Tensor x, Tensor packed, Tensor? bias, int bits, int group, int rows) -> Tensor")
     library.impl("linear", _linear, "CPU")
     library.impl("linear", _linear_shape, "Meta")
-    _KEPT.append(library)
-    overload: torch._ops.OpOverload = torch.ops.pumice.linear.default
-    return overload
-
-
-#: A registration ends when its object does.
-_KEPT: list[torch.library.Library] = []
+    return library
 
 
 def _linear(x: Tensor, packed: Tensor, bias: Tensor | None, bits: int, group: int, rows: int) -> Tensor:

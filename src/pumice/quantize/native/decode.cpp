@@ -49,7 +49,7 @@ bool fits_together(const Decoder& d) {
     return takes(d.head, d.head.rows, d.hidden);
 }
 
-// All memory of a step in two runs: floats and 64-byte steps apart, kept for the next step.
+// All memory of a step in one piece, its parts 64 bytes apart at least; kept for the thread's next step.
 class Memory {
 public:
     void prepare(const Decoder& d, const Step& s, int threads) {
