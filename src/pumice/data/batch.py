@@ -9,8 +9,20 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pumice.data.packing import HEAD, Row
+from pumice.data.packing import HEAD, NOWHERE, Row
 from pumice.images.grid import Grid
+
+
+@dataclass(frozen=True)
+class GroundedWords:
+    """What m positions of a batch speak of, in R regions of their pictures.
+
+    regions: [B, L], ``NOWHERE`` for text. sources: [m], flat indices into B x L. shares: [m, R], rows add up to 1.
+    """
+
+    regions: Tensor
+    sources: Tensor
+    shares: Tensor
 
 
 @dataclass(frozen=True)
@@ -28,6 +40,7 @@ class Batch:
     targets: Tensor
     tiles: tuple[Tensor, ...]
     grids: tuple[Grid, ...]
+    grounded: GroundedWords | None = None
 
     @property
     def rows(self) -> int:
@@ -58,4 +71,20 @@ def collate(rows: Sequence[Row]) -> Batch:
         targets=torch.tensor([target for row in rows for target in row.targets], dtype=torch.int64),
         tiles=tuple(torch.from_numpy(tiles) for row in rows for tiles in row.tiles),
         grids=tuple(grid for row in rows for grid in row.grids),
+        grounded=_grounded(rows, length),
     )
+
+
+def _grounded(rows: Sequence[Row], length: int) -> GroundedWords | None:
+    """What the rows' words speak of, in equal shares; rows without a grounding add nothing."""
+    known = [(index, row.grounding) for index, row in enumerate(rows) if row.grounding is not None]
+    if not known:
+        return None
+    regions = torch.full((len(rows), length), NOWHERE)
+    spoken = [(index * length + at, each) for index, found in known for at, each in found.spoken]
+    shares = torch.zeros(len(spoken), max(found.count for _, found in known))
+    for index, found in known:
+        regions[index, : len(found.regions)] = torch.tensor(found.regions)
+    for at, (_, each) in enumerate(spoken):
+        shares[at, list(each)] = 1 / len(each)
+    return GroundedWords(regions, torch.tensor([at for at, _ in spoken], dtype=torch.int64), shares)

@@ -16,6 +16,20 @@ from pumice.processor import Inputs, Tiles
 from pumice.prompts.encode import IGNORE, IMAGE_ID
 
 HEAD = 0
+NOWHERE = -1
+
+
+@dataclass(frozen=True)
+class Grounding:
+    """Where in the picture the words of a row are to be found.
+
+    regions: [L], the region of the picture that a position shows, ``NOWHERE`` for text. count: regions there are.
+    spoken: positions of text, each with the regions it speaks of, one or more.
+    """
+
+    regions: tuple[int, ...]
+    count: int
+    spoken: tuple[tuple[int, tuple[int, ...]], ...]
 
 
 @dataclass(frozen=True)
@@ -24,6 +38,7 @@ class Row:
 
     ids, positions: as the model takes them. groups: ``HEAD`` or the number of the tail, from 1.
     sources, targets: the supervised predictions, from the row's position to the id that follows it.
+    grounding: where its words are in the picture, if that is known.
     """
 
     ids: tuple[int, ...]
@@ -33,6 +48,7 @@ class Row:
     targets: tuple[int, ...]
     tiles: tuple[Tiles, ...]
     grids: tuple[Grid, ...]
+    grounding: Grounding | None = None
 
 
 def pack(inputs: Sequence[Inputs]) -> Row:

@@ -88,6 +88,16 @@ class WorldData(_Strict):
     sizes: tuple[Count, ...] = (160, 224, 288)
 
 
+class GroundingData(_Strict):
+    """Attention that is taught where to look: the first head of these ``layers``, counted from 0.
+
+    weight: of its loss beside the words' loss.
+    """
+
+    layers: Annotated[tuple[Number, ...], Field(min_length=1)]
+    weight: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 0.3
+
+
 class FileData(_Strict):
     """LLaVA JSON or JSONL with its folder of pictures."""
 
@@ -99,9 +109,10 @@ class Recipe(_Strict):
     """One stage of training.
 
     template: how conversations are written. parts: the peak learning rate of each part that learns; others are frozen.
-    batch: rows a step. epochs: passes over the data. warmup: share of all steps with a rising rate; then a cosine
-    falls to ``final_rate`` of the peak. save_every: steps between resumable states. log_every: steps between log lines.
-    threads: of the processor, 0 for all. workers: processes that prepare batches, 0 for none.
+    grounding: attention that is taught as well. batch: rows a step. epochs: passes over the data. warmup: share of all
+    steps with a rising rate; then a cosine falls to ``final_rate`` of the peak. save_every: steps between resumable
+    states. log_every: steps between log lines. threads: of the processor, 0 for all. workers: processes that prepare
+    batches, 0 for none.
     """
 
     output: Path
@@ -110,6 +121,7 @@ class Recipe(_Strict):
     parts: dict[Part, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     world: WorldData | None = None
     files: FileData | None = None
+    grounding: GroundingData | None = None
     batch: Count = 16
     epochs: Count = 1
     warmup: float = Field(default=0.03, ge=0, lt=1)
@@ -171,7 +183,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _field_names() -> list[str]:
-    tables = (Recipe, Start, VisionShape, LanguageShape, WorldData, FileData)
+    tables = (Recipe, Start, VisionShape, LanguageShape, WorldData, GroundingData, FileData)
     return [*get_args(Part), *(name for table in tables for name in table.model_fields)]
 
 
@@ -182,5 +194,7 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise UsageError(f"recipe {str(path)!r}: start needs either a folder, or both a vision and a language shape")
     if (recipe.world is None) == (recipe.files is None):
         raise UsageError(f"recipe {str(path)!r}: give exactly one of the tables world and files")
+    if recipe.grounding is not None and (recipe.world is None or recipe.world.task == "patches"):
+        raise UsageError(f"recipe {str(path)!r}: grounding needs texts about scenes of the synthetic world")
     if not recipe.parts:
         raise UsageError(f"recipe {str(path)!r}: parts is empty, so nothing would learn")

@@ -9,6 +9,7 @@ from pumice.data.packing import Row, pack
 from pumice.data.records import Record
 from pumice.errors import PumiceError
 from pumice.processor import Processor
+from pumice.train.grounding import ground
 from pumice.train.recipe import WorldData
 from pumice.world.draw import draw_scene
 from pumice.world.records import caption_conversations, multi_turn, qa_conversations
@@ -35,11 +36,15 @@ class RecordRows:
 
 @dataclass(frozen=True)
 class WorldRows:
-    """One row a scene: captions of it, or questions about it, that share the picture."""
+    """One row a scene: captions of it, or questions about it, that share the picture.
+
+    grounded: rows say what their words speak of.
+    """
 
     data: WorldData
     processor: Processor
     sizes: tuple[int, ...]
+    grounded: bool = False
 
     def __len__(self) -> int:
         return self.data.scenes
@@ -56,4 +61,5 @@ class WorldRows:
             if rng.random() < self.data.several_turns:
                 conversations.append(multi_turn(scene, drawing, rng))
         picture = self.processor.see(drawing)
-        return pack([self.processor.encode(each, [picture]) for each in conversations])
+        row = pack([self.processor.encode(each, [picture]) for each in conversations])
+        return ground(row, scene, self.processor.tokenizer) if self.grounded else row

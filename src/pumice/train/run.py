@@ -21,6 +21,7 @@ from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import load_tokenizer
+from pumice.train.grounding import GroundedHeads
 from pumice.train.initial import random_model
 from pumice.train.loader import RowSource
 from pumice.train.loop import run_steps
@@ -125,7 +126,14 @@ def _task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
     if world.task == "patches":
         assert trainee.model.vision is not None and processor.preprocessing is not None
         return PatchReader(trainee.model.vision), PatchRows(world, processor.preprocessing, world.sizes)
-    return InstructionTuning(trainee.model), WorldRows(world, processor, world.sizes)
+    rows = WorldRows(world, processor, world.sizes, grounded=recipe.grounding is not None)
+    if recipe.grounding is None:
+        return InstructionTuning(trainee.model), rows
+    layers = trainee.model.config.language.layers
+    if max(recipe.grounding.layers) >= layers:
+        raise UsageError(f"grounding.layers: the language model has {layers} layers, counted from 0")
+    heads = GroundedHeads(trainee.model.language, recipe.grounding.layers)
+    return InstructionTuning(trainee.model, heads, recipe.grounding.weight), rows
 
 
 def _result(recipe: Recipe) -> Path:

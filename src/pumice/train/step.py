@@ -14,6 +14,7 @@ from torch.nn import functional as F
 from pumice.data.batch import Batch, collate
 from pumice.data.packing import Row
 from pumice.model.llava import Llava
+from pumice.train.grounding import GroundedHeads
 from pumice.train.parts import learns
 from pumice.train.ranks import ALONE, Ranks
 
@@ -39,9 +40,11 @@ class Task(Protocol):
 class InstructionTuning(nn.Module):
     """The model learns to say the supervised tokens (LLaVA's one objective, in both stages)."""
 
-    def __init__(self, model: Llava) -> None:
+    def __init__(self, model: Llava, heads: GroundedHeads | None = None, weight: float = 0.0) -> None:
+        """heads, weight: attention that is taught as well, and how much its loss counts beside the words'."""
         super().__init__()
         self.model = model
+        self._heads, self._weight = heads, weight
 
     @staticmethod
     def collate(rows: Sequence[Row]) -> Batch:
@@ -64,7 +67,10 @@ class InstructionTuning(nn.Module):
         hidden = model(batch.ids, features, positions=batch.positions, mask=batch.mask())
         logits = model.language.logits(hidden.flatten(0, 1)[batch.sources]).float()  # [n, V]
         right = int((logits.argmax(-1) == batch.targets).sum())
-        return Loss(F.cross_entropy(logits, batch.targets), right, len(batch.targets))
+        value = F.cross_entropy(logits, batch.targets)
+        if self._heads is not None and batch.grounded is not None:
+            value = value + self._weight * self._heads.loss(batch.grounded)
+        return Loss(value, right, len(batch.targets))
 
 
 @dataclass(frozen=True)
