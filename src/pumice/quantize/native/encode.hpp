@@ -1,67 +1,113 @@
 // Floats become integers: the search for the scale of each group.
 #pragma once
-#include <algorithm>
 #include <cmath>
 
 #include "half.hpp"
+#include "layout.hpp"
 
 namespace pumice {
 
-// The integers of a group for scale 1 / inverse, and how well the best scale for exactly these integers does:
-// returns that scale and, in `gain`, by how much the squared error falls below that of all zeros.
-static inline float fit(const float* w, int group, float inverse, int lowest, int highest, float& gain) {
-    float product = 0, square = 0;
-#pragma omp simd reduction(+ : product, square)
-    for (int i = 0; i < group; ++i) {
-        const float value = std::min(float(highest), std::max(float(lowest), (w[i] * inverse + 12582912.0f) - 12582912.0f));
-        product += w[i] * value;
-        square += value * value;
-    }
-    gain = square > 0 ? product * product / square : 0;
-    return square > 0 ? product / square : 0;
+// Groups whose scales are searched side by side: what one instruction does to all of them lies together, and every
+// width of vectors adds in the same order.
+static constexpr int TOGETHER = 16;
+
+// Nothing of the standard library is called here: its templates would be compiled with this path's instructions, and the
+// linker might give them to another path.
+static inline float between(float lowest, float value, float highest) {
+    return value < lowest ? lowest : value > highest ? highest : value;
 }
 
-// 4 bits: the largest weight by size becomes -8 or thereabouts. Around that, the scale with the least squared error.
-static inline float best_scale4(const float* w, int group) {
-    float extreme = 0;
+// Adding and taking away 1.5 * 2^23 rounds to a whole number, halves to even.
+static inline float rounded(float value) { return (value + 12582912.0f) - 12582912.0f; }
+
+// Groups first..first + TOGETHER of a row, column by column; beyond `count` they are zero.
+static inline void turn(const float* w, int group, int count, float* turned) {
     for (int i = 0; i < group; ++i)
-        if (std::fabs(w[i]) > std::fabs(extreme)) extreme = w[i];
-    if (extreme == 0) return 0;
-    float best = 0, most = -1;
-    for (int tenths = -16; tenths <= 8; tenths += 2) {
-        for (const float sign : {-1.0f, 1.0f}) {
-            float gain;
-            const float scale = fit(w, group, sign * (8.0f + 0.1f * float(tenths)) / extreme, -8, 7, gain);
-            if (gain > most) most = gain, best = scale;
-        }
-    }
-    return best;
+        for (int lane = 0; lane < TOGETHER; ++lane)
+            turned[i * TOGETHER + lane] = lane < count ? w[int64_t(lane) * group + i] : 0.0f;
 }
 
+// 8 bits: the largest weight by size becomes 127.
 static inline float best_scale8(const float* w, int group) {
     float largest = 0;
 #pragma omp simd reduction(max : largest)
-    for (int i = 0; i < group; ++i) largest = std::max(largest, std::fabs(w[i]));
+    for (int i = 0; i < group; ++i) {
+        const float size = std::fabs(w[i]);
+        largest = size > largest ? size : largest;
+    }
     return largest / 127.0f;
 }
 
-// One row in the format on disk. 4 bit: two columns a byte, the even one low, stored as value + 8. 8 bit: int8.
-static inline void encode_row(int bits, const float* w, int64_t columns, int group, uint8_t* values, uint16_t* scales) {
-    for (int64_t g = 0; g < columns / group; ++g, w += group) {
-        const uint16_t half = to_fp16(bits == 4 ? best_scale4(w, group) : best_scale8(w, group));
-        const float scale = from_fp16(half), inverse = scale != 0 ? 1.0f / scale : 0.0f;
-        const float lowest = bits == 4 ? -8.0f : -127.0f, highest = bits == 4 ? 7.0f : 127.0f;
-        scales[g] = half;
-        int32_t whole[2];
-        for (int i = 0; i < group; i += 2) {
-            for (int j = 0; j < 2; ++j)
-                whole[j] = int32_t(std::nearbyint(std::min(highest, std::max(lowest, w[i + j] * inverse))));
-            if (bits == 4) *values++ = uint8_t((whole[0] + 8) | (whole[1] + 8) << 4);
-            else {
-                *values++ = uint8_t(whole[0]);
-                *values++ = uint8_t(whole[1]);
+// What the integers of a group for scale 1 / inverse have in common with its weights: their product and their square.
+static inline void compare(const float* turned, int group, const float* inverse, float* product, float* square) {
+    float products[TOGETHER] = {}, squares[TOGETHER] = {};
+    for (int i = 0; i < group; ++i) {
+#pragma omp simd
+        for (int lane = 0; lane < TOGETHER; ++lane) {
+            const float w = turned[i * TOGETHER + lane];
+            const float value = between(-8, rounded(w * inverse[lane]), 7);
+            products[lane] += w * value;
+            squares[lane] += value * value;
+        }
+    }
+    for (int lane = 0; lane < TOGETHER; ++lane) product[lane] = products[lane], square[lane] = squares[lane];
+}
+
+// 4 bits: the largest weight by size becomes -8 or thereabouts. Around that, and for each the best scale for exactly
+// the integers it gives, the scale with the least squared error: the one with the largest product^2 / square.
+static inline void best_scales4(const float* turned, int group, float* best) {
+    float extreme[TOGETHER] = {}, most[TOGETHER], inverse[TOGETHER], product[TOGETHER], square[TOGETHER];
+    for (int lane = 0; lane < TOGETHER; ++lane) best[lane] = 0, most[lane] = -1;
+    for (int i = 0; i < group; ++i)
+        for (int lane = 0; lane < TOGETHER; ++lane) {
+            const float w = turned[i * TOGETHER + lane];
+            extreme[lane] = std::fabs(w) > std::fabs(extreme[lane]) ? w : extreme[lane];
+        }
+    for (float& each : extreme) each = each == 0 ? 1.0f : each;
+    for (int tenths = -16; tenths <= 8; tenths += 2) {
+        for (int sign = -1; sign <= 1; sign += 2) {
+            const float wanted = float(sign) * (8.0f + 0.1f * float(tenths));
+            for (int lane = 0; lane < TOGETHER; ++lane) inverse[lane] = wanted / extreme[lane];
+            compare(turned, group, inverse, product, square);
+            for (int lane = 0; lane < TOGETHER; ++lane) {
+                const float divisor = square[lane] > 0 ? square[lane] : 1.0f;
+                const float gain = product[lane] * product[lane] / divisor;
+                const bool better = square[lane] > 0 && gain > most[lane];
+                best[lane] = better ? product[lane] / divisor : best[lane];
+                most[lane] = better ? gain : most[lane];
             }
         }
+    }
+}
+
+// A group's integers in the format on disk. 4 bit: two columns a byte, the even one low, stored as value + 8. 8 bit: int8.
+static inline void write_group(int bits, const float* w, int group, float scale, uint8_t* values) {
+    const float inverse = scale != 0 ? 1.0f / scale : 0.0f;
+    const float lowest = bits == 4 ? -8.0f : -127.0f, highest = bits == 4 ? 7.0f : 127.0f;
+    const auto whole = [&](int i) {
+        return int32_t(between(lowest, rounded(w[i] * inverse), highest));
+    };
+    if (bits == 8) {
+        for (int i = 0; i < group; ++i) values[i] = uint8_t(whole(i));
+        return;
+    }
+    for (int i = 0; i < group / 2; ++i) values[i] = uint8_t((whole(2 * i) + 8) | (whole(2 * i + 1) + 8) << 4);
+}
+
+// One row in the format on disk.
+static inline void encode_row(int bits, const float* w, int64_t columns, int group, uint8_t* values, uint16_t* scales) {
+    alignas(64) float turned[LONGEST_GROUP * TOGETHER];
+    float best[TOGETHER];
+    const int64_t groups = columns / group;
+    for (int64_t g = 0; g < groups; ++g, w += group, values += group * bits / 8) {
+        const int lane = int(g % TOGETHER);
+        if (bits == 8) best[lane] = best_scale8(w, group);
+        else if (lane == 0) {
+            turn(w, group, groups - g < TOGETHER ? int(groups - g) : TOGETHER, turned);
+            best_scales4(turned, group, best);
+        }
+        scales[g] = to_fp16(best[lane]);
+        write_group(bits, w, group, from_fp16(scales[g]), values);
     }
 }
 

@@ -17,6 +17,7 @@ namespace pumice {
 static constexpr int BLOCK = 32;             // output rows of a block
 static constexpr int SCALES = BLOCK * 2;     // bytes of a group's scales
 static constexpr int STEP = BLOCK * 4;       // bytes of a step
+static constexpr int LONGEST_GROUP = 256;    // columns that can share a scale
 
 static constexpr int columns_per_step(int bits) { return bits == 4 ? 8 : 4; }
 

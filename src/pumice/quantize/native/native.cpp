@@ -40,20 +40,29 @@ const Kernels& path() {
 namespace {
 
 bool possible(int32_t bits, int64_t rows, int64_t columns, int32_t group) {
-    const bool shape = rows > 0 && columns > 0 && group >= 8 && group % 8 == 0 && columns % group == 0;
-    return shape && (bits == 4 || bits == 8);
+    const bool groups = group >= 8 && group <= LONGEST_GROUP && group % 8 == 0;
+    return rows > 0 && columns > 0 && groups && columns % group == 0 && (bits == 4 || bits == 8);
 }
 
 // Part `index` of `count` equal parts of 0..total.
 int64_t border(int64_t total, int index, int count) { return total * index / count; }
 
+// The four bytes of a lane that hold the columns from `column` on (see layout.hpp), from the format on disk.
+uint32_t lane_word(const Weights& w, const uint8_t* values, int64_t row, int64_t column) {
+    if (row >= w.rows) return w.bits == 4 ? 0x88888888u : 0x80808080u;
+    uint32_t word;
+    std::memcpy(&word, values + (row * w.columns + column) * w.bits / 8, 4);
+    if (w.bits == 8) return word ^ 0x80808080u;
+    // Eight halves of bytes in a row: the first four become the low halves, the others the high ones.
+    const auto spread = [](uint32_t four) {
+        four = (four | four << 8) & 0x00FF00FFu;
+        return (four | four << 4) & 0x0F0F0F0Fu;
+    };
+    return spread(word & 0xFFFF) | spread(word >> 16) << 4;
+}
+
 void pack_block(const Weights& w, const uint8_t* values, const uint16_t* scales, int64_t block, uint8_t* to) {
     const int width = columns_per_step(w.bits);
-    const auto stored = [&](int64_t row, int64_t column) -> uint8_t {
-        if (row >= w.rows) return w.bits == 4 ? 8 : 128;
-        if (w.bits == 8) return uint8_t(values[row * w.columns + column] ^ 0x80);
-        return uint8_t(values[(row * w.columns + column) / 2] >> (column & 1) * 4 & 15);
-    };
     for (int64_t g = 0; g < groups_of(w); ++g) {
         for (int lane = 0; lane < BLOCK; ++lane, to += 2) {
             const int64_t row = block * BLOCK + lane;
@@ -61,12 +70,10 @@ void pack_block(const Weights& w, const uint8_t* values, const uint16_t* scales,
             std::memcpy(to, &scale, 2);
         }
         for (int64_t k = g * w.group; k < (g + 1) * w.group; k += width)
-            for (int lane = 0; lane < BLOCK; ++lane)
-                for (int j = 0; j < 4; ++j) {
-                    const int64_t row = block * BLOCK + lane;
-                    const uint8_t low = stored(row, k + j);
-                    *to++ = w.bits == 4 ? uint8_t(low | stored(row, k + 4 + j) << 4) : low;
-                }
+            for (int lane = 0; lane < BLOCK; ++lane, to += 4) {
+                const uint32_t word = lane_word(w, values, block * BLOCK + lane, k);
+                std::memcpy(to, &word, 4);
+            }
     }
 }
 

@@ -6,8 +6,8 @@
  *           8 bit: int8 [rows, columns], -127..127
  * A weight is value * scale. Packed weights are the same numbers in the order in which they are multiplied (layout.hpp).
  *
- * `group` is a multiple of 8 and divides `columns`; `bits` is 4 or 8. Functions that can fail return 0 for success and
- * -1 for arguments that they cannot take. All pointers are to contiguous row-major memory.
+ * `group` is a multiple of 8, at most 256, and divides `columns`; `bits` is 4 or 8. Functions that can fail return 0
+ * for success and -1 for arguments that they cannot take. All pointers are to contiguous row-major memory.
  */
 #pragma once
 #include <stdint.h>
