@@ -11,6 +11,8 @@ INPUTS := pyproject.toml constraints.txt $(wildcard src/pumice/quantize/native/*
 # Without --no-compile, pip spends a minute on byte code that is mostly never imported; Python makes it when it is.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
+TOOLS := c++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user
+
 PICTURE := examples/dice.png
 QUESTION := How many dice are there, and what do they add up to?
 BUNDLED := src/pumice/pretrained/pumice-tiny
@@ -38,9 +40,11 @@ $(VENV)/.stamp-demo: $(INPUTS) | $(BIN)/python
 	@touch $@
 
 # The environment with every extra and the tools of development; it contains the smaller one.
-# The native library has tests that fail where it could not be built: a compiler is installed if there is none.
+# Tests compile the native library, also for an Arm processor that is emulated: Debian's packages for what is missing.
 $(VENV)/.stamp-test: $(INPUTS) | $(BIN)/python
-	@command -v c++ >/dev/null || { apt-get update -q && apt-get install -q -y --no-install-recommends g++; }
+	@missing=$$(for each in $(TOOLS); do command -v $${each%%:*} >/dev/null || echo $${each##*:}; done); \
+	[ -z "$$missing" ] || { apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; } || \
+	echo "not installed: $$missing; tests that need them fail or are skipped"
 	$(INSTALL) -e '.[all,dev]'
 	@touch $(VENV)/.stamp-demo $@
 

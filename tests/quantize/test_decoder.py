@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from pumice.engine.decode import Runner
+from pumice.engine.decode import FEW, Runner
 from pumice.model.cache import KVCache
 from pumice.model.config import RopeScaling
 from pumice.model.llava import Llava
@@ -133,3 +133,34 @@ def test_what_it_cannot_do_is_left_to_pytorch() -> None:
     assert Runner(quantized(standard_plan(4), hidden_size=48, head_dim=12)).native is None, "48 is no multiple of 32"
     assert Runner(quantized(standard_plan(4))).new_cache(3).keys[0].dtype == torch.bfloat16
     assert Runner(tiny.model()).new_cache(3).keys[0].dtype == torch.float32
+
+
+@pytest.mark.parametrize("made", [wide(), quantized(standard_plan(4))], ids=["bfloat16", "4 bits"])
+@pytest.mark.parametrize(("start", "length"), [(0, 1), (0, 17), (5, FEW + 5), (60, 60 + FEW)])
+def test_a_short_rest_is_read_by_decode_steps(made: Llava, start: int, length: int) -> None:
+    fast, slow = Runner(made), Runner(made)
+    slow.native = None
+    ids = torch.randint(3, 400, (length,), generator=torch.Generator().manual_seed(length)).tolist()
+    ours = fast.new_cache(length)
+    if start:
+        slow.prefill(ids[:start], 0, None, ours)
+    theirs = copy(ours)
+    found, wanted = fast.prefill(ids, start, None, ours), slow.prefill(ids, start, None, theirs)
+    torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02 * float(wanted.abs().max()))
+    for one, other in zip(tensors([ours]), tensors([theirs]), strict=True):
+        torch.testing.assert_close(one.float()[..., :length, :], other.float()[..., :length, :], rtol=0.03, atol=0.03)
+
+
+def test_pictures_in_a_short_rest() -> None:
+    """Features take their places among the embeddings on either way."""
+    made = wide()
+    inputs = tiny.processor()(tiny.question("Sky?", 1))
+    assert len(inputs.ids) <= FEW
+    features, fast, slow = tiny.features(made, inputs), Runner(made), Runner(made)
+    slow.native = None
+    assert features is not None
+    found = fast.prefill(inputs.ids, 0, features, fast.new_cache(64))
+    wanted = slow.prefill(inputs.ids, 0, features, fast.new_cache(64))
+    torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02 * float(wanted.abs().max()))
+    other = slow.prefill(inputs.ids, 0, features.flip(0), fast.new_cache(64))
+    assert (other - wanted).abs().max() > 4 * (found - wanted).abs().max()

@@ -16,6 +16,9 @@ from pumice.model.llava import Llava
 
 #: New slots are added in blocks, so that a growing answer seldom moves its cache.
 BLOCK = 256
+#: Positions that are read by decode steps, where those are native: a short follow-up is not worth widening or unpacking
+#: all weights for. So many rows at a time keep the weights of a product in the cache from one row to the next.
+FEW, TOGETHER = 48, 16
 
 
 class Runner:
@@ -45,6 +48,11 @@ class Runner:
         make_room(cache, len(ids) + 1)
         rest = torch.tensor([ids[start:]], device=model.device)  # [1, L]
         positions = torch.arange(start, len(ids), device=model.device)[None]
+        if self.native is not None and rest.shape[1] <= FEW:
+            embeddings = model.embed(rest, features)[0]
+            for rows, places in zip(embeddings.split(TOGETHER), positions[0].split(TOGETHER), strict=True):
+                logits = self.native.step(rows, places, [cache] * len(rows))
+            return logits[-1]
         hidden = model(rest, features, positions=positions, cache=cache)
         return model.language.logits(hidden[0, -1])
 

@@ -1,0 +1,210 @@
+// Tries the native library with random shapes, on every path that this processor has, and compares with float64.
+//
+//     check LIBRARY SEED ROUNDS
+//
+// All memory has exactly the size that the header asks for, so that a sanitizer sees the first byte too many.
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <random>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "pumice_native.h"
+
+namespace {
+
+using Floats = std::vector<float>;
+
+struct Library {
+    void* handle;
+    template <class F>
+    F* find(const char* name, F*) const {
+        void* found = dlsym(handle, name);
+        if (!found) std::fprintf(stderr, "no %s in the library\n", name), std::exit(2);
+        return reinterpret_cast<F*>(found);
+    }
+};
+
+#define CALL(name) library.find(#name, &name)
+
+Library library;
+std::mt19937 chance;
+int failures = 0;
+
+int64_t pick(int64_t least, int64_t most) { return std::uniform_int_distribution<int64_t>(least, most)(chance); }
+
+Floats noise(int64_t count, float spread) {
+    std::normal_distribution<float> normal(0, spread);
+    Floats values(static_cast<size_t>(count));
+    for (float& value : values) value = normal(chance);
+    return values;
+}
+
+void expect(bool right, const std::string& what) {
+    if (right) return;
+    std::fprintf(stderr, "wrong: %s\n", what.c_str());
+    ++failures;
+}
+
+double from_half(uint16_t half) {
+    const int exponent = half >> 10 & 31, fraction = half & 1023;
+    const double size = exponent ? std::ldexp(1024 + fraction, exponent - 25) : std::ldexp(fraction, -24);
+    return half & 0x8000 ? -size : size;
+}
+
+struct Matrix {
+    int bits, group;
+    int64_t rows, columns;
+    std::vector<uint8_t> values, packed;
+    std::vector<uint16_t> scales;
+
+    double weight(int64_t row, int64_t column) const {
+        const int64_t at = row * columns + column;
+        const int whole = bits == 8 ? int8_t(values[size_t(at)]) : (values[size_t(at / 2)] >> (at & 1) * 4 & 15) - 8;
+        return whole * from_half(scales[size_t(at / group)]);
+    }
+    PumiceLinear linear() const { return {packed.data(), rows, columns, bits, group}; }
+};
+
+Matrix matrix(int bits, int group, int64_t rows, int64_t columns) {
+    Matrix made{bits, group, rows, columns, {}, {}, {}};
+    Floats weights = noise(rows * columns, 0.05f);
+    if (pick(0, 3) == 0) std::fill(weights.begin(), weights.begin() + group, 0.0f);
+    made.values.resize(size_t(rows * columns * bits / 8));
+    made.scales.resize(size_t(rows * columns / group));
+    made.packed.resize(size_t(CALL(pumice_packed_bytes)(bits, rows, columns, group)));
+    CALL(pumice_encode)(bits, weights.data(), rows, columns, group, made.values.data(), made.scales.data());
+    CALL(pumice_pack)(bits, made.values.data(), made.scales.data(), rows, columns, group, made.packed.data());
+    double error = 0, size = 0;
+    for (int64_t row = 0; row < rows; ++row)
+        for (int64_t column = 0; column < columns; ++column) {
+            const double weight = weights[size_t(row * columns + column)];
+            error += std::pow(made.weight(row, column) - weight, 2), size += weight * weight;
+        }
+    expect(error <= size * (bits == 8 ? 1e-3 : 0.05), "encoded weights are far from what they were");
+    return made;
+}
+
+// Products with activations that are rounded as the library rounds them; one step of one of them is forgiven, for ties.
+void try_linear(const std::string& path) {
+    const int bits = pick(0, 1) ? 8 : 4, group = int(8 * pick(1, 32));
+    const int64_t rows = pick(1, 100), columns = group * pick(1, 6), positions = pick(0, 40);
+    const Matrix w = matrix(bits, group, rows, columns);
+    const Floats x = noise(positions * columns, 1.0f), bias = noise(rows, 1.0f);
+    Floats out(size_t(positions * rows));
+    const bool with_bias = pick(0, 1);
+    CALL(pumice_set_threads)(int32_t(pick(1, 3)));
+    const int32_t code = CALL(pumice_linear)(bits, w.packed.data(), rows, columns, group, x.data(), positions,
+                                             with_bias ? bias.data() : nullptr, out.data());
+    expect(code == 0, path + ": refused a shape");
+    std::vector<double> rounded(x.size());
+    for (int64_t m = 0; m < positions; ++m) {
+        double step = 0;
+        for (int64_t g = 0; g < columns / group; ++g) {
+            const float* from = x.data() + m * columns + g * group;
+            float largest = 0;
+            for (int i = 0; i < group; ++i) largest = std::max(largest, std::fabs(from[i]));
+            const double scale = largest / 127.0f;
+            step = std::max(step, scale);
+            for (int i = 0; i < group; ++i)
+                rounded[size_t(m * columns + g * group + i)] = scale > 0 ? std::nearbyint(from[i] / scale) * scale : 0;
+        }
+        for (int64_t n = 0; n < rows; ++n) {
+            double sum = with_bias ? bias[size_t(n)] : 0, largest = 0;
+            for (int64_t k = 0; k < columns; ++k) {
+                sum += w.weight(n, k) * rounded[size_t(m * columns + k)];
+                largest = std::max(largest, std::fabs(w.weight(n, k)));
+            }
+            const double error = std::fabs(out[size_t(m * rows + n)] - sum);
+            std::ostringstream shape;
+            shape << path << ": " << bits << " bits, group " << group << ", " << rows << " x " << columns << ", "
+                  << positions << " positions: off by " << error << " at " << m << ", " << n;
+            if (error > 1.01 * step * largest + 1e-4) return expect(false, shape.str());
+        }
+    }
+}
+
+// Logits of two steps of a small decoder.
+Floats decode(int bits, int64_t rows, unsigned seed) {
+    chance.seed(seed);
+    const int64_t heads = 4, kv_heads = 2, size = 16, hidden = 64, inner = 96, vocabulary = 50, layers = 2, capacity = 7;
+    const int group = 32;
+    std::vector<Matrix> kept;
+    kept.reserve(size_t(layers * 7 + 1));
+    const auto linear = [&](int64_t outputs, int64_t inputs) {
+        kept.push_back(matrix(bits, group, outputs, inputs));
+        return kept.back().linear();
+    };
+    const Floats ones(size_t(hidden), 1.0f);
+    std::vector<PumiceLayer> layer;
+    for (int64_t at = 0; at < layers; ++at) {
+        PumiceLayer made{ones.data(), ones.data(), {}, {}, {}, {}, {}, {}, {}};
+        made.query = linear(heads * size, hidden), made.key = linear(kv_heads * size, hidden);
+        made.value = linear(kv_heads * size, hidden), made.output = linear(hidden, heads * size);
+        made.gate = linear(inner, hidden), made.up = linear(inner, hidden), made.down = linear(hidden, inner);
+        layer.push_back(made);
+    }
+    Floats cosines(size_t(capacity * size / 2)), sines(cosines.size());
+    for (size_t at = 0; at < cosines.size(); ++at) cosines[at] = std::cos(0.1f * float(at)), sines[at] = std::sin(0.1f * float(at));
+    const PumiceLinear head = linear(vocabulary, hidden);
+    const PumiceDecoder decoder{heads, kv_heads, size, layers, 1e-5f, layer.data(), ones.data(), head, cosines.data(), sines.data()};
+
+    std::vector<std::vector<uint16_t>> caches(size_t(2 * layers * rows), std::vector<uint16_t>(size_t(kv_heads * capacity * size)));
+    std::vector<uint16_t*> keys, values;
+    for (int64_t at = 0; at < layers * rows; ++at) keys.push_back(caches[size_t(2 * at)].data()), values.push_back(caches[size_t(2 * at + 1)].data());
+    const std::vector<int64_t> capacities(size_t(rows), capacity);
+    Floats all;
+    for (int64_t position = 0; position < 2; ++position) {
+        Floats x = noise(rows * hidden, 1.0f), logits(size_t(rows * vocabulary));
+        const std::vector<int64_t> positions(size_t(rows), position);
+        const PumiceStep step{rows, capacities.data(), positions.data(), x.data(), keys.data(), values.data(), logits.data()};
+        expect(CALL(pumice_decode)(&decoder, &step) == 0, "refused a decoder");
+        all.insert(all.end(), logits.begin(), logits.end());
+    }
+    return all;
+}
+
+void compare_decoders(const std::string& path, unsigned seed) {
+    const int bits = seed % 2 ? 8 : 4;
+    const int64_t rows = 1 + seed % 3;
+    CALL(pumice_choose_path)("portable");
+    const Floats expected = decode(bits, rows, seed);
+    CALL(pumice_choose_path)(path.c_str());
+    CALL(pumice_set_threads)(int32_t(1 + seed % 3));
+    const Floats found = decode(bits, rows, seed);
+    double error = 0, size = 0;
+    for (size_t at = 0; at < found.size(); ++at)
+        error += std::pow(found[at] - expected[at], 2), size += expected[at] * expected[at];
+    expect(error <= 1e-4 * size, path + ": a decode step is not that of the portable path");
+}
+
+void refuse() {
+    const auto bytes = CALL(pumice_packed_bytes);
+    expect(bytes(5, 32, 64, 32) == -1 && bytes(4, 0, 64, 32) == -1 && bytes(4, 32, 0, 32) == -1, "took bits or sizes that cannot be");
+    expect(bytes(4, 32, 64, 12) == -1 && bytes(4, 32, 72, 16) == -1 && bytes(8, 32, 512, 512) == -1, "took groups that cannot be");
+    expect(CALL(pumice_choose_path)("abacus") == -1, "took a path that is not there");
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    if (count != 4) return std::fprintf(stderr, "check LIBRARY SEED ROUNDS\n"), 2;
+    library.handle = dlopen(words[1], RTLD_NOW);
+    if (!library.handle) return std::fprintf(stderr, "%s\n", dlerror()), 2;
+    const unsigned seed = unsigned(std::atoi(words[2]));
+    std::istringstream paths(CALL(pumice_paths)());
+    refuse();
+    for (std::string path; std::getline(paths, path, ',');) {
+        chance.seed(seed);
+        CALL(pumice_choose_path)(path.c_str());
+        for (int round = 0; round < std::atoi(words[3]); ++round) try_linear(path);
+        for (unsigned round = 0; round < 6; ++round) compare_decoders(path, seed + round);
+        std::printf("%s: %s shapes tried\n", path.c_str(), words[3]);
+    }
+    return failures ? 1 : 0;
+}
