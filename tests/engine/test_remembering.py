@@ -13,7 +13,7 @@ from torch import Tensor
 import tiny
 from pumice.engine.answer import Answer
 from pumice.engine.engine import Engine
-from pumice.engine.memory import FeatureMemory, PrefixMemory, content_key
+from pumice.engine.memory import LEAST, FeatureMemory, PrefixMemory, content_key
 from pumice.images.grid import Grid
 from pumice.model.cache import KVCache
 from pumice.options import SamplingOptions
@@ -187,7 +187,7 @@ def row(length: int, value: float) -> KVCache:
 
 
 def test_prefixes_stay_within_their_bytes() -> None:
-    """The least recently used go first; one that is larger than the limit is not kept at all."""
+    """The least recently used go first; one that is larger than the limit is not kept, and drives nothing out."""
     size = row(4, 0).nbytes
     memory = PrefixMemory(2 * size)
     memory.keep([1, 1], row(4, 1))
@@ -200,20 +200,32 @@ def test_prefixes_stay_within_their_bytes() -> None:
     kept = memory.take([1, 1, 5, 6])
     assert kept is not None and kept[1] == 3 and kept[0].keys[0].min() == 1
     memory.keep([4], row(12, 4))
-    assert memory.take([4]) is None and memory.take([3, 3]) is None
+    assert memory.take([4]) is None and memory.take([3, 3]) is not None
+
+
+def test_the_same_again_takes_no_more_room() -> None:
+    memory = PrefixMemory(1 << 30)
+    for _ in range(3):
+        memory.keep([1, 2], row(2, 1))
+    memory.keep([1, 2, 3], row(3, 2))  # holds all of the others
+    memory.keep([1, 2], row(2, 3))
+    assert memory.take([1, 2]) is not None and memory.take([1, 2, 3]) is not None
+    assert memory.take([1, 2]) is None
 
 
 def test_what_turns_off_gets_a_copy() -> None:
     memory = PrefixMemory(1 << 30)
-    memory.keep([1, 2, 3, 4], row(6, 1))
-    turned = memory.take([1, 2, 9])
-    assert turned is not None and turned[1] == 2 and turned[0].capacity == 2
+    key = list(range(1, LEAST + 5))
+    memory.keep(key, row(LEAST + 6, 1))
+    assert memory.take([*key[: LEAST - 1], 99]) is None, "a few words in common are not worth a copy"
+    turned = memory.take([*key[:LEAST], 99])
+    assert turned is not None and turned[1] == turned[0].capacity == LEAST
     for tensor in (*turned[0].keys, *turned[0].values):
         tensor.fill_(9)
-    straight = memory.take([1, 2, 3, 4, 5])
-    assert straight is not None and straight[1] == 4
+    straight = memory.take([*key, 99])
+    assert straight is not None and straight[1] == len(key)
     assert all(tensor.eq(1).all() for tensor in (*straight[0].keys, *straight[0].values))
-    assert memory.take([1, 2, 3, 4, 5]) is None, "what goes on takes the memory along until it is kept again"
+    assert memory.take([*key, 99]) is None, "what goes on takes the memory along until it is kept again"
 
 
 def test_the_longest_beginning_is_taken() -> None:
@@ -236,7 +248,7 @@ def test_features_stay_within_their_bytes() -> None:
     assert memory.get("b") is None
     assert all(memory.get(name) is not None for name in "acd")
     memory.put("huge", torch.zeros(31))
-    assert all(memory.get(name) is None for name in ("a", "c", "d", "huge"))
+    assert memory.get("huge") is None and all(memory.get(name) is not None for name in "acd")
     memory.put("e", torch.zeros(30))
     assert memory.get("e") is not None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Sequence
 
 import pytest
@@ -16,6 +17,7 @@ from pumice.engine.scheduler import Scheduler
 from pumice.errors import MemoryLimitError
 from pumice.model.cache import KVCache
 from pumice.options import SamplingOptions
+from pumice.processor import Inputs
 
 OPTIONS = SamplingOptions(max_tokens=6)
 ASKED = (
@@ -107,6 +109,87 @@ def test_one_that_fails_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
         list(bad)
     monkeypatch.undo()
     assert made.ask(ASKED[2], OPTIONS).text == WANTED[2]
+
+
+def test_one_that_fails_while_answering_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither the one whose thread makes the step, nor any other; what fails is told who asked for it."""
+    made = tiny.engine()
+    good, bad = made.stream(ASKED[0], OPTIONS), made.stream(ASKED[2], OPTIONS)
+    whole = made._runner.step
+
+    def fail(tokens: Sequence[int], places: Sequence[int], caches: Sequence[KVCache]) -> Tensor:
+        if any(cache is bad._request.cache for cache in caches):
+            raise MemoryLimitError("memory ran out")
+        return whole(tokens, places, caches)
+
+    monkeypatch.setattr(made._runner, "step", fail)
+    assert "".join(good) == WANTED[0]
+    with pytest.raises(MemoryLimitError):
+        list(bad)
+    monkeypatch.undo()
+    assert made.ask(ASKED[2], OPTIONS).text == WANTED[2]
+
+
+@pytest.mark.parametrize("after", [0, 2])
+def test_one_whose_logits_are_no_numbers_harms_no_other(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
+    made = tiny.engine()
+    good, bad = made.stream(ASKED[0], OPTIONS), made.stream(ASKED[2], SamplingOptions(max_tokens=9, temperature=1.0))
+    take = bad._request.answering.take
+
+    def spoiled(logits: Tensor) -> str:
+        return take(logits if len(bad._request.answering.ids) < after else logits * float("nan"))
+
+    monkeypatch.setattr(bad._request.answering, "take", spoiled)
+    assert "".join(good) == WANTED[0]
+    with pytest.raises(RuntimeError):
+        list(bad)
+    assert not made._scheduler._answering and not made._scheduler._reading
+
+
+def test_a_batch_says_what_went_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = tiny.engine()
+    whole = made._encode
+
+    def fail(inputs: Inputs, index: int) -> Tensor:
+        if len(inputs.grids) == 2:
+            raise MemoryLimitError("memory ran out")
+        return whole(inputs, index)
+
+    monkeypatch.setattr(made, "_encode", fail)
+    for size in (1, 4):
+        with pytest.raises(MemoryLimitError):
+            made.batch([ASKED[0], ASKED[2], ASKED[1]], OPTIONS, size=size)
+        assert not made._scheduler._answering and not made._scheduler._waiting
+    assert made.ask(ASKED[1], OPTIONS).text == WANTED[1]
+
+
+def test_text_is_handed_over_at_the_end_of_the_turn_that_made_it() -> None:
+    """Whoever waits beside the thread that makes the turns gets every piece before many more turns are made."""
+    made = tiny.engine()
+    turns = []
+    step = made._runner.step
+
+    def slow(tokens: Sequence[int], places: Sequence[int], caches: Sequence[KVCache]) -> Tensor:
+        time.sleep(0.005)
+        turns.append(len(tokens))
+        return step(tokens, places, caches)
+
+    made._runner.step = slow  # type: ignore[method-assign]
+    late: list[int] = []
+
+    def read(index: int) -> None:
+        request = made._scheduler.submit(made._begin(ASKED[index % 4], SamplingOptions(max_tokens=40)))
+        while not request.ended:
+            made._scheduler.advance(request)
+            late.append(len(request.pieces) - 1)
+            request.pieces.clear()
+
+    threads = [threading.Thread(target=read, args=(index,)) for index in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(late) <= len(late) / 2, "pieces pile up while their reader waits for the lock"
 
 
 def test_threads_share_steps() -> None:

@@ -35,7 +35,7 @@ def rounded(x: Tensor, group: int) -> Tensor:
     """``x`` [M, K] as int8 with one scale for each ``group``, float64: what the library multiplies with."""
     groups = x.unflatten(-1, (-1, group))
     largest = groups.abs().amax(-1, keepdim=True)
-    inverse = torch.where(largest > 0, 127 / largest, 0.0)
+    inverse = torch.where(largest > 0, torch.full_like(largest, 127) / largest, 0.0)  # 127 / x is 127 * (1 / x)
     return ((groups * inverse).round().double() * (largest / 127).double()).flatten(-2)
 
 
@@ -69,6 +69,23 @@ def test_a_product_is_exact_up_to_float32(path: str, how: Format) -> None:
         x = random(positions, positions, 384)
         wanted = rounded(x, how.group) @ weights.decode().double().T + bias
         torch.testing.assert_close(layer(weights, bias)(x).double(), wanted, rtol=1e-5, atol=1e-4)
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+@pytest.mark.parametrize("how", FORMATS, ids=str)
+def test_what_is_not_finite_spoils_its_own_position(path: str, how: Format, bad: float) -> None:
+    del path
+    made, x = layer(encode(random(1, 40, 256), how), None), random(2, 14, 256)
+    for positions in (3, 14):
+        spoiled = x[:positions].clone()
+        spoiled[1, 5] = bad
+        y, wanted = made(spoiled), made(x[:positions])
+        assert y[1].isnan().all() and torch.equal(y[0], wanted[0]) and torch.equal(y[2:], wanted[2:])
+
+
+def test_values_next_to_nothing_are_nothing() -> None:
+    made = layer(encode(random(1, 40, 64), FORMATS[0]), None)
+    assert torch.equal(made(torch.full((1, 64), 1e-37)), torch.zeros(1, 40))
 
 
 @settings(max_examples=60, deadline=None)

@@ -78,7 +78,7 @@ def collate(rows: Sequence[Row]) -> Batch:
 def _grounded(rows: Sequence[Row], length: int) -> GroundedWords | None:
     """What the rows' words speak of, in equal shares; rows without a grounding add nothing."""
     known = [(index, row.grounding) for index, row in enumerate(rows) if row.grounding is not None]
-    if not known:
+    if not any(found.spoken for _, found in known):
         return None
     regions = torch.full((len(rows), length), NOWHERE)
     spoken = [(index * length + at, each) for index, found in known for at, each in found.spoken]

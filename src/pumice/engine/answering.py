@@ -43,6 +43,7 @@ class Answering:
         self._scanner = StopScanner((*stop_texts, *options.stop))
         self._started, self._prepared = started, time.monotonic()
         self._first: float | None = None
+        self._last: float | None = None
 
     @property
     def position(self) -> int:
@@ -64,22 +65,25 @@ class Answering:
         piece = self._scanner.push(self._detokenizer.push(token))
         self._text.append(piece)
         if self._scanner.stopped:
-            self.finished = "stop"
+            self._end("stop")
         elif len(self.ids) >= self._most:
             return piece + self.finish("length")
         return piece
 
     def finish(self, reason: FinishReason) -> str:
         """End here; returns the text that was still held back."""
-        self.finished = reason
         rest = self._scanner.push(self._detokenizer.flush()) + self._scanner.flush()
         self._text.append(rest)
+        self._end("stop" if self._scanner.stopped else reason)
         return rest
+
+    def _end(self, reason: FinishReason) -> None:
+        self.finished, self._last = reason, time.monotonic()
 
     def answer(self) -> Answer:
         """The finished answer."""
         assert self.finished is not None, "asked for the answer before its end"
-        now = time.monotonic()
+        last = self._last or self._prepared
         return Answer(
             text="".join(self._text),
             finish_reason=self.finished,
@@ -87,8 +91,8 @@ class Answering:
             timings=Timings(
                 prepare_s=self._prepared - self._started,
                 vision_s=self.vision_s,
-                first_token_s=(self._first or now) - self._started,
-                total_s=now - self._started,
+                first_token_s=(self._first or last) - self._started,
+                total_s=last - self._started,
             ),
             seed=self._sampler.seed,
         )

@@ -72,6 +72,8 @@ class Stream:
     @property
     def answer(self) -> Answer:
         """The answer, once the stream has ended."""
+        if self._request.cancelled:
+            self._scheduler.advance(self._request, to_end=True)  # a turn of another thread may not have seen it yet
         return self._request.answering.answer()
 
 
@@ -168,7 +170,8 @@ class Engine:
         try:
             for conversation in conversations:
                 if len(under_way) == size:
-                    answers.append(self._finished(under_way.popleft()))
+                    answers.append(self._finished(under_way[0]))
+                    under_way.popleft()
                 under_way.append(self._scheduler.submit(self._begin(conversation, options)))
             answers += [self._finished(request) for request in under_way]
         finally:  # after an error, nobody wants the rest
@@ -177,9 +180,7 @@ class Engine:
         return answers
 
     def _finished(self, request: Request) -> Answer:
-        while not request.ended:
-            request.pieces.clear()
-            self._scheduler.advance(request)
+        self._scheduler.advance(request, to_end=True)
         return request.answering.answer()
 
     def _begin(self, conversation: Conversation, options: SamplingOptions) -> Answering:

@@ -24,6 +24,10 @@ def content_key(inputs: Inputs) -> list[Hashable]:
     return key
 
 
+#: A beginning shorter than this is computed again: a copy of it is not worth its memory.
+LEAST = 16
+
+
 @dataclass
 class _Kept:
     key: list[Hashable]
@@ -46,28 +50,43 @@ class PrefixMemory:
         best, length = None, 0
         for kept in self._kept:
             common = _common(kept.key, key)
-            if common > length:
+            if common and common >= length:  # of several, the most recent
                 best, length = kept, common
         if best is None:
             return None
-        self._kept.remove(best)
         if length == len(best.key):
+            self._kept.remove(best)
             return best.cache, length
-        self._kept.append(best)
+        if length < LEAST:
+            return None
+        if 2 * length >= len(best.key):  # it has been of use, not only the system text that all begin with
+            self._kept.remove(best)
+            self._kept.append(best)
         return best.cache.beginning(length), length
 
     def keep(self, key: list[Hashable], cache: KVCache) -> None:
-        """Remember ``cache``, which holds ``key``; the least recently used go once the limit is passed."""
+        """Remember ``cache``, which holds ``key``, in place of those that hold less of the same.
+
+        The least recently used go once the limit is passed; one that passes it alone is not kept.
+        """
+        if cache.nbytes > self._limit:
+            return
+        self._kept = [kept for kept in self._kept if kept.key != key[: len(kept.key)]]
         self._kept.append(_Kept(key, cache))
         while sum(kept.cache.nbytes for kept in self._kept) > self._limit:
             self._kept.pop(0)
 
 
 def _common(first: Sequence[Hashable], second: Sequence[Hashable]) -> int:
-    for at, (a, b) in enumerate(zip(first, second, strict=False)):
-        if a != b:
-            return at
-    return min(len(first), len(second))
+    """How long both are the same. By halves: whole stretches are compared at once."""
+    same, most = 0, min(len(first), len(second))
+    while same < most:
+        middle = (same + most + 1) // 2
+        if first[same:middle] == second[same:middle]:
+            same = middle
+        else:
+            most = middle - 1
+    return same
 
 
 class FeatureMemory:
@@ -85,7 +104,7 @@ class FeatureMemory:
         return features
 
     def put(self, fingerprint: str, features: Tensor) -> None:
-        if fingerprint in self._kept:
+        if fingerprint in self._kept or features.nbytes > self._limit:
             return
         self._kept[fingerprint] = features
         self._bytes += features.nbytes

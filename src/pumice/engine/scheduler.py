@@ -1,7 +1,8 @@
 """Continuous batching: requests join and leave between steps, and long prompts are read in pieces.
 
-There is no thread of its own. Whoever waits for text makes a turn for everyone: one piece of one prompt, and one more
-token for all who are answering. A single user has no detour, many share every step.
+There is no thread of its own. One of those who wait for text makes a turn for everyone: one piece of one prompt, and
+one more token for all who are answering. The others sleep until it is made. A single user has no detour, many share
+every step.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
@@ -26,7 +27,7 @@ from pumice.processor import Inputs
 Encode: TypeAlias = Callable[[Inputs, int], Tensor | None]
 
 
-@dataclass
+@dataclass(eq=False)
 class Request:
     """One answer in the making. ``pieces`` is its text that nobody has taken yet."""
 
@@ -57,7 +58,9 @@ class Scheduler:
         self._encode = encode
         self._most = most
         self._piece = piece
-        self._lock = threading.Lock()
+        self._turns = threading.Condition(threading.Lock())
+        self._busy = False  # somebody makes a turn: only that thread touches queues and caches, without the lock
+        self._arrived: deque[Request] = deque()  # from any thread, at any time
         self._waiting: deque[Request] = deque()
         self._reading: deque[Request] = deque()
         self._answering: list[Request] = []
@@ -65,15 +68,30 @@ class Scheduler:
     def submit(self, answering: Answering) -> Request:
         """Put a request at the end of the queue. Nothing is computed yet."""
         request = Request(answering, content_key(answering.inputs))
-        self._waiting.append(request)
+        self._arrived.append(request)
         return request
 
-    def advance(self, request: Request) -> None:
-        """Make turns until ``request`` has text or has ended. Raises what went wrong with it."""
-        while not request.pieces and not request.ended:
-            with self._lock:
-                if not request.pieces and not request.ended:
-                    self._turn()
+    def advance(self, request: Request, *, to_end: bool = False) -> None:
+        """Make turns, or wait for those of other threads, until ``request`` has text or has ended.
+
+        to_end: until it has ended, whatever text it has. Raises what went wrong with it.
+        """
+
+        def served() -> bool:
+            return request.ended or (bool(request.pieces) and not to_end)
+
+        while not served():
+            with self._turns:
+                self._turns.wait_for(lambda: served() or not self._busy)
+                if served():
+                    break
+                self._busy = True
+            try:
+                self._turn()
+            finally:
+                with self._turns:
+                    self._busy = False
+                    self._turns.notify_all()
         if request.error is not None:
             raise request.error
 
@@ -81,11 +99,12 @@ class Scheduler:
         """End ``request`` here: at once if no turn is under way, else with the next one."""
         request.cancelled = True
         # Never waits: the garbage collector may call this in the middle of a turn.
-        if self._lock.acquire(blocking=False):
+        if self._turns.acquire(blocking=False):
             try:
-                self._drop_cancelled()
+                if not self._busy:
+                    self._drop_cancelled()
             finally:
-                self._lock.release()
+                self._turns.release()
 
     def _turn(self) -> None:
         self._drop_cancelled()
@@ -97,6 +116,8 @@ class Scheduler:
             self._step()
 
     def _drop_cancelled(self) -> None:
+        while self._arrived:
+            self._waiting.append(self._arrived.popleft())
         for queue in (self._waiting, self._reading, self._answering):
             for request in [one for one in queue if one.cancelled]:
                 queue.remove(request)
@@ -108,16 +129,15 @@ class Scheduler:
         """One piece of a prompt; the last one gives the first token. Prompts that are being read take turns."""
         try:
             logits = self._read_piece(request)
+            if logits is None:
+                self._reading.rotate(-1)
+                return
+            self._take(request, logits)
         except Exception as error:  # concerns this request alone
             self._reading.remove(request)
-            request.error, request.ended = error, True
-            request.cache = request.features = None
+            self._end(request, error)
             return
         self._reading.remove(request)
-        if logits is None:
-            self._reading.append(request)
-            return
-        self._take(request, logits)
         if request.answering.finished is None:
             if self._runner.speculates and request.answering.greedy:
                 request.drafter = Drafter([*request.answering.inputs.ids, *request.answering.ids])
@@ -131,10 +151,10 @@ class Scheduler:
         if request.cache is None:
             cache, known = self._prefixes.take(request.key) or (self._runner.new_cache(len(ids)), 0)
             request.read = answering.cached_tokens = min(known, len(ids) - 1)  # the last position's logits are wanted
+            request.cache = cache
             started = time.monotonic()
             request.features = self._encode(answering.inputs, request.read)
             answering.vision_s = time.monotonic() - started
-            request.cache = cache
         # With nobody to hold up, all at once: 16-bit weights are widened once for every piece.
         shared = bool(self._answering) or len(self._reading) > 1
         end = min(len(ids), request.read + self._piece) if shared else len(ids)
@@ -147,8 +167,28 @@ class Scheduler:
         return logits if end == len(ids) else None
 
     def _step(self) -> None:
-        """One more token for each, and those that were guessed rightly: guesses are further rows of the same cache."""
+        """One more token for each. If that fails, each takes its step alone: only who fails again has to go."""
         running = list(self._answering)
+        try:
+            rows = self._rows(running)
+        except Exception:
+            rows = [([], []) for _ in running]
+        for request, found in zip(running, rows, strict=True):
+            try:
+                self._accept(request, *(found if found[1] else self._rows([request])[0]))
+            except Exception as error:
+                self._answering.remove(request)
+                self._end(request, error)
+                continue
+            if request.answering.finished is not None:
+                self._answering.remove(request)
+                self._end(request)
+
+    def _rows(self, running: Sequence[Request]) -> list[tuple[list[int], list[Tensor]]]:
+        """For each request what was guessed, and the logits after its newest token and after every guess.
+
+        Guesses are further rows of the same cache.
+        """
         drafts = [self._draft(request) for request in running]
         tokens: list[int] = []
         places: list[int] = []
@@ -159,11 +199,7 @@ class Scheduler:
             places += range(request.answering.position, request.answering.position + 1 + len(draft))
             caches += [request.cache] * (1 + len(draft))
         rows = iter(self._runner.step(tokens, places, caches))
-        for request, draft in zip(running, drafts, strict=True):
-            self._accept(request, draft, [next(rows) for _ in range(1 + len(draft))])
-            if request.answering.finished is not None:
-                self._answering.remove(request)
-                self._end(request)
+        return [(draft, [next(rows) for _ in range(1 + len(draft))]) for draft in drafts]
 
     def _draft(self, request: Request) -> list[int]:
         if request.drafter is None:
@@ -191,9 +227,10 @@ class Scheduler:
         if piece := request.answering.take(logits):
             request.pieces.append(piece)
 
-    def _end(self, request: Request) -> None:
+    def _end(self, request: Request, error: Exception | None = None) -> None:
         """What was computed is kept for a follow-up question. The newest token was chosen but never run."""
-        if request.cache is not None and request.read == len(request.key):
-            self._prefixes.keep([*request.key, *request.answering.ids[:-1]], request.cache)
+        if request.cache is not None and request.read:
+            self._prefixes.keep([*request.key[: request.read], *request.answering.ids[:-1]], request.cache)
+        request.error = error
         request.cache = request.features = None
         request.ended = True

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-INTERFACE = 1
+INTERFACE = 2
 NAMES = ("pumice_native.so", "pumice_native.dylib", "pumice_native.dll")
 
 _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {
@@ -82,9 +82,9 @@ def _opened(path: Path) -> Native | None:
         library = ctypes.CDLL(str(path))
         if library.pumice_interface() != INTERFACE:
             return None  # left over from another version
+        for name, (result, arguments) in _FUNCTIONS.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError):
         return None
-    for name, (result, arguments) in _FUNCTIONS.items():
-        function = getattr(library, name)
-        function.restype, function.argtypes = result, arguments
     return Native(path, library)

@@ -5,6 +5,7 @@ Shapes: N outputs, K inputs.
 
 from __future__ import annotations
 
+import threading
 from functools import lru_cache
 
 import torch
@@ -45,7 +46,8 @@ class QuantizedLinear(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:  # [..., K] -> [..., N]
         if self.packed:
-            _registration()
+            with _ONE_AT_A_TIME:
+                _registration()
             how = self.how
             y: Tensor = torch.ops.pumice.linear(x.float(), self.weights, self.bias, how.bits, how.group, self.outputs)
             return y.to(x.dtype)
@@ -65,6 +67,9 @@ def pack(library: Native, grouped: Grouped) -> Tensor:
     code = library.call.pumice_pack(shape[0], values.data_ptr(), scales.data_ptr(), *shape[1:], packed.data_ptr())
     assert code == 0, "the library refuses what the format allows"
     return packed
+
+
+_ONE_AT_A_TIME = threading.Lock()  # a cache does not keep two first callers apart
 
 
 @lru_cache(maxsize=1)

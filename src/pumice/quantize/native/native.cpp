@@ -107,7 +107,7 @@ void quantize_all(const Kernels& kernels, const float* x, int64_t rows, int grou
 
 using namespace pumice;
 
-int32_t pumice_interface(void) { return 1; }
+int32_t pumice_interface(void) { return 2; }
 
 const char* pumice_path(void) { return path().name; }
 

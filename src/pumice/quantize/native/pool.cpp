@@ -94,12 +94,14 @@ private:
 
 std::mutex turn;
 int wanted = 0;
-std::unique_ptr<Pool> pool;
+// Never destroyed: at exit its threads may be gone, as after a fork, or at work for a thread that nobody waits for.
+Pool* pool = nullptr;
 
 Pool& ready_pool() {
     const int count = wanted > 0 ? wanted : int(std::max(1u, std::thread::hardware_concurrency()));
-    if (pool && pool->inherited()) pool.release();  // its threads stayed in the parent process; they cannot be joined
-    if (!pool || !pool->usable(count)) pool.reset(new Pool(count));
+    if (pool && pool->usable(count)) return *pool;
+    if (pool && !pool->inherited()) delete pool;  // an inherited one's threads stayed in the parent process
+    pool = new Pool(count);
     return *pool;
 }
 

@@ -135,13 +135,23 @@ struct Path {
     }
 
     // Plain loops: every path's compiler makes vectors of them. All paths give the same integers.
+    // What is not finite makes its whole group NaN, as it would in floats.
     static void quantize(const float* x, int64_t rows, int64_t columns, int group, int8_t* values, float* scales,
                          int32_t* sums) {
         for (int64_t at = 0; at < rows * columns / group; ++at, x += group, values += group) {
             float largest = 0;
 #pragma omp simd reduction(max : largest)
             for (int i = 0; i < group; ++i) largest = std::max(largest, std::fabs(x[i]));
-            const float inverse = largest > 0 ? 127.0f / largest : 0.0f;
+            float check = 0;  // NaN if any value is NaN or infinite
+#pragma omp simd reduction(+ : check)
+            for (int i = 0; i < group; ++i) check += x[i] * 0.0f;
+            if (check != 0) {
+                for (int i = 0; i < group; ++i) values[i] = 0;
+                scales[at] = check;
+                sums[at] = 0;
+                continue;
+            }
+            const float inverse = largest > TINY ? 127.0f / largest : 0.0f;
             int32_t sum = 0;
 #pragma omp simd reduction(+ : sum)
             for (int i = 0; i < group; ++i) {
@@ -149,7 +159,7 @@ struct Path {
                 values[i] = int8_t(value);
                 sum += value;
             }
-            scales[at] = largest / 127.0f;
+            scales[at] = largest > TINY ? largest / 127.0f : 0.0f;
             sums[at] = sum;
         }
     }
@@ -159,6 +169,8 @@ struct Path {
     }
 
 private:
+    static constexpr float TINY = 1e-30f;  // below this, 127 / largest would overflow
+
     // Rounds to the nearest integer, ties to even, for |value| < 2^22: the sum has no bits left for a fraction.
     static inline int32_t nearest(float value) {
         return int32_t(to_bits(value + 12582912.0f)) - 0x4b400000;
