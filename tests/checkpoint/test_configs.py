@@ -231,6 +231,9 @@ REFUSED_PROCESSORS = [
     {"rescale_factor": 1.0},
     {"crop_size": {"height": 224, "width": 224}},
     {"crop_size": 224},
+    {"do_center_crop": False},
+    {"size": {"shortest_edge": 256}},
+    {"size": 256},
     {"image_mean": [0.5]},
 ]
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from transformers import CLIPVisionModel
 
 import tiny
 from pumice.checkpoint.convert import Options, Target, convert
@@ -137,6 +138,21 @@ def test_the_original_layout_has_the_originals_names(folder: Path, tmp_path: Pat
     read = set(open_folder(folder))
     prefix = "model.vision_tower.vision_tower.vision_model."
     assert read <= written and all(name.startswith(prefix) for name in written - read)
+
+
+def test_the_tower_of_the_original_layout_is_a_clip_model(tmp_path: Path) -> None:
+    """The original builds its tower from this folder before it reads the checkpoint; so does transformers."""
+    made = tiny.model(newline=False)
+    save_checkpoint(made, tiny.processor(), tmp_path / "ours")
+    convert(tmp_path / "ours", tmp_path / "original", "original")
+    config = json.loads((tmp_path / "original" / "config.json").read_text())
+    place = tmp_path / "original" / config["mm_vision_tower"]
+    tower, info = CLIPVisionModel.from_pretrained(place, output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    pixels = torch.randn(1, 3, tiny.SIDE, tiny.SIDE, generator=torch.Generator().manual_seed(0))
+    assert made.vision is not None
+    states = tower(pixels, output_hidden_states=True).hidden_states[config["mm_vision_select_layer"]]
+    torch.testing.assert_close(made.vision(pixels), states[:, 1:], rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize(

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 
 from pumice.checkpoint.files import open_file, open_folder, read_json
-from pumice.checkpoint.writing import fresh_folder, save_shards
+from pumice.checkpoint.writing import FILE, fresh_folder, save_shards
 from pumice.errors import ModelError
 
 
@@ -178,16 +179,30 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
         raise ZeroDivisionError
     assert list(tmp_path.iterdir()) == []
     with fresh_folder(target) as work:
-        (work / "whole").write_text("1")
+        (work / FILE).write_text("1")
     with pytest.raises(ModelError, match="exists already"), fresh_folder(target):
         pass
     with pytest.raises(ZeroDivisionError), fresh_folder(target, overwrite=True):
         raise ZeroDivisionError
-    assert (target / "whole").read_text() == "1"
+    assert (target / FILE).read_text() == "1"
     with fresh_folder(target, overwrite=True) as work:
-        (work / "other").write_text("2")
-    assert [path.name for path in target.iterdir()] == ["other"]
+        (work / "config.json").write_text("2")
+    assert [path.name for path in target.iterdir()] == ["config.json"]
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_what_is_no_checkpoint_is_not_replaced(tmp_path: Path) -> None:
+    """Whoever names the folder around the models keeps them."""
+    (tmp_path / "models" / "one").mkdir(parents=True)
+    (tmp_path / "models" / "one" / FILE).write_text("{}")
+    with pytest.raises(ModelError, match="will not be replaced"), fresh_folder(tmp_path / "models", overwrite=True):
+        pass
+    assert (tmp_path / "models" / "one" / FILE).is_file()
+
+
+def test_a_full_disk_is_not_called_a_bug(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match="cannot be written: Error while serializing"), fresh_folder(tmp_path / "out"):
+        raise SafetensorError("Error while serializing: I/O error: No space left on device")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
@@ -201,7 +216,7 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
 ) -> None:
     target = tmp_path / "model"
     with fresh_folder(target) as work:
-        (work / "whole").write_text("1")
+        (work / FILE).write_text("1")
     rename = Path.rename
 
     def failing(self: Path, to: Path) -> Path:
@@ -212,7 +227,7 @@ def test_the_old_folder_comes_back_if_the_new_one_cannot_take_its_place(
     monkeypatch.setattr(Path, "rename", failing)
     with pytest.raises(ModelError, match="No space left"), fresh_folder(target, overwrite=True):
         pass
-    assert (target / "whole").read_text() == "1"
+    assert (target / FILE).read_text() == "1"
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

@@ -14,7 +14,7 @@ import tiny
 from pumice.checkpoint.hub import download, find_model, wanted_files
 from pumice.checkpoint.load import load_model
 from pumice.checkpoint.save import save_checkpoint
-from pumice.errors import ModelError
+from pumice.errors import AuthError, ModelError
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -138,8 +138,9 @@ def test_only_the_configs(hub: str) -> None:
 def test_refusals(hub: str) -> None:
     with pytest.raises(ModelError, match="no model someone/absent on the hub"):
         download("someone/absent", endpoint=hub)
-    with pytest.raises(ModelError, match="accepted its licence") as caught:
+    with pytest.raises(AuthError, match="accepted its licence") as caught:
         download("someone/closed", endpoint=hub)
+    assert caught.value.exit_code == 7
     assert "https://huggingface.co/someone/closed" in str(caught.value.hint)
     with pytest.raises(ModelError, match="could not be fetched from the hub") as caught:
         download("someone/model", endpoint="http://127.0.0.1:9")

@@ -89,6 +89,35 @@ def test_a_guessed_template_is_admitted(depth: int, template: str | None, tmp_pa
     assert ["is a guess" in each and "--template" in each for each in found.warnings] == [True] * guessed
 
 
+def test_a_template_whose_end_the_tokenizer_does_not_know_is_doubted(tmp_path: Path) -> None:
+    """As of Llama 3, whose answers end with another token than Vicuna's."""
+    save_checkpoint(tiny.model(newline=False), tiny.processor(), tmp_path / "ours")
+    for layout in ("original", "llava-hf"):
+        convert(tmp_path / "ours", tmp_path / layout, layout)
+        assert load_model(tmp_path / layout).warnings == ()
+        edit(tmp_path / layout / "config.json", pumice_template="DELETE")
+        assert load_model(tmp_path / layout).warnings == ()
+        for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+            path = tmp_path / layout / name
+            if path.is_file():
+                path.write_text(path.read_text().replace("</s>", "<|eot_id|>"))
+        (warning,) = load_model(tmp_path / layout).warnings
+        assert "is a guess" in warning and "--template" in warning
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"num_hidden_layers": 10**9}, "at most 1000 layers"),
+        ({"mm_projector_type": "mlp999999999x_gelu"}, "depth must be"),
+    ],
+)
+def test_an_absurd_config_fails_at_once(original: Path, changes: dict[str, Any], problem: str) -> None:
+    edit(original / "config.json", **changes)
+    with pytest.raises(ModelError, match=problem):
+        load_model(original)
+
+
 def test_the_tower_is_taken_from_where_it_is(original: Path, tmp_path: Path) -> None:
     """Inside the weights first; a tower named by the caller before it."""
     split(original, tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ def test_an_empty_line_or_exit_leaves(monkeypatch: pytest.MonkeyPatch, end: str)
 def test_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], picture: str) -> None:
     _types(monkeypatch, "one", f"/image '{picture}'", "two", "/clear", "/help", "three", "/nope", "/etc/passwd?")
     engine = ScriptedEngine()
-    assert main(["chat"], engine) == 0
+    assert main(["chat"], engine) == 2
     assert [len(one.turns) for one in engine.asked] == [1, 3, 1, 3]
     assert [len(list(one.images())) for one in engine.asked] == [0, 1, 0, 0]
     assert engine.asked[3].turns[-1].text == "/etc/passwd?"
@@ -70,7 +71,7 @@ def test_a_bad_picture_does_not_end_the_chat(
 ) -> None:
     _types(monkeypatch, line, "still here?")
     engine = ScriptedEngine()
-    assert main(["chat"], engine) == 0
+    assert main(["chat"], engine) == (4 if "missing" in line else 2)
     assert capsys.readouterr().err.startswith("error: ")
     assert len(engine.asked) == 1
 
@@ -79,7 +80,7 @@ def test_a_failed_turn_is_forgotten(monkeypatch: pytest.MonkeyPatch, picture: st
     """Its picture waits for the next question."""
     _types(monkeypatch, "too long", "short")
     engine = ScriptedEngine(answers=[[UsageError("too long")], ["Yes."]])
-    assert main(["chat", "-i", picture], engine) == 0
+    assert main(["chat", "-i", picture], engine) == 2
     assert [turn.text for turn in engine.asked[1].turns] == ["short"]
     assert len(list(engine.asked[1].images())) == 1
 
@@ -138,3 +139,18 @@ def test_the_originals_manners(
     assert main(line, engine) == 0
     assert capsys.readouterr().out == "USER: ASSISTANT: A square.\nUSER: exit...\n"
     assert engine.opened[0].template == "llava_v1"
+
+
+def test_a_person_who_saw_the_error_is_not_told_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The exit code of a failed turn is for scripts."""
+    _types(monkeypatch, "/nope", "")
+    monkeypatch.setattr(sys.stdin, "isatty", lambda: True, raising=False)
+    assert main(["chat"], ScriptedEngine()) == 0
+
+
+def test_a_picture_in_the_home_folder(monkeypatch: pytest.MonkeyPatch, picture: str) -> None:
+    monkeypatch.setenv("HOME", str(Path(picture).parent))
+    _types(monkeypatch, f"/image '~/{Path(picture).name}'", "what?")
+    engine = ScriptedEngine()
+    assert main(["chat"], engine) == 0
+    assert len(list(engine.asked[0].images())) == 1

@@ -56,6 +56,11 @@ def test_cause_and_advice_take_one_line_each(capsys: pytest.CaptureFixture[str])
     assert capsys.readouterr().err == "error: two lines\nhint: do this\n"
 
 
+def test_names_from_a_file_cannot_steer_the_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    _fails(errors.ModelError("no place for \x1b]0;owned\x07\x1b[2J"))
+    assert capsys.readouterr().err == "error: no place for \ufffd]0;owned\ufffd\ufffd[2J\n"
+
+
 def test_a_bug_is_called_one(capsys: pytest.CaptureFixture[str]) -> None:
     _fails(ValueError("no room in <Thing object at 0x7f0012345678>"))
     lines = capsys.readouterr().err.splitlines()

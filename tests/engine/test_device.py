@@ -50,5 +50,6 @@ def test_formats() -> None:
 def test_a_small_model_is_exact_on_a_cpu_and_a_large_one_fits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(device, "available_memory", lambda _: 16 << 30)
     assert cpu_dtype(torch.float16, 1 << 30) is torch.float32
-    assert cpu_dtype(torch.float16, (1 << 30) + 1) is torch.bfloat16
+    assert cpu_dtype(torch.float16, (1 << 30) + 1) is torch.float16
+    assert cpu_dtype(torch.bfloat16, (1 << 30) + 1) is torch.bfloat16
     assert cpu_dtype(torch.float32, 7 << 30) is torch.bfloat16

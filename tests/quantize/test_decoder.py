@@ -32,10 +32,10 @@ def quantized(plan: Plan, **changes: Any) -> Llava:
     return made
 
 
-def wide(**changes: Any) -> Llava:
+def wide(dtype: torch.dtype = torch.bfloat16, **changes: Any) -> Llava:
     made = tiny.model(speak=tiny.language(**{"intermediate_size": 64, **changes}))
     for _, layer in linears(made):
-        layer.weight.data = layer.weight.data.bfloat16()
+        layer.weight.data = layer.weight.data.to(dtype)
     widen_layers(made)
     return made
 
@@ -88,9 +88,13 @@ def test_fused_is_eager(plan: Plan, changes: dict[str, Any]) -> None:
     both_ways(quantized(plan, **changes), [9], 4)
 
 
-def test_bfloat16_weights_where_they_lie() -> None:
-    both_ways(wide(), [9], 4)
-    both_ways(wide(vocab_size=483), [3, 11, 30], 2)
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_16_bits_where_they_lie(dtype: torch.dtype) -> None:
+    both_ways(wide(dtype), [9], 4)
+    both_ways(wide(dtype, vocab_size=483), [3, 11, 30], 2)
+
+
+def test_16_bits_among_8() -> None:
     mixed = quantized(standard_plan(8), vocab_size=481)
     mixed.language.lm_head = WideLinear(torch.nn.Parameter(torch.randn(481, 32).bfloat16()), None)
     both_ways(mixed, [4, 5], 2)
@@ -135,7 +139,9 @@ def test_what_it_cannot_do_is_left_to_pytorch() -> None:
     assert Runner(tiny.model()).new_cache(3).keys[0].dtype == torch.float32
 
 
-@pytest.mark.parametrize("made", [wide(), quantized(standard_plan(4))], ids=["bfloat16", "4 bits"])
+@pytest.mark.parametrize(
+    "made", [wide(), wide(torch.float16), quantized(standard_plan(4))], ids=["bf16", "fp16", "4 bits"]
+)
 @pytest.mark.parametrize(("start", "length"), [(0, 1), (0, 17), (5, FEW + 5), (60, 60 + FEW)])
 def test_a_short_rest_is_read_by_decode_steps(made: Llava, start: int, length: int) -> None:
     fast, slow = Runner(made), Runner(made)

@@ -17,7 +17,7 @@ from pumice.checkpoint.parts import (
     tower_fields,
     vision_config,
 )
-from pumice.errors import ModelError
+from pumice.errors import ModelError, UsageError
 from pumice.images.config import Merge, Mode, Preprocessing
 from pumice.model.config import ConnectorConfig, Feature, LanguageConfig, LlavaConfig, VisionConfig
 from pumice.prompts.templates import get_template
@@ -140,7 +140,10 @@ def known_template(raw: Fields, text: Fields, language: LanguageConfig, tokenize
     raw: the whole config; text: the language model's, which may be the same.
     """
     if raw.has(TEMPLATE_FIELD):
-        return get_template(raw.text(TEMPLATE_FIELD)).name
+        try:
+            return get_template(raw.text(TEMPLATE_FIELD)).name
+        except UsageError as error:
+            raise ModelError(f"{raw.where}: {error}", hint=error.hint) from error
     if tokenizer is not None and all(tokenizer.special_id(text) is not None for text in _CHATML):
         return "chatml_direct"
     if names_mistral(text):
@@ -149,10 +152,18 @@ def known_template(raw: Fields, text: Fields, language: LanguageConfig, tokenize
 
 
 def template_doubts(raw: Fields, model: LlavaConfig, tokenizer: Tokenizer | None) -> tuple[str, ...]:
-    """A warning if an original's template is a guess. Before 1.5, whose projectors are deeper, there were several."""
-    if model.connector is None or model.connector.kind != "linear":
+    """A warning if the template is a guess with reasons to doubt it.
+
+    Before LLaVA 1.5, whose projectors are deeper, there were several templates; and a tokenizer without the token that
+    ends the guess's answers, such as Llama 3's, was trained with another.
+    """
+    text = raw.inner("text_config") if raw.has("text_config") else raw
+    if known_template(raw, text, model.language, tokenizer) is not None:
         return ()
-    if known_template(raw, raw, model.language, tokenizer) is not None:
+    old = model.connector is not None and model.connector.kind == "linear"
+    endings = get_template(GUESS).stops
+    foreign = tokenizer is not None and any(tokenizer.special_id(ending) is None for ending in endings)
+    if not (old or foreign):
         return ()
     return (
         f"the template {GUESS} is a guess: this checkpoint does not say which one it was trained with; see --template",

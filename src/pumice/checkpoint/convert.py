@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from pumice.checkpoint import foreign
-from pumice.checkpoint.description import FILE, write_description
+from pumice.checkpoint.description import write_description
 from pumice.checkpoint.files import LazyTensor
 from pumice.checkpoint.load import expected_shapes, is_unread, needed_tensors
-from pumice.checkpoint.names import LLAVA_HF, PUMICE, Layout, check_tensors, original_layout
+from pumice.checkpoint.names import CLIP, LLAVA_HF, PUMICE, Layout, check_tensors, original_layout
 from pumice.checkpoint.overlay import EMBEDDINGS, HEAD, resized
 from pumice.checkpoint.save import stored
 from pumice.checkpoint.sources import PROJECTOR_FILE, Source, open_checkpoint
@@ -71,8 +71,6 @@ def convert(
     model = opened.description.model
     found = {name: tensor.shape for name, tensor in needed_tensors(opened.tensors, model).items()}
     check_tensors(expected_shapes(model), found, str(source))
-    if options.overwrite:
-        _check_replaceable(Path(target))
     with fresh_folder(Path(target), overwrite=options.overwrite) as folder:
         writer(opened, folder, options)
 
@@ -86,7 +84,11 @@ def write_pumice(source: Source, folder: Path, options: Options) -> None:
 
 
 def write_original(source: Source, folder: Path, options: Options) -> None:
-    """LLaVA's layout with the tower inside; its config lies in a folder of its own, where the loader looks for it."""
+    """LLaVA's layout with the tower inside.
+
+    The tower stands a second time in a CLIP folder of its own: the original builds it from there, by a path that it
+    resolves from the current directory, before it reads the checkpoint's tensors.
+    """
     source = with_whole_tower(source)
     description = source.description
     connector, vision = description.model.connector, description.model.vision
@@ -99,11 +101,16 @@ def write_original(source: Source, folder: Path, options: Options) -> None:
     if vision is not None and description.preprocessing is not None:
         tower = folder / foreign.TOWER_FOLDER
         tower.mkdir()
+        seen = {name: tensor for name, tensor in source.tensors.items() if name.startswith("vision.")}
+        _write_tensors(tower, seen, CLIP, options)
         write_json(tower / "config.json", {"architectures": ["CLIPVisionModel"], **foreign.tower_json(vision)})
         write_json(tower / "preprocessor_config.json", foreign.clip_processor_json(description.preprocessing))
     if options.projector_file:
         connectors = {name: tensor for name, tensor in source.tensors.items() if name.startswith("connector.")}
-        torch.save(dict(_streamed(connectors, layout, options)), folder / PROJECTOR_FILE)
+        try:
+            torch.save(dict(_streamed(connectors, layout, options)), folder / PROJECTOR_FILE)
+        except RuntimeError as error:  # what it makes of a full disk
+            raise OSError(str(error).splitlines()[0]) from error
 
 
 def write_llava_hf(source: Source, folder: Path, options: Options) -> None:
@@ -161,16 +168,6 @@ def with_whole_tower(source: Source) -> Source:
         tensors.setdefault(f"vision.post_norm.{part}", _constant(vision, value, tensors))
     model = replace(source.description.model, vision=vision)
     return replace(source, description=replace(source.description, model=model), tensors=tensors)
-
-
-def _check_replaceable(target: Path) -> None:
-    """Replacing means deleting, and a folder of models is easily named in place of one model."""
-    a_model = any((target / name).is_file() for name in (FILE, "config.json"))
-    if target.is_dir() and any(target.iterdir()) and not a_model:
-        raise ModelError(
-            f"{target} is not a checkpoint and will not be replaced: expected {FILE} or config.json in it",
-            hint="name the checkpoint's own folder, or an empty or new one",
-        )
 
 
 def _with_rows(source: Source, rows: int) -> Source:

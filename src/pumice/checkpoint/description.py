@@ -7,14 +7,13 @@ from pathlib import Path
 
 from pumice.checkpoint.files import read_json
 from pumice.checkpoint.values import from_json, to_json
-from pumice.checkpoint.writing import write_json
+from pumice.checkpoint.writing import FILE, write_json
 from pumice.errors import ModelError, UsageError
 from pumice.images.config import Preprocessing
 from pumice.model.config import LlavaConfig
 from pumice.prompts.templates import get_template
 from pumice.quantize.plan import Plan
 
-FILE = "pumice.json"
 FORMAT = 1
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pumice.errors import ModelError
+from pumice.errors import AuthError, ModelError, PumiceError
 
 _HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 CONFIG_FILES = ("*.json", "*.model")
@@ -128,11 +128,11 @@ def _matching(names: Iterable[str], patterns: Iterable[str]) -> list[str]:
     return [name for name in names if "/" not in name and any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _refused(name: str, error: Exception) -> ModelError:
+def _refused(name: str, error: Exception) -> PumiceError:
     from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
 
     if isinstance(error, GatedRepoError):
-        return ModelError(
+        return AuthError(
             f"{name} is only given to users who accepted its licence",
             hint=f"accept it at https://huggingface.co/{name}, then run `hf auth login`",
         )

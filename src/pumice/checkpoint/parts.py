@@ -128,7 +128,7 @@ def colours(raw: Fields, image_size: int) -> tuple[Colours, Colours]:
     Raises:
         ModelError: it resizes, crops, scales or normalises in another way than CLIP's processor.
     """
-    for name in ("do_resize", "do_rescale", "do_normalize"):
+    for name in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
         if not raw.flag(name, True):
             raise ModelError(f"{raw.where}: {name} = false is not supported")
     raw.refuse("resample", _BICUBIC)
@@ -138,6 +138,10 @@ def colours(raw: Fields, image_size: int) -> tuple[Colours, Colours]:
     side = crop.get("height") if isinstance(crop, dict) else crop
     if side not in (None, image_size):
         raise ModelError(f"{raw.where}: crop_size {side!r} does not suit a vision tower for {image_size} pixels")
+    size = raw.values.get("size")
+    shortest = size.get("shortest_edge") if isinstance(size, dict) else size
+    if shortest not in (None, image_size):
+        raise ModelError(f"{raw.where}: size {shortest!r} does not suit a vision tower for {image_size} pixels")
     return _triple(raw, "image_mean", CLIP_MEAN), _triple(raw, "image_std", CLIP_STD)
 
 

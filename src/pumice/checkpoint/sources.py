@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pumice.checkpoint import configs, lora, overlay
-from pumice.checkpoint.description import FILE, Description, read_description
+from pumice.checkpoint.description import Description, read_description
 from pumice.checkpoint.fields import Fields
 from pumice.checkpoint.files import LazyTensor, Weights, has_weights, open_folder, read_json
 from pumice.checkpoint.folder import Folder, image_processor, own_tokenizer, tokenizer_for_pictures
 from pumice.checkpoint.hub import find_model
 from pumice.checkpoint.names import CLIP, LLAMA, LLAVA_HF, PUMICE, Layout, original_layout, rename
+from pumice.checkpoint.writing import FILE
 from pumice.errors import ModelError, UsageError
 from pumice.prompts.tokenizer import Tokenizer
 
@@ -84,7 +85,8 @@ def open_llava_hf(folder: Folder) -> Source:
     tensors = _renamed(open_folder(folder.path), LLAVA_HF, folder.path)
     processor = image_processor(folder)
     description = configs.describe_llava_hf(folder.config, processor, folder.json("generation_config.json"), tokenizer)
-    return Source("llava-hf", description, _without_tied_head(tensors, description), tokenizer)
+    doubts = configs.template_doubts(folder.config, description.model, tokenizer)
+    return Source("llava-hf", description, _without_tied_head(tensors, description), tokenizer, doubts)
 
 
 def open_original(folder: Folder) -> Source:

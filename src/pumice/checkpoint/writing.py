@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
 from pumice.errors import ModelError
 
+FILE = "pumice.json"  # the description that makes a folder one of ours
 SHARD_BYTES = 4 << 30
 
 
@@ -24,10 +26,12 @@ def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     A crash of the program leaves either the old folder or the new one under the name, never a mixture.
 
     Raises:
-        ModelError: the target exists and is not empty (unless ``overwrite``), or the disk refuses.
+        ModelError: the target exists and is not empty (unless ``overwrite`` and it is a checkpoint), or the disk
+            refuses.
     """
     if not overwrite and target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise ModelError(f"{target} exists already", hint="choose another folder, or remove this one first")
+    _check_replaceable(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         work = _sibling(target, "partial")
@@ -37,12 +41,23 @@ def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     try:
         yield work
         _publish(work, target)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
         raise ModelError(
-            f"{target} cannot be written: {error.strerror or error}", hint="check the free space and the permissions"
+            f"{target} cannot be written: {reason}", hint="check the free space and the permissions"
         ) from error
     finally:
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _check_replaceable(target: Path) -> None:
+    """Replacing means deleting, and a folder of models is easily named in place of one model."""
+    a_model = any((target / name).is_file() for name in (FILE, "config.json"))
+    if target.is_dir() and any(target.iterdir()) and not a_model:
+        raise ModelError(
+            f"{target} is not a checkpoint and will not be replaced: expected {FILE} or config.json in it",
+            hint="name the checkpoint's own folder, or an empty or new one",
+        )
 
 
 def save_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, shard_bytes: int = SHARD_BYTES) -> int:

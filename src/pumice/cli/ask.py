@@ -40,7 +40,7 @@ def ask(
     """
     options = settings.sampling()
     pictures = load_pictures(images or [], settings)
-    question = prompt if "-" in (images or []) else _joined(prompt, piped_text())
+    question = prompt if "-" in (images or []) else _joined(prompt, piped_text(settings))
     if not question.strip():
         raise UsageError("the question is empty", hint='pumice ask -i photo.jpg "What is this?"')
     opener: Opener = context.obj or open_engine

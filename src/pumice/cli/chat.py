@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import sys
@@ -88,14 +89,17 @@ class Chat:
         """Until an empty line, the end of the input or ``/exit``."""
         note_warnings(self._engine, self._settings)
         line = first if first is not None else self._next_line()
+        failed = 0
         while line is not None and line.strip() not in ("", "/exit"):
             try:
                 self._respond(line.strip())
             except PumiceError as error:  # one turn has failed; the conversation stays as it was before it
-                report(error, with_traceback=self._settings.debug)
+                failed = report(error, with_traceback=self._settings.debug)
             line = self._next_line()
         if self._manners.farewell:
             print(self._manners.farewell)
+        if failed and not sys.stdin.isatty():
+            raise typer.Exit(failed)  # nobody was there to see it
 
     def _respond(self, line: str) -> None:
         command = _COMMAND.match(line)
@@ -146,7 +150,7 @@ class Chat:
 def _words(text: str) -> list[str]:
     """Sources as a shell would split them, so that a dropped file's quotes and backslashes work."""
     try:
-        words = shlex.split(text)
+        words = [os.path.expanduser(word) if word.startswith("~") else word for word in shlex.split(text)]
     except ValueError as error:
         raise UsageError(f"/image: {error}", hint="/image 'my photo.jpg'") from None
     if not words:

@@ -72,4 +72,5 @@ def _translated(error: Exception) -> PumiceError | None:
 
 
 def _one_line(text: str) -> str:
-    return _ADDRESS.sub("", " ".join(text.split()))
+    words = "".join(each if each.isprintable() or each.isspace() else "\N{REPLACEMENT CHARACTER}" for each in text)
+    return _ADDRESS.sub("", " ".join(words.split()))

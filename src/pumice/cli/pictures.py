@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pumice.cli.output import note
 from pumice.cli.settings import Settings
 from pumice.errors import ImageError, UsageError
 from pumice.prompts.conversation import Image
@@ -60,7 +61,7 @@ def load_pictures(sources: list[str], settings: Settings) -> list[Picture]:
     return [_load(source, settings) for source in sources]
 
 
-def piped_text() -> str:
+def piped_text(settings: Settings) -> str:
     """The text that was piped in; empty if nothing was: a terminal, a closed stream and /dev/null hold no text.
 
     Waits for the writer to finish, and says so after a while: a program that starts this one and leaves its stdin open
@@ -73,7 +74,7 @@ def piped_text() -> str:
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
         return ""
     if not _has_come_soon():
-        print("waiting for text from stdin; to go without: < /dev/null", file=sys.stderr, flush=True)
+        note("waiting for text from stdin; to go without: < /dev/null", settings)
     try:
         return sys.stdin.buffer.read().decode("utf-8").strip()
     except UnicodeDecodeError:
@@ -124,4 +125,6 @@ def _described(source: str, pixels: PilImage, data: bytes) -> Picture:
 def _piped_bytes() -> bytes:
     if sys.stdin.isatty():
         raise UsageError("-i - reads a picture from stdin, and nothing is piped in", hint="pumice ask -i - ... < a.png")
-    return sys.stdin.buffer.read()
+    from pumice.images.load import Limits
+
+    return sys.stdin.buffer.read(Limits().max_bytes + 1)  # one more than is taken

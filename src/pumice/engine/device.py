@@ -36,11 +36,13 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype | DtypeRule:
     return torch.float16 if device.type == "mps" else cpu_dtype
 
 
-def cpu_dtype(_stored: torch.dtype, weights: int) -> torch.dtype:
-    """float32, which is exact and fast, where it takes at most a quarter of the free memory; else bfloat16.
+def cpu_dtype(stored: torch.dtype, weights: int) -> torch.dtype:
+    """float32, which is exact and fast, where it takes at most a quarter of the free memory; else 16 bits.
 
-    float16 is never used: CPUs compute it in software.
+    Those that are stored, so that weights stay mapped from the file; they are computed with in float32 all the same.
     """
     available = available_memory(torch.device("cpu"))
     small = available is None or weights * torch.float32.itemsize <= available // 4
-    return torch.float32 if small else torch.bfloat16
+    if small:
+        return torch.float32
+    return stored if stored == torch.float16 else torch.bfloat16

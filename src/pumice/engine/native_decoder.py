@@ -1,4 +1,4 @@
-"""A whole decode step on a CPU, with integer or bfloat16 weights, in one call of the native library.
+"""A whole decode step on a CPU, with integer or 16-bit weights, in one call of the native library.
 
 ``Decoder.forward`` is the definition; this is the same arithmetic without the hundreds of small operators between
 the products, which take as long as the products themselves in a small model.
@@ -21,6 +21,8 @@ from pumice.model.llava import Llava
 from pumice.quantize.library import Native, native
 from pumice.quantize.linear import QuantizedLinear
 from pumice.quantize.wide import WideLinear
+
+_WIDE = {torch.bfloat16: 0, torch.float16: 1}  # what the library calls the group of 16-bit weights
 
 
 class _Linear(Structure):
@@ -140,13 +142,13 @@ def _layer(layer: DecoderLayer) -> _Layer:
 
 def _is_known(layer: torch.nn.Module) -> bool:
     if isinstance(layer, WideLinear):
-        return layer.bias is None and layer.weight.dtype == torch.bfloat16 and layer.weight.is_contiguous()
+        return layer.bias is None and layer.weight.dtype in _WIDE and layer.weight.is_contiguous()
     return isinstance(layer, QuantizedLinear) and layer.packed and layer.bias is None
 
 
 def _linear(layer: torch.nn.Module) -> _Linear:
     if isinstance(layer, WideLinear):
         rows, columns = layer.weight.shape
-        return _Linear(layer.weight.data_ptr(), rows, columns, 16, 0)
+        return _Linear(layer.weight.data_ptr(), rows, columns, 16, _WIDE[layer.weight.dtype])
     assert isinstance(layer, QuantizedLinear)
     return _Linear(layer.weights.data_ptr(), layer.outputs, layer.inputs, layer.how.bits, layer.how.group)

@@ -12,10 +12,16 @@ Feature: TypeAlias = Literal["patch", "cls_patch"]
 ConnectorKind: TypeAlias = Literal["linear", "mlp", "identity"]
 
 
+MOST_LAYERS = 1000
+MOST_DEPTH = 16  # of a projector
+
+
 def _require_positive(owner: str, **values: int | float) -> None:
     for name, value in values.items():
         if value <= 0:
             raise ModelError(f"{owner}: {name} must be above 0, found {value}")
+        if name == "layers" and value > MOST_LAYERS:
+            raise ModelError(f"{owner}: at most {MOST_LAYERS} layers are supported, found {value}")
 
 
 @dataclass(frozen=True)
@@ -78,8 +84,8 @@ class ConnectorConfig:
     def __post_init__(self) -> None:
         if self.kind not in ("linear", "mlp", "identity"):
             raise ModelError(f"projector must be linear, mlp or identity, found {self.kind!r}")
-        if self.depth < 1:
-            raise ModelError(f"projector depth must be at least 1, found {self.depth}")
+        if not 1 <= self.depth <= MOST_DEPTH:
+            raise ModelError(f"projector depth must be 1 to {MOST_DEPTH}, found {self.depth}")
 
 
 @dataclass(frozen=True)

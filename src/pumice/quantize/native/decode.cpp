@@ -27,7 +27,8 @@ std::vector<Layer> layers_of(const PumiceDecoder& from) {
 bool takes(const Weights& w, int64_t rows, int64_t columns) {
     if (!w.data || w.rows != rows || w.columns != columns) return false;
     const bool groups = w.group >= 8 && w.group % 8 == 0 && columns % std::max(1, w.group) == 0;
-    return w.bits == 16 || ((w.bits == 4 || w.bits == 8) && groups);
+    const bool wide = w.bits == 16 && (w.group == BFLOAT16 || w.group == FLOAT16);
+    return wide || ((w.bits == 4 || w.bits == 8) && groups);
 }
 
 bool fits_together(const Decoder& d) {

@@ -17,6 +17,7 @@ namespace pumice {
 static constexpr int BLOCK = 32;             // output rows of a block
 static constexpr int SCALES = BLOCK * 2;     // bytes of a group's scales
 static constexpr int STEP = BLOCK * 4;       // bytes of a step
+static constexpr int BFLOAT16 = 0, FLOAT16 = 1;  // what the group of 16-bit weights says
 static constexpr int LONGEST_GROUP = 256;    // columns that can share a scale
 
 static constexpr int columns_per_step(int bits) { return bits == 4 ? 8 : 4; }
@@ -29,8 +30,7 @@ static constexpr int64_t block_bytes(int bits, int64_t columns, int group) {
     return columns / group * group_bytes(bits, group);
 }
 
-// Weights of one linear layer: rows x columns, packed. With 16 bits they are bfloat16, row by row, as they lie on disk,
-// and have no groups.
+// Weights of one linear layer: rows x columns, packed. Those of 16 bits lie row by row, as on disk, and have no groups.
 struct Weights {
     const uint8_t* data;
     int bits;

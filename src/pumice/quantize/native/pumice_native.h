@@ -47,7 +47,7 @@ PUMICE_API int32_t pumice_pack(int32_t bits, const uint8_t* values, const uint16
 PUMICE_API int32_t pumice_linear(int32_t bits, const uint8_t* packed, int64_t rows, int64_t columns, int32_t group,
                                  const float* x, int64_t positions, const float* bias, float* out);
 
-/* A linear layer: packed, or with 16 bits bfloat16 [rows, columns] and group 0. */
+/* A linear layer: packed, or 16 bits [rows, columns] as they lie on disk: group 0 is bfloat16, group 1 float16. */
 typedef struct {
     const uint8_t* packed;
     int64_t rows, columns;

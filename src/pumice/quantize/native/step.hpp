@@ -102,11 +102,13 @@ private:
     }
 
     void product(const Weights& w, const Input& x, float* out) const {
-        if (w.bits == 16) wide_product(w, x.plain, out);
+        if (w.bits == 16 && w.group == FLOAT16) wide_product<from_finite_fp16>(w, x.plain, out);
+        else if (w.bits == 16) wide_product<from_bf16>(w, x.plain, out);
         else Path<V>::stream(w, first_block(w), last_block(w), x.rounded, s.rows, out);
     }
 
-    // bfloat16 weights: four output rows at a time, so that four sums and four reads are under way.
+    // 16-bit weights: four output rows at a time, so that four sums and four reads are under way.
+    template <float (*WIDEN)(uint16_t)>
     void wide_product(const Weights& w, const float* x, float* out) const {
         const uint16_t* all = reinterpret_cast<const uint16_t*>(w.data);
         const int64_t from = first_block(w) * BLOCK, to = std::min(w.rows, last_block(w) * BLOCK), k = w.columns;
@@ -118,10 +120,10 @@ private:
                 float a = 0, b = 0, c = 0, e = 0;
 #pragma omp simd reduction(+ : a, b, c, e)
                 for (int64_t i = 0; i < k; ++i) {
-                    a += with[i] * from_bf16(row[0][i]);
-                    b += with[i] * from_bf16(row[1][i]);
-                    c += with[i] * from_bf16(row[2][i]);
-                    e += with[i] * from_bf16(row[3][i]);
+                    a += with[i] * WIDEN(row[0][i]);
+                    b += with[i] * WIDEN(row[1][i]);
+                    c += with[i] * WIDEN(row[2][i]);
+                    e += with[i] * WIDEN(row[3][i]);
                 }
                 const float four[4] = {a, b, c, e};
                 for (int64_t i = 0; i < std::min<int64_t>(4, to - n); ++i) out[m * w.rows + n + i] = four[i];
