@@ -97,7 +97,7 @@ def download(
         files = [each.rfilename for each in info.siblings or ()]
         wanted = wanted_files(files) if weights else _matching(files, CONFIG_FILES)
         return Path(snapshot_download(name, allow_patterns=wanted, endpoint=endpoint))
-    except (httpx2.HTTPError, OSError, ValueError) as error:
+    except (httpx2.HTTPError, OSError, ValueError, RuntimeError) as error:  # the last from large files' transfer
         folder = _cached(name)
         if folder is None:
             raise _refused(_cut(name), error) from error
