@@ -14,7 +14,7 @@ import tiny
 from checkpoint.edits import edit, split
 from pumice.checkpoint.convert import convert
 from pumice.checkpoint.description import Generation
-from pumice.checkpoint.load import load_checkpoint, load_model
+from pumice.checkpoint.load import Guess, load_checkpoint, load_model
 from pumice.checkpoint.save import save_checkpoint
 from pumice.checkpoint.start import Joint, start_model
 from pumice.errors import ModelError, UsageError
@@ -87,6 +87,19 @@ def test_a_guessed_template_is_admitted(depth: int, template: str | None, tmp_pa
     assert found.description.template == ("v0" if template else "vicuna_v1")
     guessed = depth == 1 and template is None
     assert ["is a guess" in each and "--template" in each for each in found.warnings] == [True] * guessed
+
+
+def test_a_template_in_place_of_another(original: Path, ours: Path) -> None:
+    """What the checkpoint tells is only replaced on request, and then it is said."""
+    assert load_checkpoint(original, template=Guess("llava_v1")).processor.template.name == "vicuna_v1"
+    replaced = load_checkpoint(ours, template="v0")
+    assert replaced.processor.template.name == replaced.description.template == "v0"
+    assert replaced.warnings == ("template v0 in place of the checkpoint's own vicuna_v1",)
+    edit(original / "config.json", pumice_template="DELETE")
+    for template in (Guess("llava_v1"), "llava_v1"):
+        found = load_checkpoint(original, template=template)
+        assert found.processor.template.name == "llava_v1" and found.warnings == ()
+    assert load_checkpoint(original).processor.template.name == "vicuna_v1"
 
 
 def test_a_template_whose_end_the_tokenizer_does_not_know_is_doubted(tmp_path: Path) -> None:

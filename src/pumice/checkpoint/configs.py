@@ -151,15 +151,18 @@ def known_template(raw: Fields, text: Fields, language: LanguageConfig, tokenize
     return "chatml_direct" if language.vocab_size in _YI_VOCABULARY else None
 
 
-def template_doubts(raw: Fields, model: LlavaConfig, tokenizer: Tokenizer | None) -> tuple[str, ...]:
-    """A warning if the template is a guess with reasons to doubt it.
+def knows_template(raw: Fields, language: LanguageConfig, tokenizer: Tokenizer | None) -> bool:
+    """Whether a foreign checkpoint tells its template. raw: its whole config, of either layout."""
+    text = raw.inner("text_config") if raw.has("text_config") else raw
+    return known_template(raw, text, language, tokenizer) is not None
+
+
+def template_doubts(model: LlavaConfig, tokenizer: Tokenizer | None) -> tuple[str, ...]:
+    """Why a guessed template may be wrong.
 
     Before LLaVA 1.5, whose projectors are deeper, there were several templates; and a tokenizer without the token that
     ends the guess's answers, such as Llama 3's, was trained with another.
     """
-    text = raw.inner("text_config") if raw.has("text_config") else raw
-    if known_template(raw, text, model.language, tokenizer) is not None:
-        return ()
     old = model.connector is not None and model.connector.kind == "linear"
     endings = get_template(GUESS).stops
     foreign = tokenizer is not None and any(tokenizer.special_id(ending) is None for ending in endings)

@@ -83,7 +83,14 @@ def load_model(
     """
     source = open_checkpoint(path, base=base, vision_tower=vision_tower, offline=offline)
     model = build(source, str(path), dtype=dtype, device=torch.device(device), how=Arithmetic(quantization, arithmetic))
-    return LoadedModel(model, source.description, source.tokenizer, source.warnings)
+    return LoadedModel(model, source.description, source.tokenizer, (*source.warnings, *source.doubts))
+
+
+@dataclass(frozen=True)
+class Guess:
+    """The template to take only where the checkpoint does not tell its own."""
+
+    name: str
 
 
 def load_checkpoint(
@@ -93,19 +100,27 @@ def load_checkpoint(
     vision_tower: str | Path | None = None,
     dtype: torch.dtype | DtypeRule | None = None,
     device: str | torch.device = "cpu",
-    template: str | None = None,
+    template: str | Guess | None = None,
     offline: bool = False,
     quantization: Plan | None = None,
     arithmetic: torch.dtype | None = None,
 ) -> Checkpoint:
-    """``load_model`` with the processor that belongs to it. template: in place of the checkpoint's own.
+    """``load_model`` with the processor that belongs to it.
+
+    template: in place of the checkpoint's own, or a ``Guess``.
 
     Raises:
         ModelError, MemoryLimitError: as ``load_model``; also if there is no tokenizer. UsageError: unknown template.
     """
-    chosen = None if template is None else get_template(template).name
+    name = template.name if isinstance(template, Guess) else template
+    asked = None if name is None else get_template(name).name
     source = open_checkpoint(path, base=base, vision_tower=vision_tower, offline=offline)
-    description = replace(source.description, template=chosen or source.description.template)
+    own = source.description.template
+    chosen = own if asked is None or (isinstance(template, Guess) and not source.guessed) else asked
+    description = replace(source.description, template=chosen)
+    warnings = (*source.warnings, *(source.doubts if chosen == own else ()))
+    if chosen != own and not source.guessed:
+        warnings = (*warnings, f"template {chosen} in place of the checkpoint's own {own}")
     if source.tokenizer is None:
         raise ModelError(
             f"{path} has no tokenizer: expected tokenizer.json or tokenizer.model",
@@ -119,7 +134,7 @@ def load_checkpoint(
     )
     _check_vocabulary(source, source.tokenizer, str(path))
     model = build(source, str(path), dtype=dtype, device=torch.device(device), how=Arithmetic(quantization, arithmetic))
-    return Checkpoint(model, processor, description, source.warnings)
+    return Checkpoint(model, processor, description, warnings)
 
 
 def build(

@@ -32,7 +32,8 @@ EXTRAS_FILE = "non_lora_trainables.bin"
 class Source:
     """A checkpoint, opened. tensors: by our names, everything the files hold that a model could use, read on demand.
 
-    tokenizer: None if the folder has none. warnings: what the user should know, for people to read.
+    tokenizer: None if the folder has none. warnings: what the user should know, for people to read. guessed: nothing in
+    the folder tells the template; doubts: why the guess may be wrong, if there are reasons.
     """
 
     kind: str
@@ -40,6 +41,8 @@ class Source:
     tensors: Mapping[str, LazyTensor]
     tokenizer: Tokenizer | None
     warnings: tuple[str, ...] = ()
+    guessed: bool = False
+    doubts: tuple[str, ...] = ()
 
 
 def open_checkpoint(
@@ -85,8 +88,8 @@ def open_llava_hf(folder: Folder) -> Source:
     tensors = _renamed(open_folder(folder.path), LLAVA_HF, folder.path)
     processor = image_processor(folder)
     description = configs.describe_llava_hf(folder.config, processor, folder.json("generation_config.json"), tokenizer)
-    doubts = configs.template_doubts(folder.config, description.model, tokenizer)
-    return Source("llava-hf", description, _without_tied_head(tensors, description), tokenizer, doubts)
+    opened = Source("llava-hf", description, _without_tied_head(tensors, description), tokenizer)
+    return _with_doubts(opened, folder)
 
 
 def open_original(folder: Folder) -> Source:
@@ -101,8 +104,9 @@ def open_language(folder: Folder) -> Source:
     tokenizer = own_tokenizer(folder)
     tensors = _renamed(open_folder(folder.path), LLAMA, folder.path)
     description = configs.describe_language(folder.config, folder.json("generation_config.json"), tokenizer)
-    warning = f"a text-only model; that it was trained with the template {description.template} is a guess"
-    return Source("language", description, _without_tied_head(tensors, description), tokenizer, (warning,))
+    doubt = f"a text-only model; that it was trained with the template {description.template} is a guess"
+    tensors = _without_tied_head(tensors, description)
+    return Source("language", description, tensors, tokenizer, guessed=True, doubts=(doubt,))
 
 
 def open_projector(folder: Folder) -> Source:
@@ -195,8 +199,13 @@ def _complete_original(folder: Folder, tensors: Tensors, tokenizer: Tokenizer | 
     description = configs.describe_original(folder.config, tower, processor, generation, tokenizer)
     kept = {name: tensor for name, tensor in tensors.items() if tower_inside or not name.startswith("vision.")}
     complete = _without_tied_head({**kept, **vision}, description)
-    doubts = configs.template_doubts(folder.config, description.model, tokenizer)
-    return Source(kind, description, complete, tokenizer, doubts)
+    return _with_doubts(Source(kind, description, complete, tokenizer), folder)
+
+
+def _with_doubts(source: Source, folder: Folder) -> Source:
+    guessed = not configs.knows_template(folder.config, source.description.model.language, source.tokenizer)
+    doubts = configs.template_doubts(source.description.model, source.tokenizer) if guessed else ()
+    return replace(source, guessed=guessed, doubts=doubts)
 
 
 def _with_base_rows(source: Source) -> Source:

@@ -8,6 +8,7 @@ import shlex
 import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from typing import Annotated
 
@@ -43,6 +44,7 @@ class Manners:
     always: bool = False
 
 
+LLAVA_TEMPLATE = "llava_v1"  # its system sentence differs by a word from the one of training, vicuna_v1
 LLAVA = Manners("USER: ", "ASSISTANT: ", "exit...", always=True)
 
 
@@ -68,7 +70,8 @@ def llava_chat(
     settings: Settings,
 ) -> None:
     """Talk about a picture as the original's llava.serve.cli does."""
-    Chat(settings, LLAVA, context.obj or open_engine, images or []).run(None)
+    opener: Opener = context.obj or partial(open_engine, guess=LLAVA_TEMPLATE)
+    Chat(settings, LLAVA, opener, images or []).run(None)
 
 
 class Chat:

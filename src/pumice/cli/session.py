@@ -39,10 +39,14 @@ class AnsweringEngine(Protocol):
 Opener: TypeAlias = Callable[[Settings], AnsweringEngine]
 
 
-def open_engine(settings: Settings) -> AnsweringEngine:
-    """Loads the model that the settings name. The first place of a command that imports torch."""
+def open_engine(settings: Settings, guess: str | None = None) -> AnsweringEngine:
+    """Loads the model that the settings name. The first place of a command that imports torch.
+
+    guess: the template of a checkpoint that does not tell its own.
+    """
     if settings.quiet:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when huggingface_hub is imported
+    from pumice.checkpoint.load import Guess
     from pumice.engine.engine import Engine
     from pumice.quantize.plan import standard_plan
 
@@ -50,7 +54,7 @@ def open_engine(settings: Settings) -> AnsweringEngine:
         settings.model,
         base=settings.base,
         vision_tower=settings.vision_tower,
-        template=settings.template,
+        template=settings.template if settings.template or guess is None else Guess(guess),
         device=settings.device,
         dtype=settings.dtype,
         offline=settings.offline,

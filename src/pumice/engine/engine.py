@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pumice.checkpoint.load import load_checkpoint
+from pumice.checkpoint.load import Guess, load_checkpoint
 from pumice.engine.answer import Answer
 from pumice.engine.answering import Answering
 from pumice.engine.decode import Runner
@@ -109,7 +109,7 @@ class Engine:
         *,
         base: str | Path | None = None,
         vision_tower: str | Path | None = None,
-        template: str | None = None,
+        template: str | Guess | None = None,
         device: str = "auto",
         dtype: str = "auto",
         offline: bool = False,
@@ -135,13 +135,11 @@ class Engine:
             offline=offline,
         )
         name = "pumice-tiny" if model is None else str(model)
-        own = found.description.template
-        doubts = (f"template {template} instead of the checkpoint's own {own}",) if template not in (None, own) else ()
         return cls(
             found.model,
             found.processor,
             name=name,
-            warnings=(*found.warnings, *doubts),
+            warnings=found.warnings,
             fetch=fetch,
             end_ids=found.description.generation.end_ids,
         )
