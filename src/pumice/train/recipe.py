@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pumice.errors import UsageError
+from pumice.world.wording import QuestionKind
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -73,9 +74,9 @@ class WorldData(_Strict):
     """Scenes of the synthetic world, drawn while training: ``first`` to ``first + scenes``.
 
     task: ``patches`` is stage 0, the vision tower alone; ``caption`` is stage 1, up to ``captions`` of each scene;
-    ``instruct`` is stage 2, up to ``questions`` questions about each scene. details, several_turns: the share of scenes
-    that are also described in detail, and of those with a conversation of several turns. sizes: sides in pixels at
-    which scenes are drawn, by chance, so that no one resampling is learned by heart.
+    ``instruct`` is stage 2, up to ``questions`` questions about each scene, those of ``favoured`` kinds first. details,
+    several_turns: the share of scenes that are also described in detail, and of those with a conversation of several
+    turns. sizes: sides in pixels at which scenes are drawn, by chance, so that no one resampling is learned by heart.
     """
 
     task: Literal["patches", "caption", "instruct"]
@@ -83,6 +84,7 @@ class WorldData(_Strict):
     scenes: Count
     captions: Count = 1
     questions: Count = 10
+    favoured: tuple[QuestionKind, ...] = ()
     details: Share = 1.0
     several_turns: Share = 1.0
     sizes: tuple[Count, ...] = (160, 224, 288)

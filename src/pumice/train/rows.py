@@ -56,7 +56,7 @@ class WorldRows:
         if self.data.task == "caption":
             conversations = caption_conversations(scene, drawing, rng, self.data.captions)
         else:
-            asked = qa_conversations(scene, drawing, rng, detail=self.data.details)
+            asked = qa_conversations(scene, drawing, rng, detail=self.data.details, favoured=self.data.favoured)
             conversations = asked[: self.data.questions]
             if rng.random() < self.data.several_turns:
                 conversations.append(multi_turn(scene, drawing, rng))

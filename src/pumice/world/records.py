@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import random
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from operator import itemgetter
 from pathlib import Path
 
@@ -38,11 +38,14 @@ def caption_conversations(scene: Scene, image: PilImage, rng: random.Random, cou
     return [Conversation.ask(prompt, (Image(image),)).then_answer(text) for text in captions(scene, rng, count)]
 
 
-def qa_conversations(scene: Scene, image: PilImage, rng: random.Random, *, detail: float = 1.0) -> list[Conversation]:
+def qa_conversations(
+    scene: Scene, image: PilImage, rng: random.Random, *, detail: float = 1.0, favoured: Collection[str] = ()
+) -> list[Conversation]:
     """Every question about the scene as a conversation of its own, with the picture in front.
 
     The kinds take turns, so that the first few hold as many different kinds as the scene allows. detail: the share of
-    scenes that are described in detail; such an answer has as many words as ten others.
+    scenes that are described in detail; such an answer has as many words as ten others. favoured: kinds whose questions
+    all come before the second of any other kind.
     """
     picture = (Image(image),)
     asked: Counter[str] = Counter()
@@ -52,7 +55,7 @@ def qa_conversations(scene: Scene, image: PilImage, rng: random.Random, *, detai
     for qa in found:
         if brief and qa.kind == "detail":
             continue
-        rounds.append((asked[qa.kind], qa))
+        rounds.append((0 if qa.kind in favoured else asked[qa.kind], qa))
         asked[qa.kind] += 1
     rounds.sort(key=itemgetter(0))
     return [Conversation.ask(qa.question, picture).then_answer(qa.answer) for _, qa in rounds]
