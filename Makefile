@@ -27,7 +27,7 @@ help:
 	@echo "make check   format, lint, types and the law of the architecture"
 	@echo "make format  put the code into its standard form"
 	@echo "make bench   measure speed and memory; prints a table and a last line of JSON"
-	@echo "make tiny    train the bundled model again, all three stages"
+	@echo "make tiny    train the bundled model again, all stages: hours"
 	@echo "make clean   remove the environment and all caches"
 
 $(BIN)/python:
@@ -80,7 +80,8 @@ tiny: $(VENV)/.stamp-demo
 	$(BIN)/pumice train recipes/tiny-vision.toml
 	$(BIN)/pumice train recipes/tiny-pretrain.toml
 	$(BIN)/pumice train recipes/tiny-finetune.toml
-	$(BIN)/pumice convert runs/tiny-finetune/model $(BUNDLED) --dtype float16 --overwrite
+	$(BIN)/pumice train recipes/tiny-finish.toml
+	$(BIN)/pumice convert runs/tiny-finish/model $(BUNDLED) --dtype float16 --overwrite
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

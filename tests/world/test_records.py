@@ -34,6 +34,19 @@ def test_conversations_start_with_the_picture() -> None:
         assert len(list(conversation.images())) == 1
 
 
+def test_favoured_kinds_come_first() -> None:
+    """All their questions stand before the second of any other kind."""
+    for index in range(12):
+        scene = make_scene("train", index)
+        kind_of = {qa.question: qa.kind for qa in ask_about(scene, random.Random(index))}
+        single = qa_conversations(scene, draw_scene(scene, 96), random.Random(index), favoured=("yes_no", "reading"))
+        kinds = [kind_of[one.turns[0].text] for one in single]
+        assert sorted(kinds) == sorted(kind_of.values())
+        others = [kind for kind in kinds if kind not in ("yes_no", "reading")]
+        second = next((at for at, kind in enumerate(kinds) if kind in others and kind in kinds[:at]), len(kinds))
+        assert not {"yes_no", "reading"} & set(kinds[second:])
+
+
 def test_only_a_share_of_scenes_is_described_in_detail() -> None:
     def described(share: float) -> int:
         found = 0
