@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from pumice.cli.output import TerminalFilter
@@ -19,6 +19,7 @@ def test_no_control_character_gets_through(pieces: list[str]) -> None:
     assert not [one for one in shown if unicodedata.category(one) == "Cc" and one not in "\n\t"]
 
 
+@example("0\x1b\x1b0", 3)
 @given(SPICY, st.integers(0, 30))
 def test_where_the_pieces_part_does_not_matter(text: str, cut: int) -> None:
     whole, parts = TerminalFilter(), TerminalFilter()
