@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from pumice.engine.engine import Engine
+from pumice.engine.engine import Engine, Stream
 from pumice.engine.scheduler import Scheduler
 from pumice.errors import MemoryLimitError
 from pumice.model.cache import KVCache
@@ -93,6 +93,13 @@ def test_first_come_first_served() -> None:
     assert ["".join(stream) for stream in streams[:2]] == WANTED[:2]
 
 
+def assert_only_one_fails(good: Stream, bad: Stream, error: type[Exception]) -> None:
+    """The answer to the first question, while the other stream tells its reader what went wrong."""
+    assert "".join(good) == WANTED[0]
+    with pytest.raises(error):
+        list(bad)
+
+
 def test_one_that_fails_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     made = tiny.engine()
     good, bad = made.stream(ASKED[0], OPTIONS), made.stream(ASKED[2], OPTIONS)
@@ -104,9 +111,7 @@ def test_one_that_fails_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
         return whole(ids, start, features, cache)
 
     monkeypatch.setattr(made._runner, "prefill", fail)
-    assert "".join(good) == WANTED[0]
-    with pytest.raises(MemoryLimitError):
-        list(bad)
+    assert_only_one_fails(good, bad, MemoryLimitError)
     monkeypatch.undo()
     assert made.ask(ASKED[2], OPTIONS).text == WANTED[2]
 
@@ -123,9 +128,7 @@ def test_one_that_fails_while_answering_harms_no_other(monkeypatch: pytest.Monke
         return whole(tokens, places, caches)
 
     monkeypatch.setattr(made._runner, "step", fail)
-    assert "".join(good) == WANTED[0]
-    with pytest.raises(MemoryLimitError):
-        list(bad)
+    assert_only_one_fails(good, bad, MemoryLimitError)
     monkeypatch.undo()
     assert made.ask(ASKED[2], OPTIONS).text == WANTED[2]
 
@@ -140,9 +143,7 @@ def test_one_whose_logits_are_no_numbers_harms_no_other(monkeypatch: pytest.Monk
         return take(logits if len(bad._request.answering.ids) < after else logits * float("nan"))
 
     monkeypatch.setattr(bad._request.answering, "take", spoiled)
-    assert "".join(good) == WANTED[0]
-    with pytest.raises(RuntimeError):
-        list(bad)
+    assert_only_one_fails(good, bad, RuntimeError)
     assert not made._scheduler._answering and not made._scheduler._reading
 
 

@@ -10,7 +10,7 @@ import torch
 
 import tiny
 from pumice.checkpoint.convert import convert
-from pumice.checkpoint.load import Checkpoint, load_checkpoint
+from pumice.checkpoint.load import Arithmetic, Checkpoint, load_checkpoint
 from pumice.checkpoint.quantized import quantize_checkpoint
 from pumice.checkpoint.save import save_checkpoint
 from pumice.cli.main import main
@@ -46,7 +46,7 @@ def logits(found: Checkpoint) -> torch.Tensor:
 @pytest.mark.parametrize("plan", [standard_plan(4), standard_plan(8), standard_plan(8, vision_bits=8)], ids=str)
 def test_loading_and_storing_are_the_same(folder: Path, plan: Plan, tmp_path: Path) -> None:
     quantize_checkpoint(folder, tmp_path / "small", plan)
-    at_once, stored = load_checkpoint(folder, quantization=plan), load_checkpoint(tmp_path / "small")
+    at_once, stored = load_checkpoint(folder, how=Arithmetic(plan)), load_checkpoint(tmp_path / "small")
     expected = 2 * 7 + 1 + (2 * 6 if plan.vision else 0)  # the tower's third layer is not read
     assert len(layers(at_once.model)) == len(layers(stored.model)) == expected
     for name, layer in layers(at_once.model).items():
@@ -80,8 +80,8 @@ def test_what_cannot_be_done_is_said(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="quantised already"):
         quantize_checkpoint(small, tmp_path / "again", standard_plan(4))
     with pytest.raises(ModelError, match="quantised already, with 4 bits"):
-        load_checkpoint(small, quantization=standard_plan(8))
-    load_checkpoint(small, quantization=standard_plan(4))
+        load_checkpoint(small, how=Arithmetic(standard_plan(8)))
+    load_checkpoint(small, how=Arithmetic(standard_plan(4)))
     with pytest.raises(ModelError, match="is quantised"):
         convert(small, tmp_path / "hf", "llava-hf")
     with pytest.raises(ModelError, match="exists already"):

@@ -68,21 +68,19 @@ def load_model(
     dtype: torch.dtype | DtypeRule | None = None,
     device: str | torch.device = "cpu",
     offline: bool = False,
-    quantization: Plan | None = None,
-    arithmetic: torch.dtype | None = None,
+    how: Arithmetic = Arithmetic(),
 ) -> LoadedModel:
     """Load any supported checkpoint.
 
     path, base, vision_tower, offline: see ``open_checkpoint``. dtype: of all weights; None keeps the one in which
     the language model is stored. On the CPU and in the stored type weights stay memory-mapped: nothing is copied.
-    quantization: which layers become integers while they are loaded; dtype is for the rest. arithmetic: what layers
-    compute in, if it is wider than the type of their weights.
+    how: layers that become integers while they are loaded, dtype is for the rest; and what those compute in.
 
     Raises:
         ModelError: the checkpoint is absent, incomplete, damaged or unsupported. MemoryLimitError: it does not fit.
     """
     source = open_checkpoint(path, base=base, vision_tower=vision_tower, offline=offline)
-    model = build(source, str(path), dtype=dtype, device=torch.device(device), how=Arithmetic(quantization, arithmetic))
+    model = build(source, str(path), dtype=dtype, device=torch.device(device), how=how)
     return LoadedModel(model, source.description, source.tokenizer, (*source.warnings, *source.doubts))
 
 
@@ -102,8 +100,7 @@ def load_checkpoint(
     device: str | torch.device = "cpu",
     template: str | Guess | None = None,
     offline: bool = False,
-    quantization: Plan | None = None,
-    arithmetic: torch.dtype | None = None,
+    how: Arithmetic = Arithmetic(),
 ) -> Checkpoint:
     """``load_model`` with the processor that belongs to it.
 
@@ -133,7 +130,7 @@ def load_checkpoint(
         description.image_wrap,
     )
     _check_vocabulary(source, source.tokenizer, str(path))
-    model = build(source, str(path), dtype=dtype, device=torch.device(device), how=Arithmetic(quantization, arithmetic))
+    model = build(source, str(path), dtype=dtype, device=torch.device(device), how=how)
     return Checkpoint(model, processor, description, warnings)
 
 

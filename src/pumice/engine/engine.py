@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from pumice.checkpoint.load import Guess, load_checkpoint
+from pumice.checkpoint.load import Arithmetic, Guess, load_checkpoint
 from pumice.engine.answer import Answer
 from pumice.engine.answering import Answering
 from pumice.engine.decode import Runner
@@ -90,13 +90,15 @@ class Engine:
         fetch: FetchPolicy | None = GUARDED,
         end_ids: Sequence[int] = (),
     ) -> None:
-        """end_ids: tokens that end an answer besides the tokenizer's and the template's own."""
+        """fetch: which URLs pictures may come from; the attribute may be set at any time. end_ids: tokens that end an
+        answer besides the tokenizer's and the template's own.
+        """
         self.model = model.eval()
         self._runner = Runner(self.model)
         self.processor = processor
         self.name = name
         self.warnings = warnings
-        self._fetch = fetch
+        self.fetch = fetch
         self._features = FeatureMemory(FEATURE_BYTES)
         self._scheduler = Scheduler(self._runner, PrefixMemory(KV_BYTES), self._features_from)
         stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
@@ -114,12 +116,11 @@ class Engine:
         dtype: str = "auto",
         offline: bool = False,
         quantization: Plan | None = None,
-        fetch: FetchPolicy | None = GUARDED,
     ) -> Engine:
         """Load a folder or a hub name; None is the bundled model.
 
         base: the language model that a LoRA or a projector-only folder belongs to. template: instead of the one
-        that the checkpoint names. quantization: which layers become integers. fetch: which URLs pictures may come from.
+        that the checkpoint names. quantization: which layers become integers.
         Raises: ModelError, MemoryLimitError, UsageError.
         """
         place = choose_device(device)
@@ -129,8 +130,7 @@ class Engine:
             vision_tower=vision_tower,
             template=template,
             dtype=choose_dtype(dtype, place),
-            quantization=quantization,
-            arithmetic=torch.float32 if place.type == "cpu" else None,
+            how=Arithmetic(quantization, torch.float32 if place.type == "cpu" else None),
             device=place,
             offline=offline,
         )
@@ -140,7 +140,6 @@ class Engine:
             found.processor,
             name=name,
             warnings=found.warnings,
-            fetch=fetch,
             end_ids=found.description.generation.end_ids,
         )
 
@@ -183,7 +182,7 @@ class Engine:
 
     def _begin(self, conversation: Conversation, options: SamplingOptions) -> Answering:
         started = time.monotonic()
-        inputs = self.processor(conversation, fetch=self._fetch)
+        inputs = self.processor(conversation, fetch=self.fetch)
         limit = self.model.config.language.max_positions
         if len(inputs.ids) >= limit:
             raise UsageError(

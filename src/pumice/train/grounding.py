@@ -7,16 +7,15 @@ this is taught like any label: supervised attention (Liu, Mao, Sha and Yuille 20
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from pumice.data.batch import GroundedWords
 from pumice.data.packing import HEAD, NOWHERE, Grounding, Row
-from pumice.model.language import Attention, Decoder
+from pumice.model.language import Attention, Decoder, View
 from pumice.model.layers import rotate
 from pumice.prompts.encode import IMAGE_ID
 from pumice.prompts.tokens import Tokenizer
@@ -24,7 +23,7 @@ from pumice.world.mentions import mentions
 from pumice.world.patches import CLASSES, patch_labels
 from pumice.world.scene import GRID, Scene
 
-HEAD_OF_LAYER = 0  # which of a layer's heads is taught; they all begin alike
+TAUGHT = 0  # which of a layer's heads is taught; they all begin alike
 NOTHING = 0  # the region of the first token: where to look when what is spoken of is not in the picture
 _CELL = list(CLASSES).index("cell")
 _LEAST = 1e-9  # keeps the logarithm finite where a head does not look at all
@@ -69,13 +68,13 @@ class GroundedHeads:
     """Watches the attention of some layers of a decoder while it runs, and says how far it is from where to look."""
 
     def __init__(self, decoder: Decoder, layers: Sequence[int]) -> None:
-        self._seen: dict[int, tuple[Tensor, Any]] = {}
+        self._seen: dict[int, tuple[Tensor, View]] = {}
         self._heads = {index: _attention(decoder, index) for index in layers}
         for index, attention in self._heads.items():
             attention.register_forward_pre_hook(self._watch(index))
 
-    def _watch(self, index: int) -> Any:
-        def keep(_: nn.Module, inputs: tuple[Tensor, Any]) -> None:
+    def _watch(self, index: int) -> Callable[[nn.Module, tuple[Tensor, View]], None]:
+        def keep(_: nn.Module, inputs: tuple[Tensor, View]) -> None:
             self._seen[index] = inputs
 
         return keep
@@ -97,12 +96,13 @@ def _attention(decoder: Decoder, index: int) -> Attention:
     return found
 
 
-def _weights(attention: Attention, x: Tensor, view: Any) -> Tensor:
+def _weights(attention: Attention, x: Tensor, view: View) -> Tensor:
     """What the taught head gives each position: x [B, L, D] -> [B, L, L]."""
     size = attention.split[1]
-    rows = slice(HEAD_OF_LAYER * size, (HEAD_OF_LAYER + 1) * size)
+    rows = slice(TAUGHT * size, (TAUGHT + 1) * size)
     query, key = ((x @ p.weight[rows].T)[:, None] for p in (attention.q_proj, attention.k_proj))
     query, key = rotate(query, view.cos, view.sin), rotate(key, view.cos, view.sin)
+    assert view.mask is not None, "training always masks: rows share their pictures"
     scores = (query @ key.transpose(-1, -2)) / size**0.5  # [B, 1, L, L]
     weights: Tensor = scores.masked_fill(~view.mask, float("-inf")).softmax(-1)[:, 0]
     return weights

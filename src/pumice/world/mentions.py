@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 
-from pumice.world.scene import Item, Scene
+from pumice.world.scene import Scene
 from pumice.world.vocabulary import CARD, COLOURS, NAMES, PLACES, WHITE, plural
 
 _SPELLED = {name: name for name in NAMES} | {plural(name): name for name in NAMES} | {"thing": "", "things": ""}
@@ -13,13 +14,13 @@ _PLACED = {place[1:]: cell for cell, place in enumerate(PLACES)}  # a place may 
 _PLACED |= {place.replace("centre", "center"): cell for place, cell in _PLACED.items()}
 
 
-def _any_of(words: dict[str, object]) -> str:
+def _any_of(words: Iterable[str]) -> str:
     return "|".join(sorted(words, key=len, reverse=True))
 
 
 _MENTION = re.compile(
-    rf"\b(?:(?P<colour>{'|'.join((*COLOURS, WHITE))}) )?(?P<name>{_any_of(dict(_SPELLED))})\b"
-    rf"|\b[AaOoIi](?P<place>{_any_of(dict(_PLACED))})\b"
+    rf"\b(?:(?P<colour>{'|'.join((*COLOURS, WHITE))}) )?(?P<name>{_any_of(_SPELLED)})\b"
+    rf"|\b[AaOoIi](?P<place>{_any_of(_PLACED)})\b"
 )
 
 
@@ -41,14 +42,10 @@ def mentions(scene: Scene, text: str) -> list[Mention]:
 
 def _meant(scene: Scene, found: re.Match[str]) -> frozenset[int]:
     if found["place"] is not None:
-        cell = _PLACED[found["place"]]
-        return frozenset(item.cell for item in scene.items if item.cell == cell)
+        return frozenset({_PLACED[found["place"]]} & {item.cell for item in scene.items})
     name = _SPELLED[found["name"]]
     named = [item for item in scene.items if not name or item.name == name]
-    coloured = [item for item in named if found["colour"] is None or _has(item, found["colour"])]
+    # A card's number has its colour, the card has none.
+    coloured = [item for item in named if found["colour"] in (None, item.colour if item.kind != CARD else "")]
     meant = coloured if coloured or not name else named
     return frozenset(item.cell for item in meant)
-
-
-def _has(item: Item, colour: str) -> bool:
-    return item.colour == colour and item.kind != CARD
