@@ -19,6 +19,7 @@ from pumice.prompts.conversation import Conversation, Image
 from pumice.quantize.plan import standard_plan
 
 QUESTION = "Describe the picture in detail."
+FOLLOW_UP = "And then?"
 
 
 def main() -> None:
@@ -36,7 +37,7 @@ def main() -> None:
     loaded = time.monotonic() - started
     first = Conversation.ask(QUESTION, (Image(options.picture),))
     answer = engine.ask(first, SamplingOptions(max_tokens=options.tokens))
-    again = engine.ask(first.then_answer(answer.text).then_ask("And then?"), SamplingOptions(max_tokens=options.tokens))
+    again = engine.ask(first.then_answer(answer.text).then_ask(FOLLOW_UP), SamplingOptions(max_tokens=options.tokens))
     steps, decoding = answer.usage.completion_tokens - 1, answer.timings.total_s - answer.timings.first_token_s
     result = {
         "model": options.model,
@@ -44,11 +45,11 @@ def main() -> None:
         "bits": options.bits,
         "load_s": round(loaded, 2),
         "prompt_tokens": answer.usage.prompt_tokens,
-        "vision_s": round(answer.timings.vision_s, 2),
-        "first_token_s": round(answer.timings.first_token_s, 2),
+        "vision_s": round(answer.timings.vision_s, 3),
+        "first_token_s": round(answer.timings.first_token_s, 3),
         "tokens_per_s": round(steps / decoding, 2) if decoding > 0 else None,
         "follow_up_cached_tokens": again.usage.cached_tokens,
-        "follow_up_first_token_s": round(again.timings.first_token_s, 2),
+        "follow_up_first_token_s": round(again.timings.first_token_s, 3),
         "peak_rss_gib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, 2),
     }
     print(json.dumps(result))

@@ -16,13 +16,15 @@ from pumice.model.llava import Llava
 
 #: New slots are added in blocks, so that a growing answer seldom moves its cache.
 BLOCK = 256
-#: Positions that are read by decode steps, where those are native: a short follow-up is not worth widening or unpacking
-#: all weights for. So many rows at a time keep the weights of a product in the cache from one row to the next.
-FEW, TOGETHER = 48, 16
+#: Positions of a prompt that the native library reads at a time: their hidden states stay in the cache of the processor.
+PIECE = 512
+#: With 16-bit weights it reads only a short rest, so many positions at most and at a time: a follow-up is not worth
+#: widening all weights for.
+FEW, TOGETHER = 48, 8
 
 
 class Runner:
-    """Runs a model over KV caches: its definition in PyTorch, and for a quantised one on a CPU native decode steps."""
+    """Runs a model over KV caches: its definition in PyTorch, or on a CPU the native library's version of that."""
 
     def __init__(self, model: Llava) -> None:
         self.model = model
@@ -48,10 +50,11 @@ class Runner:
         make_room(cache, len(ids) + 1)
         rest = torch.tensor([ids[start:]], device=model.device)  # [1, L]
         positions = torch.arange(start, len(ids), device=model.device)[None]
-        if self.native is not None and rest.shape[1] <= FEW:
+        if self.native is not None and (self.native.reads or rest.shape[1] <= FEW):
             embeddings = model.embed(rest, features)[0]
-            for rows, places in zip(embeddings.split(TOGETHER), positions[0].split(TOGETHER), strict=True):
-                logits = self.native.step(rows, places, [cache] * len(rows))
+            count = -(-len(embeddings) // (PIECE if self.native.reads else TOGETHER))
+            for rows, places in zip(embeddings.tensor_split(count), positions[0].tensor_split(count), strict=True):
+                logits = self.native.read(rows, places, cache)
             return logits[-1]
         hidden = model(rest, features, positions=positions, cache=cache)
         return model.language.logits(hidden[0, -1])

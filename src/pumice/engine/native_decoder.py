@@ -55,11 +55,13 @@ class _Decoder(Structure):
 class _Step(Structure):
     _fields_ = (
         ("rows", c_int64),
+        ("caches", c_int64),
         ("capacities", c_void_p),
         ("positions", c_void_p),
         ("x", c_void_p),
         ("keys", c_void_p),
         ("values", c_void_p),
+        ("answered", c_int64),
         ("logits", c_void_p),
     )
 
@@ -85,7 +87,7 @@ class NativeDecoder:
             config.norm_eps,
             self._layers,
             language.norm.weight.data_ptr(),
-            _linear(language.lm_head),
+            _head(model),
             *(table.data_ptr() for table in self._turns),
         )
 
@@ -96,26 +98,41 @@ class NativeDecoder:
         if library is None or model.config.language.sliding_window is not None or model.dtype != torch.float32:
             return None
         products = [each for name, each in language.named_modules() if name.endswith(("_proj", "lm_head"))]
-        if not all(_is_known(each) for each in products) or model.config.language.tied_embeddings:
+        tied = model.config.language.tied_embeddings and not _is_16_bits(language.embed_tokens.weight)
+        if tied or not all(_is_known(each) for each in products):
             return None
         return cls(library, model)
 
+    @property
+    def reads(self) -> bool:
+        """Whether it also reads prompts: its products of many rows are for integer weights."""
+        return all(isinstance(each, QuantizedLinear) for each in self._model.language.layers.modules() if _is_known(each))
+
     def step(self, x: Tensor, positions: Tensor, caches: Sequence[KVCache]) -> Tensor:
         """Logits [B, V] of the embeddings ``x`` [B, D] at ``positions`` [B]; keys and values go to each row's cache."""
+        return self._run(x, positions, caches, len(x))
+
+    def read(self, x: Tensor, positions: Tensor, cache: KVCache) -> Tensor:
+        """Logits [1, V] after the last of the embeddings ``x`` [L, D], at ``positions`` [L] one after the other."""
+        return self._run(x, positions, [cache], 1)
+
+    def _run(self, x: Tensor, positions: Tensor, caches: Sequence[KVCache], answered: int) -> Tensor:
         assert all(cache.keys[0].dtype == self.cache_dtype for cache in caches)
         x = x.float().clone()  # becomes the residual stream
         positions = positions.contiguous()
-        logits = x.new_empty(len(x), self._vocabulary)
+        logits = x.new_empty(answered, self._vocabulary)
         keys = _addresses([cache.keys for cache in caches])
         values = _addresses([cache.values for cache in caches])
         capacities = (c_int64 * len(caches))(*(cache.capacity for cache in caches))
         step = _Step(
             len(x),
+            len(caches),
             ctypes.cast(capacities, c_void_p),
             positions.data_ptr(),
             x.data_ptr(),
             ctypes.cast(keys, c_void_p),
             ctypes.cast(values, c_void_p),
+            answered,
             logits.data_ptr(),
         )
         self._library.call.pumice_set_threads(torch.get_num_threads())
@@ -142,13 +159,25 @@ def _layer(layer: DecoderLayer) -> _Layer:
 
 def _is_known(layer: torch.nn.Module) -> bool:
     if isinstance(layer, WideLinear):
-        return layer.bias is None and layer.weight.dtype in _WIDE and layer.weight.is_contiguous()
+        return layer.bias is None and _is_16_bits(layer.weight)
     return isinstance(layer, QuantizedLinear) and layer.packed and layer.bias is None
+
+
+def _is_16_bits(weight: Tensor) -> bool:
+    return weight.dtype in _WIDE and weight.is_contiguous()
+
+
+def _head(model: Llava) -> _Linear:
+    language = model.language
+    return _wide(language.embed_tokens.weight) if language.config.tied_embeddings else _linear(language.lm_head)
+
+
+def _wide(weight: Tensor) -> _Linear:
+    return _Linear(weight.data_ptr(), *weight.shape, 16, _WIDE[weight.dtype])
 
 
 def _linear(layer: torch.nn.Module) -> _Linear:
     if isinstance(layer, WideLinear):
-        rows, columns = layer.weight.shape
-        return _Linear(layer.weight.data_ptr(), rows, columns, 16, _WIDE[layer.weight.dtype])
+        return _wide(layer.weight)
     assert isinstance(layer, QuantizedLinear)
     return _Linear(layer.weights.data_ptr(), layer.outputs, layer.inputs, layer.how.bits, layer.how.group)

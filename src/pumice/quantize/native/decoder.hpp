@@ -1,4 +1,4 @@
-// One step of a LLaMA-shaped decoder, a new token in each of a few rows: plain values.
+// One step of a LLaMA-shaped decoder: a new token in each of some rows, or many positions of one text. Plain values.
 #pragma once
 #include <cstdint>
 
@@ -21,16 +21,20 @@ struct Decoder {
     const float *cosines, *sines;  // [positions, head_dim / 2]
 };
 
-// Every row has keys and values of its own, for each layer bfloat16 [kv_heads, capacity, head_dim]; a position's slot is
-// its number. Rows may share them: then they are positions of one text, one after the other.
+// Keys and values are for each layer bfloat16 [kv_heads, capacity, head_dim]; a position's slot is its number. Each row has
+// its own, or all rows have one: then they stand at positions one after the other. Rows of different caches may share
+// memory as well, a later one at a later position.
 struct Step {
-    int64_t rows;
-    const int64_t* capacities;  // [rows]
+    int64_t rows, caches;       // caches: 1 or rows
+    const int64_t* capacities;  // [caches]
     const int64_t* positions;   // [rows]: of the new tokens
     float* x;                   // [rows, hidden]: their embeddings; the residual stream
-    uint16_t* const* keys;      // [layers, rows]
+    uint16_t* const* keys;      // [layers, caches]
     uint16_t* const* values;
-    float* logits;              // [rows, vocabulary]
+    int64_t answered;           // of the last so many rows logits are wanted
+    float* logits;              // [answered, vocabulary]
+
+    bool one_text() const { return caches == 1 && rows >= MANY; }
 };
 
 // Results of a stage that the next one reads, whichever thread made them.
@@ -38,15 +42,21 @@ struct Shared {
     float *query, *key, *value;  // [rows, heads or kv_heads * head_dim]
     float *mixed, *gate, *up;    // [rows, heads * head_dim], [rows, inner] twice
     float* change;               // [rows, hidden]
+    int8_t* rounded;             // for many positions of one text, as in Private
+    float* scales;
+    int32_t* starts;
 };
 
 // What a thread computes for itself.
 struct Private {
-    float* normed;    // [rows, widest input]
-    float* scores;    // [most positions of a row]
+    float* normed;    // [rows, hidden]
+    float* scores;    // [heads of a group, positions], or [QUERIES, turned_stride]
+    float* turned;    // copies of keys and values for attention (attention.hpp)
+    float* wide;
+    uint8_t* room;    // for products (room_bytes)
     int8_t* rounded;  // [rows, widest input]
     float* scales;    // [rows, widest input / smallest group]
-    int32_t* sums;
+    int32_t* starts;
 };
 
 class Barrier;

@@ -20,6 +20,9 @@ static constexpr int STEP = BLOCK * 4;       // bytes of a step
 static constexpr int BFLOAT16 = 0, FLOAT16 = 1;  // what the group of 16-bit weights says
 static constexpr int LONGEST_GROUP = 256;    // columns that can share a scale
 
+// Positions from which on unpacking weights once and using them many times is the better way.
+static constexpr int64_t MANY = 12;
+
 static constexpr int columns_per_step(int bits) { return bits == 4 ? 8 : 4; }
 
 static constexpr int64_t group_bytes(int bits, int group) { return SCALES + int64_t(group) * BLOCK * bits / 8; }
@@ -45,7 +48,7 @@ static inline int64_t block_bytes_of(const Weights& w) { return block_bytes(w.bi
 struct Activations {
     const int8_t* values;    // [rows, columns]
     const float* scales;     // [rows, groups]
-    const int32_t* sums;     // [rows, groups]: of the values
+    const int32_t* starts;   // [rows, groups]: what a sum of products begins with, as weights are stored too large
     int64_t columns, groups;
 };
 

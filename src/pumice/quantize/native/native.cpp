@@ -81,33 +81,30 @@ void pack_block(const Weights& w, const uint8_t* values, const uint16_t* scales,
 struct Scratch {
     std::vector<int8_t> values;
     std::vector<float> scales;
-    std::vector<int32_t> sums;
+    std::vector<int32_t> starts;
 
-    Activations room(int64_t rows, int64_t columns, int64_t groups) {
-        values.resize(size_t(rows * columns));
+    Activations quantized(const Kernels& kernels, const Weights& w, const float* x, int64_t rows) {
+        const int64_t groups = groups_of(w);
+        values.resize(size_t(rows * w.columns));
         scales.resize(size_t(rows * groups));
-        sums.resize(size_t(rows * groups));
-        return {values.data(), scales.data(), sums.data(), columns, groups};
+        starts.resize(size_t(rows * groups));
+        const auto part = [&](int index, int count) {
+            const int64_t from = border(rows, index, count), to = border(rows, index + 1, count);
+            kernels.quantize(w, x + from * w.columns, to - from, values.data() + from * w.columns,
+                             scales.data() + from * groups, starts.data() + from * groups);
+        };
+        if (rows < 2 * MANY) part(0, 1);  // too little to wake anyone for
+        else together(part);
+        return {values.data(), scales.data(), starts.data(), w.columns, groups};
     }
 };
-
-void quantize_all(const Kernels& kernels, const float* x, int64_t rows, int group, Scratch& scratch, int64_t columns) {
-    const int64_t groups = columns / group;
-    const auto part = [&](int index, int count) {
-        const int64_t from = border(rows, index, count), to = border(rows, index + 1, count);
-        kernels.quantize(x + from * columns, to - from, columns, group, scratch.values.data() + from * columns,
-                         scratch.scales.data() + from * groups, scratch.sums.data() + from * groups);
-    };
-    if (rows < 2 * MANY) part(0, 1);  // too little to wake anyone for
-    else together(part);
-}
 
 }  // namespace
 }  // namespace pumice
 
 using namespace pumice;
 
-int32_t pumice_interface(void) { return 2; }
+int32_t pumice_interface(void) { return 3; }
 
 const char* pumice_path(void) { return path().name; }
 
@@ -169,12 +166,11 @@ int32_t pumice_linear(int32_t bits, const uint8_t* packed, int64_t rows, int64_t
     const Kernels& kernels = path();
     const Weights w{packed, bits, rows, columns, group};
     thread_local Scratch scratch;
-    const Activations rounded = scratch.room(positions, columns, groups_of(w));
-    quantize_all(kernels, x, positions, group, scratch, columns);
+    const Activations rounded = scratch.quantized(kernels, w, x, positions);
     together([&](int index, int count) {
-        thread_local std::vector<uint8_t> panel;
-        if (bits == 4 && positions >= MANY) panel.resize(size_t(panel_bytes(w)) + 64);
-        uint8_t* aligned = panel.data() + (-reinterpret_cast<uintptr_t>(panel.data()) & 63);
+        thread_local std::vector<uint8_t> room;
+        room.resize(std::max(room.size(), size_t(room_bytes(w, positions)) + 64));
+        uint8_t* aligned = room.data() + (-reinterpret_cast<uintptr_t>(room.data()) & 63);
         const int64_t all = blocks(rows), first = border(all, index, count), last = border(all, index + 1, count);
         kernels.multiply(w, first, last, rounded, positions, out, aligned);
         if (!bias) return;

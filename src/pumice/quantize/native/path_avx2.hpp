@@ -18,6 +18,16 @@ struct Avx2 {
     static Ints broadcast(int32_t value) { return _mm256_set1_epi32(value); }
     static Floats spread(float value) { return _mm256_set1_ps(value); }
     static Bytes load(const uint8_t* from) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from)); }
+    static Floats load(const float* from) { return _mm256_loadu_ps(from); }
+    static Floats widen(const uint16_t* from) {
+        const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(from));
+        return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+    }
+    static float total(Floats floats) {
+        const __m128 four = _mm_add_ps(_mm256_castps256_ps128(floats), _mm256_extractf128_ps(floats, 1));
+        const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+        return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+    }
     static Bytes repeat(const int8_t* from) {
         int32_t four;
         std::memcpy(&four, from, 4);

@@ -17,6 +17,12 @@ struct Avx512 {
     static Ints broadcast(int32_t value) { return _mm512_set1_epi32(value); }
     static Floats spread(float value) { return _mm512_set1_ps(value); }
     static Bytes load(const uint8_t* from) { return _mm512_loadu_si512(from); }
+    static Floats load(const float* from) { return _mm512_loadu_ps(from); }
+    static Floats widen(const uint16_t* from) {
+        const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
+        return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
+    }
+    static float total(Floats floats) { return _mm512_reduce_add_ps(floats); }
     static Bytes repeat(const int8_t* from) {
         int32_t four;
         std::memcpy(&four, from, 4);
@@ -32,8 +38,15 @@ struct Avx512 {
     static Bytes high_halves(Bytes both) {
         return _mm512_and_si512(_mm512_srli_epi16(both, 4), _mm512_set1_epi8(15));
     }
-    static Ints dot4(Ints sum, Bytes weights, Bytes x) { return _mm512_dpbusd_epi32(sum, weights, x); }
-    static Ints dot8(Ints sum, Bytes weights, Bytes x) { return _mm512_dpbusd_epi32(sum, weights, x); }
+    static Ints dot4(Ints sum, Bytes weights, Bytes x) {
+#ifdef __GNUC__  // GCC copies the sum before and after the intrinsic, and is then busy with nothing but copies
+        asm("vpdpbusd %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(x));
+        return sum;
+#else
+        return _mm512_dpbusd_epi32(sum, weights, x);
+#endif
+    }
+    static Ints dot8(Ints sum, Bytes weights, Bytes x) { return dot4(sum, weights, x); }
     static Floats to_float(Ints ints) { return _mm512_cvtepi32_ps(ints); }
     static Floats multiply(Floats a, Floats b) { return _mm512_mul_ps(a, b); }
     static Floats add_product(Floats sum, Floats a, Floats b) { return _mm512_fmadd_ps(a, b, sum); }

@@ -17,6 +17,9 @@ struct Neon {
     static Ints broadcast(int32_t value) { return vdupq_n_s32(value); }
     static Floats spread(float value) { return vdupq_n_f32(value); }
     static Bytes load(const uint8_t* from) { return vld1q_u8(from); }
+    static Floats load(const float* from) { return vld1q_f32(from); }
+    static Floats widen(const uint16_t* from) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16)); }
+    static float total(Floats floats) { return vaddvq_f32(floats); }
     static Bytes repeat(const int8_t* from) {
         int32_t four;
         std::memcpy(&four, from, 4);

@@ -19,6 +19,17 @@ struct Portable {
         std::memcpy(bytes.byte, from, sizeof bytes.byte);
         return bytes;
     }
+    static Floats load(const float* from) {
+        Floats floats;
+        std::memcpy(floats.lane, from, sizeof floats.lane);
+        return floats;
+    }
+    static Floats widen(const uint16_t* from) {
+        Floats floats;
+        for (int lane = 0; lane < LANES; ++lane) floats.lane[lane] = from_bf16(from[lane]);
+        return floats;
+    }
+    static float total(Floats floats) { return (floats.lane[0] + floats.lane[1]) + (floats.lane[2] + floats.lane[3]); }
     static Bytes repeat(const int8_t* from) {
         Bytes bytes;
         for (int lane = 0; lane < LANES; ++lane) std::memcpy(bytes.byte + 4 * lane, from, 4);

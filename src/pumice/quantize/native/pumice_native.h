@@ -70,14 +70,16 @@ typedef struct {
     const float *cosines, *sines;
 } PumiceDecoder;
 
-/* One more token in each of `rows` rows (see decoder.hpp). x, [rows, hidden], is overwritten. */
+/* One more token in each of `rows` rows, or a piece of one text (see decoder.hpp). x, [rows, hidden], is overwritten.
+ * A piece of a dozen positions or more wants integer weights in every layer, and at most eleven rows answered. */
 typedef struct {
-    int64_t rows;
+    int64_t rows, caches;
     const int64_t* capacities;
     const int64_t* positions;
     float* x;
     uint16_t* const* keys;
     uint16_t* const* values;
+    int64_t answered;
     float* logits;
 } PumiceStep;
 

@@ -6,26 +6,12 @@
 #include <algorithm>
 #include <cmath>
 
+#include "attention.hpp"
 #include "barrier.hpp"
 #include "decoder.hpp"
 #include "tile.hpp"
 
 namespace pumice {
-
-// e^x for x <= 0 (Cephes' polynomial, relative error about 1e-7); all below -87 is as good as 0.
-static inline float exponential(float x) {
-    x = std::max(x, -87.0f);
-    const float turns = x * 1.44269504f + 12582912.0f, whole = turns - 12582912.0f;
-    const float rest = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
-    float sum = 1.9875691500e-4f;
-    sum = sum * rest + 1.3981999507e-3f;
-    sum = sum * rest + 8.3334519073e-3f;
-    sum = sum * rest + 4.1665795894e-2f;
-    sum = sum * rest + 1.6666665459e-1f;
-    sum = sum * rest + 5.0000001201e-1f;
-    const int32_t exponent = int32_t(to_bits(turns)) - 0x4b400000 + 127;
-    return (sum * rest * rest + rest + 1.0f) * from_bits(uint32_t(exponent) << 23);
-}
 
 static inline float sigmoid(float x) {
     const float small = exponential(-std::fabs(x));
@@ -35,6 +21,7 @@ static inline float sigmoid(float x) {
 // What a product takes: floats, and for integer weights the int8 numbers made of them.
 struct Input {
     const float* plain;  // [rows, columns]
+    int64_t rows;
     Activations rounded;
 };
 
@@ -56,67 +43,82 @@ private:
     void all() const {
         for (int64_t index = 0; index < d.layers; ++index) {
             const Layer& layer = d.layer[index];
-            normalize(layer.attention_norm);
-            Input x = input(me.own.normed, layer.query);
+            Input x = input(s.x, layer.attention_norm, layer.query);
             product(layer.query, x, shared.query);
             product(layer.key, x, shared.key);
             product(layer.value, x, shared.value);
             me.barrier->wait();
             attend(index);
             me.barrier->wait();
-            product_added(layer.output, input(shared.mixed, layer.output));
+            product_added(layer.output, input(shared.mixed, nullptr, layer.output));
             me.barrier->wait();
-            normalize(layer.mlp_norm);
-            x = input(me.own.normed, layer.gate);
+            x = input(s.x, layer.mlp_norm, layer.gate);
             product(layer.gate, x, shared.gate);
             product(layer.up, x, shared.up);
             activate(layer.gate);
             me.barrier->wait();
-            product_added(layer.down, input(shared.gate, layer.down));
+            product_added(layer.down, input(shared.gate, nullptr, layer.down));
             me.barrier->wait();
         }
-        normalize(d.norm);
-        product(d.head, input(me.own.normed, d.head), s.logits);
+        if (s.answered == 0) return;
+        const float* last = s.x + (s.rows - s.answered) * d.hidden;
+        const Input x = own_input(last, s.answered, d.norm, d.head);
+        product(d.head, x, s.logits);
     }
 
     int64_t border(int64_t total, int index) const { return total * index / me.count; }
     int64_t first_block(const Weights& w) const { return border(blocks(w.rows), me.index); }
     int64_t last_block(const Weights& w) const { return border(blocks(w.rows), me.index + 1); }
 
-    void normalize(const float* weight) const {
-        for (int64_t row = 0; row < s.rows; ++row) {
-            const float* x = s.x + row * d.hidden;
+    void normalize(const float* x, int64_t rows, const float* weight, float* to) const {
+        for (int64_t row = 0; row < rows; ++row, x += d.hidden, to += d.hidden) {
             float square = 0;
 #pragma omp simd reduction(+ : square)
             for (int64_t i = 0; i < d.hidden; ++i) square += x[i] * x[i];
             const float scale = 1.0f / std::sqrt(square / float(d.hidden) + d.eps);
-            float* to = me.own.normed + row * d.hidden;
             for (int64_t i = 0; i < d.hidden; ++i) to[i] = x[i] * scale * weight[i];
         }
     }
 
-    Input input(const float* x, const Weights& w) const {
-        if (w.bits == 16) return {x, {}};
-        Path<V>::quantize(x, s.rows, w.columns, w.group, me.own.rounded, me.own.scales, me.own.sums);
-        return {x, {me.own.rounded, me.own.scales, me.own.sums, w.columns, groups_of(w)}};
+    // What `w` takes, made of all rows of x. norm: of its root-mean-square norm, or null.
+    Input input(const float* x, const float* norm, const Weights& w) const {
+        if (!s.one_text()) return own_input(x, s.rows, norm, w);
+        const int64_t from = border(s.rows, me.index), to = border(s.rows, me.index + 1), groups = groups_of(w);
+        for (int64_t row = from; row < to; ++row) {
+            const float* one = x + row * w.columns;
+            if (norm) normalize(one, 1, norm, me.own.normed);
+            Path<V>::quantize(w, norm ? me.own.normed : one, 1, shared.rounded + row * w.columns,
+                              shared.scales + row * groups, shared.starts + row * groups);
+        }
+        me.barrier->wait();
+        return {nullptr, s.rows, {shared.rounded, shared.scales, shared.starts, w.columns, groups}};
+    }
+
+    // The same, by each thread for itself.
+    Input own_input(const float* x, int64_t rows, const float* norm, const Weights& w) const {
+        if (norm) normalize(x, rows, norm, me.own.normed);
+        if (norm) x = me.own.normed;
+        if (w.bits == 16) return {x, rows, {}};
+        Path<V>::quantize(w, x, rows, me.own.rounded, me.own.scales, me.own.starts);
+        return {x, rows, {me.own.rounded, me.own.scales, me.own.starts, w.columns, groups_of(w)}};
     }
 
     void product(const Weights& w, const Input& x, float* out) const {
-        if (w.bits == 16 && w.group == FLOAT16) wide_product<from_finite_fp16>(w, x.plain, out);
-        else if (w.bits == 16) wide_product<from_bf16>(w, x.plain, out);
-        else Path<V>::stream(w, first_block(w), last_block(w), x.rounded, s.rows, out);
+        if (w.bits == 16 && w.group == FLOAT16) wide_product<from_finite_fp16>(w, x, out);
+        else if (w.bits == 16) wide_product<from_bf16>(w, x, out);
+        else Path<V>::multiply(w, first_block(w), last_block(w), x.rounded, x.rows, out, me.own.room);
     }
 
     // 16-bit weights: four output rows at a time, so that four sums and four reads are under way.
     template <float (*WIDEN)(uint16_t)>
-    void wide_product(const Weights& w, const float* x, float* out) const {
+    void wide_product(const Weights& w, const Input& x, float* out) const {
         const uint16_t* all = reinterpret_cast<const uint16_t*>(w.data);
         const int64_t from = first_block(w) * BLOCK, to = std::min(w.rows, last_block(w) * BLOCK), k = w.columns;
         for (int64_t n = from; n < to; n += 4) {
             const uint16_t* row[4];
             for (int64_t i = 0; i < 4; ++i) row[i] = all + std::min(n + i, to - 1) * k;
-            for (int64_t m = 0; m < s.rows; ++m) {
-                const float* with = x + m * k;
+            for (int64_t m = 0; m < x.rows; ++m) {
+                const float* with = x.plain + m * k;
                 float a = 0, b = 0, c = 0, e = 0;
 #pragma omp simd reduction(+ : a, b, c, e)
                 for (int64_t i = 0; i < k; ++i) {
@@ -147,17 +149,22 @@ private:
                 shared.gate[i] = shared.gate[i] * sigmoid(shared.gate[i]) * shared.up[i];
     }
 
-    // Heads are shared out, never rows: several rows may be positions of one cache, and the later ones must see what
+    // Heads are shared out, never rows: several rows may be positions of one text, and the later ones must see what
     // the earlier ones have just stored.
     void attend(int64_t layer) const {
-        for (int64_t head = border(d.kv_heads, me.index); head < border(d.kv_heads, me.index + 1); ++head)
-            for (int64_t row = 0; row < s.rows; ++row) attend(layer, row, head);
+        for (int64_t head = border(d.kv_heads, me.index); head < border(d.kv_heads, me.index + 1); ++head) {
+            if (s.one_text()) attend_together(layer, head);
+            else
+                for (int64_t row = 0; row < s.rows; ++row) attend_alone(layer, row, head);
+        }
     }
 
-    void attend(int64_t layer, int64_t row, int64_t head) const {
+    // Turns the row's queries and its key, and stores key and value. Returns the cache from this head on.
+    HeadGroup store(int64_t layer, int64_t row, int64_t head) const {
         const int64_t each = d.heads / d.kv_heads, size = d.head_dim, position = s.positions[row];
-        const int64_t place = layer * s.rows + row, from = head * s.capacities[row] * size;
-        uint16_t *keys = s.keys[place] + from, *values = s.values[place] + from;
+        const int64_t cache = s.caches == 1 ? 0 : row, from = head * s.capacities[cache] * size;
+        uint16_t* keys = s.keys[layer * s.caches + cache] + from;
+        uint16_t* values = s.values[layer * s.caches + cache] + from;
         float* key = shared.key + (row * d.kv_heads + head) * size;
         const float* value = shared.value + (row * d.kv_heads + head) * size;
         rotate(key, position);
@@ -165,11 +172,28 @@ private:
             keys[position * size + i] = to_bf16(key[i]);
             values[position * size + i] = to_bf16(value[i]);
         }
-        for (int64_t one = head * each; one < (head + 1) * each; ++one) {
-            float* query = shared.query + (row * d.heads + one) * size;
-            rotate(query, position);
-            mix(query, keys, values, position + 1, shared.mixed + (row * d.heads + one) * size);
-        }
+        for (int64_t one = head * each; one < (head + 1) * each; ++one)
+            rotate(shared.query + (row * d.heads + one) * size, position);
+        return {each, size, keys, values};
+    }
+
+    void attend_alone(int64_t layer, int64_t row, int64_t head) const {
+        const HeadGroup group = store(layer, row, head);
+        const int64_t at = (row * d.heads + head * group.heads) * group.size, seen = s.positions[row] + 1;
+        const auto few = group.size % V::LANES ? Attention<Single>::few : Attention<V>::few;
+        few(group, shared.query + at, seen, me.own.scores, me.own.wide, shared.mixed + at);
+    }
+
+    void attend_together(int64_t layer, int64_t head) const {
+        HeadGroup group{};
+        for (int64_t row = 0; row < s.rows; ++row) group = store(layer, row, head);
+        const int64_t seen = s.positions[0] + s.rows, between = d.heads * d.head_dim;
+        const bool odd = group.size % V::LANES != 0;
+        (odd ? Attention<Single>::prepare : Attention<V>::prepare)(group, seen, me.own.turned, me.own.wide);
+        const auto many = odd ? Attention<Single>::many : Attention<V>::many;
+        for (int64_t one = head * group.heads; one < (head + 1) * group.heads; ++one)
+            many(group, shared.query + one * group.size, s.rows, between, s.positions[0], me.own.turned, me.own.wide, seen,
+                 me.own.scores, shared.mixed + one * group.size);
     }
 
     // Rotary position: halves of a head are the two coordinates of each pair.
@@ -181,39 +205,6 @@ private:
             x[i] = first * cosine[i] - second * sine[i];
             x[i + half] = second * cosine[i] + first * sine[i];
         }
-    }
-
-    // out = softmax(query . keys / sqrt(size)) . values over `seen` positions.
-    void mix(const float* query, const uint16_t* keys, const uint16_t* values, int64_t seen, float* out) const {
-        const int64_t size = d.head_dim;
-        float* scores = me.own.scores;
-        const float scale = 1.0f / std::sqrt(float(size));
-        float largest = -INFINITY;
-        for (int64_t t = 0; t < seen; ++t) {
-            float sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (int64_t i = 0; i < size; ++i) sum += query[i] * from_bf16(keys[t * size + i]);
-            scores[t] = sum * scale;
-            largest = std::max(largest, scores[t]);
-        }
-        float total = 0;
-#pragma omp simd reduction(+ : total)
-        for (int64_t t = 0; t < seen; ++t) {
-            scores[t] = exponential(scores[t] - largest);
-            total += scores[t];
-        }
-        std::fill(out, out + size, 0.0f);
-        int64_t t = 0;
-        for (; t + 4 <= seen; t += 4) {  // four at a time: `out` is read and written a quarter as often
-            const uint16_t* v = values + t * size;
-            const float a = scores[t], b = scores[t + 1], c = scores[t + 2], e = scores[t + 3];
-            for (int64_t i = 0; i < size; ++i)
-                out[i] += a * from_bf16(v[i]) + b * from_bf16(v[i + size]) + c * from_bf16(v[i + 2 * size]) +
-                          e * from_bf16(v[i + 3 * size]);
-        }
-        for (; t < seen; ++t)
-            for (int64_t i = 0; i < size; ++i) out[i] += scores[t] * from_bf16(values[t * size + i]);
-        for (int64_t i = 0; i < size; ++i) out[i] *= 1.0f / total;
     }
 };
 

@@ -3,6 +3,7 @@
 //   V::LANES                     32-bit lanes of a vector
 //   V::ZERO8                     what V::dot8 takes a stored 8-bit weight to be too large by
 //   Ints, Floats, Bytes          its kinds of vector
+//   load(floats), store, spread, multiply, add_product(sum, a, b)
 //   dot4(sum, weights, x)        sum + 4 products of each lane; weights 0..15
 //   dot8(sum, weights, x)        the same with stored 8-bit weights
 //
@@ -28,21 +29,24 @@ struct Tile {
     static constexpr int ZERO = BITS == 4 ? 8 : V::ZERO8;
     static constexpr int WIDTH = columns_per_step(BITS);
 
-    // `ROWS` positions times `COUNT` blocks. out[block] points at the first position's 32 results.
-    template <int ROWS, int COUNT>
-    static void run(const uint8_t* const (&block)[COUNT], const Activations& x, int64_t row, int group,
-                    float* const (&out)[COUNT], int64_t out_stride) {
+    // `ROWS` positions times `COUNT` blocks, of which `block` points at group `first`. out[block] points at the first
+    // position's 32 results; the groups before `first` are in them already. GROUP is `group`, or 0 for any.
+    template <int ROWS, int COUNT, int GROUP>
+    static void run(const uint8_t* const (&block)[COUNT], const Activations& x, int64_t row, int any_group,
+                    int64_t first, int64_t last, float* const (&out)[COUNT], int64_t out_stride) {
         constexpr int Z = COUNT * VECTORS;
+        const int group = GROUP ? GROUP : any_group;
         Floats total[ROWS][Z];
-        for (auto& each : total)
-            for (auto& vector : each) vector = V::zero();
+        for (int m = 0; m < ROWS; ++m)
+            for (int z = 0; z < Z; ++z)
+                total[m][z] = first ? V::load(out[z / VECTORS] + m * out_stride + z % VECTORS * V::LANES) : V::zero();
         const uint8_t* at[COUNT];
         for (int b = 0; b < COUNT; ++b) at[b] = block[b];
-        const int8_t* values = x.values + row * x.columns;
-        for (int64_t g = 0; g < x.groups; ++g, values += group) {
+        const int8_t* values = x.values + row * x.columns + first * group;
+        for (int64_t g = first; g < last; ++g, values += group) {
             Ints sum[ROWS][Z];
             for (int m = 0; m < ROWS; ++m) {
-                const Ints start = V::broadcast(-ZERO * x.sums[(row + m) * x.groups + g]);
+                const Ints start = V::broadcast(x.starts[(row + m) * x.groups + g]);
                 for (int z = 0; z < Z; ++z) sum[m][z] = start;
             }
             const uint8_t* scales[COUNT];
@@ -50,7 +54,12 @@ struct Tile {
                 scales[b] = at[b];
                 at[b] += SCALES;
             }
-            for (int k = 0; k < group; k += WIDTH) step<ROWS, COUNT>(at, values + k, x.columns, sum);
+            if constexpr (GROUP != 0) {
+#pragma GCC unroll 8
+                for (int k = 0; k < GROUP; k += WIDTH) step<ROWS, COUNT>(at, values + k, x.columns, sum);
+            } else {
+                for (int k = 0; k < group; k += WIDTH) step<ROWS, COUNT>(at, values + k, x.columns, sum);
+            }
             for (int z = 0; z < Z; ++z) {
                 const Floats scale = V::halves(scales[z / VECTORS] + z % VECTORS * V::LANES * 2);
                 for (int m = 0; m < ROWS; ++m) {
@@ -115,6 +124,7 @@ void unpack(const uint8_t* from, int64_t groups, int group, uint8_t* to) {
 template <class V>
 struct Unpacked : V {
     static constexpr int ZERO8 = 8;
+    static inline void prefetch(const uint8_t*) {}  // it has just been written
     static inline typename V::Ints dot8(typename V::Ints sum, typename V::Bytes weights, typename V::Bytes x) {
         return V::dot4(sum, weights, x);
     }
@@ -123,22 +133,18 @@ struct Unpacked : V {
 template <class V>
 struct Path {
     static void multiply(const Weights& w, int64_t first, int64_t last, const Activations& x, int64_t rows, float* out,
-                         uint8_t* panel) {
-        if (w.bits == 8 || rows < MANY) stream(w, first, last, x, rows, out);
-        else each_block<Unpacked<V>, 8>(w, first, last, x, rows, out, panel);
-    }
-
-    // For few positions: straight from the packed weights.
-    static void stream(const Weights& w, int64_t first, int64_t last, const Activations& x, int64_t rows, float* out) {
-        if (w.bits == 8) each_block<V, 8>(w, first, last, x, rows, out, nullptr);
-        else each_block<V, 4>(w, first, last, x, rows, out, nullptr);
+                         uint8_t* room) {
+        if (w.bits == 8) each_block<V, 8>(w, first, last, x, rows, out, room);
+        else if (rows < MANY) each_block<V, 4>(w, first, last, x, rows, out, room);
+        else each_block<Unpacked<V>, 8>(w, first, last, x, rows, out, room);
     }
 
     // Plain loops: every path's compiler makes vectors of them. All paths give the same integers.
     // What is not finite makes its whole group NaN, as it would in floats.
-    static void quantize(const float* x, int64_t rows, int64_t columns, int group, int8_t* values, float* scales,
-                         int32_t* sums) {
-        for (int64_t at = 0; at < rows * columns / group; ++at, x += group, values += group) {
+    static void quantize(const Weights& w, const float* x, int64_t rows, int8_t* values, float* scales,
+                         int32_t* starts) {
+        const int group = w.group, zero = w.bits == 4 ? Tile<V, 4>::ZERO : Tile<V, 8>::ZERO;
+        for (int64_t at = 0; at < rows * groups_of(w); ++at, x += group, values += group) {
             float largest = 0;
 #pragma omp simd reduction(max : largest)
             for (int i = 0; i < group; ++i) largest = std::max(largest, std::fabs(x[i]));
@@ -148,7 +154,7 @@ struct Path {
             if (check != 0) {
                 for (int i = 0; i < group; ++i) values[i] = 0;
                 scales[at] = check;
-                sums[at] = 0;
+                starts[at] = 0;
                 continue;
             }
             const float inverse = largest > TINY ? 127.0f / largest : 0.0f;
@@ -160,7 +166,7 @@ struct Path {
                 sum += value;
             }
             scales[at] = largest > TINY ? largest / 127.0f : 0.0f;
-            sums[at] = sum;
+            starts[at] = -zero * sum;
         }
     }
 
@@ -176,25 +182,43 @@ private:
         return int32_t(to_bits(value + 12582912.0f)) - 0x4b400000;
     }
 
-    // Activations of about this many bytes stay in the second-level cache while blocks pass by.
-    static constexpr int64_t RESIDENT = 1 << 20;
-
     template <class U, int BITS>
     static void each_block(const Weights& w, int64_t first, int64_t last, const Activations& x, int64_t rows, float* out,
-                           uint8_t* panel) {
-        const int64_t some = panel ? std::max<int64_t>(U::MOST, RESIDENT / w.columns / U::MOST * U::MOST) : rows;
-        for (int64_t from = 0; from < rows; from += some) {
-            const int64_t to = std::min(rows, from + some);
-            int64_t at = first;
-            if (!panel && rows == 1) at = several<U, BITS>(w, first, last, x, out);
-            for (; at < last; ++at) {
-                const uint8_t* block = w.data + at * block_bytes_of(w);
-                if (panel) {
-                    unpack<V>(block, groups_of(w), w.group, panel);
-                    block = panel;
-                }
-                one_block<U, BITS>(w, block, at, x, from, to, out);
+                           uint8_t* room) {
+        int64_t at = first;
+        if (rows == 1) at = several<U, BITS>(w, first, last, x, out);
+        for (; at < last; ++at) {
+            const int64_t here = std::min<int64_t>(BLOCK, w.rows - at * BLOCK);
+            const uint8_t* block = w.data + at * block_bytes_of(w);
+            float few[MANY * BLOCK];
+            float* sums = few;
+            if (rows >= MANY) {
+                sums = reinterpret_cast<float*>(room);
+                by_pieces<U, BITS>(w, block, x, rows, sums, room + rows * BLOCK * sizeof(float));
+            } else if (here == BLOCK) {
+                some_rows<U, BITS>(w, block, x, {0, x.groups}, rows, out + at * BLOCK, w.rows);
+                continue;
+            } else {
+                some_rows<U, BITS>(w, block, x, {0, x.groups}, rows, sums, BLOCK);
             }
+            for (int64_t m = 0; m < rows; ++m)
+                std::memcpy(out + m * w.rows + at * BLOCK, sums + m * BLOCK, size_t(here) * sizeof(float));
+        }
+    }
+
+    // Many positions pass by a piece of a block that stays in the first-level cache. Their sums lie together: in `out` they
+    // would be far apart and push each other out of the cache.
+    template <class U, int BITS>
+    static void by_pieces(const Weights& w, const uint8_t* block, const Activations& x, int64_t rows, float* sums,
+                          uint8_t* panel) {
+        for (int64_t group = 0; group < x.groups; group += groups_of_panel(w)) {
+            const int64_t end = std::min(x.groups, group + groups_of_panel(w));
+            const uint8_t* piece = block + group * group_bytes(w.bits, w.group);
+            if (w.bits == 4) {
+                unpack<V>(piece, end - group, w.group, panel);
+                piece = panel;
+            }
+            some_rows<U, BITS>(w, piece, x, {group, end}, rows, sums, BLOCK);
         }
     }
 
@@ -211,38 +235,40 @@ private:
                 block[b] = w.data + (first + b * each + i) * block_bytes_of(w);
                 to[b] = out + (first + b * each + i) * BLOCK;
             }
-            Tile<U, BITS>::template run<1, COUNT>(block, x, 0, w.group, to, w.rows);
+            if (w.group == 32) Tile<U, BITS>::template run<1, COUNT, 32>(block, x, 0, 32, 0, x.groups, to, w.rows);
+            else Tile<U, BITS>::template run<1, COUNT, 0>(block, x, 0, w.group, 0, x.groups, to, w.rows);
         }
         return first + COUNT * each;
     }
 
+    struct Groups {
+        int64_t first, last;
+    };
+
+    // `block` points at the first of `groups`.
     template <class U, int BITS>
-    static void one_block(const Weights& w, const uint8_t* block, int64_t at, const Activations& x, int64_t from,
-                          int64_t to, float* out) {
-        const int64_t here = std::min<int64_t>(BLOCK, w.rows - at * BLOCK);
-        float spare[U::MOST * BLOCK];
-        for (int64_t row = from; row < to;) {
-            const int64_t left = to - row;
-            float* place = here == BLOCK ? out + row * w.rows + at * BLOCK : spare;
-            const int64_t stride = here == BLOCK ? w.rows : BLOCK;
+    static void some_rows(const Weights& w, const uint8_t* block, const Activations& x, Groups groups, int64_t rows,
+                          float* out, int64_t stride) {
+        for (int64_t row = 0; row < rows;) {
+            const int64_t left = rows - row;
             const int64_t done = left >= U::MOST ? U::MOST : left >= 4 && U::MOST > 4 ? 4 : left >= 2 ? 2 : 1;
-            if (done == U::MOST) tile<U, BITS, U::MOST>(w, block, x, row, place, stride);
-            else if (done == 4) tile<U, BITS, 4>(w, block, x, row, place, stride);
-            else if (done == 2) tile<U, BITS, 2>(w, block, x, row, place, stride);
-            else tile<U, BITS, 1>(w, block, x, row, place, stride);
-            if (here < BLOCK)
-                for (int64_t m = 0; m < done; ++m)
-                    std::memcpy(out + (row + m) * w.rows + at * BLOCK, spare + m * BLOCK, size_t(here) * sizeof(float));
+            float* to = out + row * stride;
+            if (done == U::MOST) tile<U, BITS, U::MOST>(w, block, x, row, groups, to, stride);
+            else if (done == 4) tile<U, BITS, 4>(w, block, x, row, groups, to, stride);
+            else if (done == 2) tile<U, BITS, 2>(w, block, x, row, groups, to, stride);
+            else tile<U, BITS, 1>(w, block, x, row, groups, to, stride);
             row += done;
         }
     }
 
     template <class U, int BITS, int ROWS>
-    static inline void tile(const Weights& w, const uint8_t* block, const Activations& x, int64_t row, float* out,
-                            int64_t stride) {
+    static inline void tile(const Weights& w, const uint8_t* block, const Activations& x, int64_t row, Groups groups,
+                            float* out, int64_t stride) {
         const uint8_t* const one[1] = {block};
         float* const to[1] = {out};
-        Tile<U, BITS>::template run<ROWS, 1>(one, x, row, w.group, to, stride);
+        const auto [first, last] = groups;
+        if (w.group == 32) Tile<U, BITS>::template run<ROWS, 1, 32>(one, x, row, 32, first, last, to, stride);
+        else Tile<U, BITS>::template run<ROWS, 1, 0>(one, x, row, w.group, first, last, to, stride);
     }
 };
 

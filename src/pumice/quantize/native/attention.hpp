@@ -1,0 +1,208 @@
+// Attention of one group of heads over its cache, written once over a vector type `V` (see tile.hpp) that also has
+//
+//   widen(from)     LANES bfloat16 numbers as floats
+//   total(floats)   the sum of a vector
+//
+// Few rows: one query after the other, keys and values straight from the cache. Many rows, positions of one text: keys
+// and values are widened once, keys turned as well, and tiles of queries pass by. A row's result does not depend on the
+// rows beside it.
+#pragma once
+#include <algorithm>
+#include <cmath>
+#include <cstdint>
+
+#include "half.hpp"
+#include "layout.hpp"
+
+namespace pumice {
+
+// e^x for x <= 0 (Cephes' polynomial, relative error about 1e-7); all below -87 is as good as 0.
+static inline float exponential(float x) {
+    x = std::max(x, -87.0f);
+    const float turns = x * 1.44269504f + 12582912.0f, whole = turns - 12582912.0f;
+    const float rest = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
+    float sum = 1.9875691500e-4f;
+    sum = sum * rest + 1.3981999507e-3f;
+    sum = sum * rest + 8.3334519073e-3f;
+    sum = sum * rest + 4.1665795894e-2f;
+    sum = sum * rest + 1.6666665459e-1f;
+    sum = sum * rest + 5.0000001201e-1f;
+    const int32_t exponent = int32_t(to_bits(turns)) - 0x4b400000 + 127;
+    return (sum * rest * rest + rest + 1.0f) * from_bits(uint32_t(exponent) << 23);
+}
+
+// Scores become weights times the sum that is returned.
+static inline float soften(float* scores, int64_t seen, float scale) {
+    float largest = -INFINITY;
+#pragma omp simd reduction(max : largest)
+    for (int64_t t = 0; t < seen; ++t) largest = std::max(largest, scores[t]);
+    float total = 0;
+#pragma omp simd reduction(+ : total)
+    for (int64_t t = 0; t < seen; ++t) {
+        scores[t] = exponential((scores[t] - largest) * scale);
+        total += scores[t];
+    }
+    return total;
+}
+
+// The heads that share keys and values, and those: bfloat16 [positions, size].
+struct HeadGroup {
+    int64_t heads, size;
+    const uint16_t *keys, *values;
+
+    float scale() const { return 1.0f / std::sqrt(float(size)); }
+};
+
+// Floats between two keys in the turned copy: whole vectors, and an odd number of them, because powers of two would all
+// want the same lines of the cache.
+static inline int64_t turned_stride(int64_t seen) { return ((seen + 63) / 64 * 4 + 1) * 16; }
+
+static constexpr int QUERIES = 6;  // rows of a tile
+static constexpr int KEYS = 4;     // keys side by side for one query
+
+// A head whose size is no multiple of the vectors'.
+struct Single {
+    static constexpr int LANES = 1;
+    using Floats = float;
+    static float zero() { return 0; }
+    static float spread(float value) { return value; }
+    static float load(const float* from) { return *from; }
+    static float widen(const uint16_t* from) { return from_bf16(*from); }
+    static void store(float* to, float value) { *to = value; }
+    static float multiply(float a, float b) { return a * b; }
+    static float add_product(float sum, float a, float b) { return sum + a * b; }
+    static float total(float value) { return value; }
+};
+
+template <class V>
+struct Attention {
+    using Floats = typename V::Floats;
+    static constexpr int64_t L = V::LANES;
+
+    // One row's queries [heads, size] -> out [heads, size]. scores: [heads, seen]; some: [KEYS, size].
+    static void few(const HeadGroup& g, const float* query, int64_t seen, float* scores, float* some, float* out) {
+        for (int64_t t = 0; t < seen;) {
+            const int64_t count = seen - t >= KEYS ? KEYS : 1;
+            for (int64_t i = 0; i < count * g.size; i += L) V::store(some + i, V::widen(g.keys + t * g.size + i));
+            for (int64_t h = 0; h < g.heads; ++h) {
+                if (count == KEYS) dots<KEYS>(query + h * g.size, some, g.size, scores + h * seen + t);
+                else dots<1>(query + h * g.size, some, g.size, scores + h * seen + t);
+            }
+            t += count;
+        }
+        for (int64_t h = 0; h < g.heads;) {
+            const int64_t done = g.heads - h >= 4 ? 4 : 1;
+            float total[4];
+            for (int64_t i = 0; i < done; ++i) total[i] = soften(scores + (h + i) * seen, seen, g.scale());
+            const Source source{scores + h * seen, seen, nullptr, g.values, g.size};
+            if (done == 4) all_columns<4>(source, seen, total, out + h * g.size, g.size);
+            else all_columns<1>(source, seen, total, out + h * g.size, g.size);
+            h += done;
+        }
+    }
+
+    // Copies for `many`: turned [size, turned_stride], wide [seen, size].
+    static void prepare(const HeadGroup& g, int64_t seen, float* turned, float* wide) {
+        const int64_t stride = turned_stride(seen);
+        for (int64_t i = 0; i < seen * g.size; i += L) V::store(wide + i, V::widen(g.keys + i));
+        for (int64_t i = 0; i < g.size; ++i) {
+            for (int64_t t = 0; t < seen; ++t) turned[i * stride + t] = wide[t * g.size + i];
+            for (int64_t t = seen; t < stride; ++t) turned[i * stride + t] = 0;
+        }
+        for (int64_t i = 0; i < seen * g.size; i += L) V::store(wide + i, V::widen(g.values + i));
+    }
+
+    // `rows` queries of one head, `between` floats apart, at the positions from `position` on. scores: [QUERIES,
+    // turned_stride].
+    static void many(const HeadGroup& g, const float* query, int64_t rows, int64_t between, int64_t position,
+                     const float* turned, const float* wide, int64_t seen, float* scores, float* out) {
+        for (int64_t row = 0; row < rows;) {
+            const int64_t done = rows - row >= QUERIES ? QUERIES : 1;
+            const float* from = query + row * between;
+            float* to = out + row * between;
+            if (done == QUERIES) tile<QUERIES>(g, from, between, position + row, turned, wide, seen, scores, to);
+            else tile<1>(g, from, between, position + row, turned, wide, seen, scores, to);
+            row += done;
+        }
+    }
+
+private:
+    // Weights of some queries, `stride` apart, and the values they are for: widened or not.
+    struct Source {
+        const float* weights;
+        int64_t stride;
+        const float* wide;
+        const uint16_t* values;
+        int64_t size;
+
+        Floats at(int64_t t, int64_t column) const {
+            return wide ? V::load(wide + t * size + column) : V::widen(values + t * size + column);
+        }
+    };
+
+    template <int COUNT>
+    static inline void dots(const float* query, const float* keys, int64_t size, float* to) {
+        Floats sum[COUNT];
+        for (auto& each : sum) each = V::zero();
+        for (int64_t i = 0; i < size; i += L) {
+            const Floats q = V::load(query + i);
+            for (int k = 0; k < COUNT; ++k) sum[k] = V::add_product(sum[k], q, V::load(keys + k * size + i));
+        }
+        for (int k = 0; k < COUNT; ++k) to[k] = V::total(sum[k]);
+    }
+
+    template <int ROWS>
+    static void tile(const HeadGroup& g, const float* query, int64_t between, int64_t position, const float* turned,
+                     const float* wide, int64_t seen, float* scores, float* out) {
+        const int64_t stride = turned_stride(seen), last = position + ROWS;
+        for (int64_t t = 0; t < last; t += 4 * L) {
+            Floats sum[ROWS][4];
+            for (auto& each : sum)
+                for (auto& vector : each) vector = V::zero();
+            for (int64_t i = 0; i < g.size; ++i) {
+                Floats key[4];
+                for (int c = 0; c < 4; ++c) key[c] = V::load(turned + i * stride + t + c * L);
+                for (int m = 0; m < ROWS; ++m) {
+                    const Floats q = V::spread(query[m * between + i]);
+                    for (int c = 0; c < 4; ++c) sum[m][c] = V::add_product(sum[m][c], q, key[c]);
+                }
+            }
+            for (int m = 0; m < ROWS; ++m)
+                for (int c = 0; c < 4; ++c) V::store(scores + m * stride + t + c * L, sum[m][c]);
+        }
+        float total[ROWS];
+        for (int m = 0; m < ROWS; ++m) {
+            total[m] = soften(scores + m * stride, position + m + 1, g.scale());
+            for (int64_t t = position + m + 1; t < last; ++t) scores[m * stride + t] = 0;
+        }
+        all_columns<ROWS>({scores, stride, wide, nullptr, g.size}, last, total, out, between);
+    }
+
+    template <int ROWS>
+    static inline void all_columns(const Source& source, int64_t seen, const float* total, float* out, int64_t between) {
+        int64_t at = 0;
+        for (; at + 4 * L <= source.size; at += 4 * L) columns<ROWS, 4>(source, seen, at, total, out, between);
+        for (; at < source.size; at += L) columns<ROWS, 1>(source, seen, at, total, out, between);
+    }
+
+    template <int ROWS, int COUNT>
+    static inline void columns(const Source& source, int64_t seen, int64_t at, const float* total, float* out,
+                               int64_t between) {
+        Floats sum[ROWS][COUNT];
+        for (auto& each : sum)
+            for (auto& vector : each) vector = V::zero();
+        for (int64_t t = 0; t < seen; ++t) {
+            Floats value[COUNT];
+            for (int c = 0; c < COUNT; ++c) value[c] = source.at(t, at + c * L);
+            for (int m = 0; m < ROWS; ++m) {
+                const Floats weight = V::spread(source.weights[m * source.stride + t]);
+                for (int c = 0; c < COUNT; ++c) sum[m][c] = V::add_product(sum[m][c], weight, value[c]);
+            }
+        }
+        for (int m = 0; m < ROWS; ++m)
+            for (int c = 0; c < COUNT; ++c)
+                V::store(out + m * between + at + c * L, V::multiply(sum[m][c], V::spread(1.0f / total[m])));
+    }
+};
+
+}  // namespace pumice
