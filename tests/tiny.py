@@ -65,7 +65,7 @@ def language(**changes: Any) -> LanguageConfig:
         "heads": 4,
         "kv_heads": 2,
         "head_dim": 8,
-        "max_positions": 512,
+        "max_positions": 1024,
     }
     return LanguageConfig(**{**values, **changes})
 

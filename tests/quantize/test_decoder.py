@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 import tiny
-from pumice.engine.decode import FEW, Runner
+from pumice.engine.decode import FEW, PIECE, Runner
 from pumice.model.cache import KVCache
 from pumice.model.config import RopeScaling
 from pumice.model.llava import Llava
 from pumice.quantize.grouped import encode
 from pumice.quantize.library import native
-from pumice.quantize.plan import Format, Plan, standard_plan
+from pumice.quantize.plan import Bits, Format, Plan, standard_plan
 from pumice.quantize.swap import linears, quantize_layers
 from pumice.quantize.wide import WideLinear, widen_layers
 
@@ -142,10 +142,11 @@ def test_what_it_cannot_do_is_left_to_pytorch() -> None:
 @pytest.mark.parametrize(
     "made", [wide(), wide(torch.float16), quantized(standard_plan(4))], ids=["bf16", "fp16", "4 bits"]
 )
-@pytest.mark.parametrize(("start", "length"), [(0, 1), (0, 17), (5, FEW + 5), (60, 60 + FEW)])
-def test_a_short_rest_is_read_by_decode_steps(made: Llava, start: int, length: int) -> None:
+@pytest.mark.parametrize(("start", "length"), [(0, 1), (0, 17), (5, FEW + 5), (60, 60 + FEW), (0, PIECE + 40)])
+def test_prompts_are_read_natively(made: Llava, start: int, length: int) -> None:
     fast, slow = Runner(made), Runner(made)
     slow.native = None
+    assert length <= made.config.language.max_positions
     ids = torch.randint(3, 400, (length,), generator=torch.Generator().manual_seed(length)).tolist()
     ours = fast.new_cache(length)
     if start:
@@ -155,6 +156,27 @@ def test_a_short_rest_is_read_by_decode_steps(made: Llava, start: int, length: i
     torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02 * float(wanted.abs().max()))
     for one, other in zip(tensors([ours]), tensors([theirs]), strict=True):
         torch.testing.assert_close(one.float()[..., :length, :], other.float()[..., :length, :], rtol=0.03, atol=0.03)
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_prompt_in_pieces_is_the_prompt(bits: Bits) -> None:
+    """To the last bit, for pieces of a dozen positions or more: how requests share turns changes no answer."""
+    runner = Runner(quantized(standard_plan(bits), heads=4, kv_heads=2, head_dim=16))
+    ids = torch.randint(3, 400, (200,), generator=torch.Generator().manual_seed(bits)).tolist()
+    whole, pieces = runner.new_cache(200), runner.new_cache(200)
+    wanted = runner.prefill(ids, 0, None, whole)
+    for start, end in [(0, 12), (12, 100), (100, 113), (113, 200)]:
+        found = runner.prefill(ids[:end], start, None, pieces)
+    assert torch.equal(found, wanted)
+    for one, other in zip(tensors([whole]), tensors([pieces]), strict=True):
+        assert torch.equal(one, other)
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_tied_embeddings_are_the_head(dtype: torch.dtype) -> None:
+    for made in (wide(dtype, tied_embeddings=True), quantized(standard_plan(8), tied_embeddings=True)):
+        made.language.embed_tokens.weight.data = made.language.embed_tokens.weight.data.to(dtype)
+        both_ways(made, [9, 4], 3)
 
 
 def test_pictures_in_a_short_rest() -> None:

@@ -40,12 +40,16 @@ _DTYPES = {
 
 @dataclass(frozen=True)
 class LazyTensor:
-    """A tensor that is described but not read. ``origin`` names its file in messages."""
+    """A tensor that is described but not read. ``origin`` names its file in messages.
+
+    mapped: what is read is a view of the file, which can be read again when its memory is given back.
+    """
 
     shape: tuple[int, ...]
     dtype: torch.dtype
     read: Callable[[], Tensor]
     origin: str
+    mapped: bool = False
 
     @property
     def size(self) -> int:
@@ -185,27 +189,28 @@ def _safetensor(path: Path, file: _SafeFile, name: str) -> LazyTensor:
     dtype = _DTYPES.get(view.get_dtype())
     if dtype is None:
         raise ModelError(f"{path}: tensor {name} has the unsupported type {view.get_dtype()}")
-    return LazyTensor(tuple(view.get_shape()), dtype, lambda: file.get_tensor(name), path.name)
+    return LazyTensor(tuple(view.get_shape()), dtype, lambda: file.get_tensor(name), path.name, mapped=True)
 
 
 def _open_pickle(path: Path) -> dict[str, LazyTensor]:
-    content = _load_pickle(path)
+    content, mapped = _load_pickle(path)
     if not isinstance(content, dict):
         raise ModelError(f"{path} must hold named tensors, found {type(content).__name__}")
     for name, value in content.items():
         if not isinstance(name, str) or not isinstance(value, Tensor):
             raise ModelError(f"{path} must hold named tensors, found {type(value).__name__} under {name!r}")
-    return {name: _loaded(value, path) for name, value in content.items()}
+    return {name: _loaded(value, path, mapped) for name, value in content.items()}
 
 
-def _load_pickle(path: Path) -> object:
+def _load_pickle(path: Path) -> tuple[object, bool]:
+    """The content, and whether it is mapped."""
     try:
         try:
-            return torch.load(path, map_location="cpu", weights_only=True, mmap=True)
+            return torch.load(path, map_location="cpu", weights_only=True, mmap=True), True
         except RuntimeError as error:
             if "mmap can only be used" not in str(error):
                 raise
-            return torch.load(path, map_location="cpu", weights_only=True)  # written before PyTorch 1.6
+            return torch.load(path, map_location="cpu", weights_only=True), False  # written before PyTorch 1.6
     except pickle.UnpicklingError as error:
         raise ModelError(
             f"{path} holds more than tensors, or is damaged; it was not opened, because pickles can run programs",
@@ -217,8 +222,8 @@ def _load_pickle(path: Path) -> object:
         raise ModelError(f"{path} is damaged or cut off", hint=_AGAIN) from error
 
 
-def _loaded(value: Tensor, path: Path) -> LazyTensor:
-    return LazyTensor(tuple(value.shape), value.dtype, lambda: value, path.name)
+def _loaded(value: Tensor, path: Path, mapped: bool) -> LazyTensor:
+    return LazyTensor(tuple(value.shape), value.dtype, lambda: value, path.name, mapped)
 
 
 def shape_text(shape: tuple[int, ...]) -> str:

@@ -15,7 +15,7 @@ from pumice.checkpoint.files import LazyTensor
 from pumice.checkpoint.memory import allocation_errors, require_memory
 from pumice.checkpoint.names import check_tensors
 from pumice.checkpoint.sources import Source, open_checkpoint
-from pumice.checkpoint.stored import WEIGHT, planned_layers, read_layer, shapes_on_disk
+from pumice.checkpoint.stored import WEIGHT, layer_read, planned_layers, shapes_on_disk
 from pumice.errors import ModelError
 from pumice.model.config import LlavaConfig
 from pumice.model.llava import Llava
@@ -167,19 +167,19 @@ def build(
         state = {each: _placed(tensor, dtype if each in narrow else wide, device) for each, tensor in plain.items()}
         model.load_state_dict(state, strict=True, assign=True)
         for layer, module in quantized.items():
-            module.fill(read_layer(tensors, layer, layers[layer]), device)
+            with layer_read(tensors, layer, layers[layer]) as grouped:
+                module.fill(grouped, device)
     return model.eval()
 
 
 def _widened(model: Llava, dtype: torch.dtype, wider: torch.dtype | None) -> set[str]:
     """The tensors that stay in ``dtype`` while ``model`` computes in ``wider``; none if that is not wider.
 
-    Of the embeddings only rows are read, so they need no width either; a tied output does its product with them.
+    Of the embeddings only rows are read, so they need no width either.
     """
     if wider is None or wider.itemsize <= dtype.itemsize:
         return set()
-    narrow = widen_layers(model)
-    return narrow if model.config.language.tied_embeddings else narrow | {EMBEDDINGS}
+    return widen_layers(model) | {EMBEDDINGS}
 
 
 def _agreed(wanted: Plan | None, own: Plan | None, name: str) -> Plan | None:

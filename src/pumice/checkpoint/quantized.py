@@ -14,7 +14,7 @@ from pumice.checkpoint.files import LazyTensor
 from pumice.checkpoint.load import expected_shapes, needed_tensors
 from pumice.checkpoint.names import check_tensors
 from pumice.checkpoint.sources import open_checkpoint
-from pumice.checkpoint.stored import SCALES, VALUES, WEIGHT, planned_layers, read_layer
+from pumice.checkpoint.stored import SCALES, VALUES, WEIGHT, layer_read, planned_layers
 from pumice.checkpoint.writing import SHARD_BYTES, fresh_folder, save_shards
 from pumice.errors import ModelError
 from pumice.prompts.tokenizer import save_tokenizer
@@ -59,9 +59,9 @@ def _written(tensors: Mapping[str, LazyTensor], layers: Mapping[str, Format]) ->
         if how is None:
             yield name, _narrow(tensor.read())
             continue
-        grouped = read_layer(tensors, layer, how)
-        yield layer + VALUES, grouped.values
-        yield layer + SCALES, grouped.scales
+        with layer_read(tensors, layer, how) as grouped:
+            yield layer + VALUES, grouped.values
+            yield layer + SCALES, grouped.scales
 
 
 def _narrow(tensor: Tensor) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor
@@ -14,7 +15,7 @@ from pumice.quantize.grouped import Grouped, encode
 from pumice.quantize.plan import Format, Plan
 
 PAGE = 4096
-MADV_PAGEOUT = 21  # takes pages away without losing what is in them, whatever kind they are
+MADV_DONTNEED = 4  # takes pages away; those of a mapped file come back from it when they are read again
 
 WEIGHT, VALUES, SCALES = ".weight", ".values", ".scales"
 
@@ -40,26 +41,28 @@ def shapes_on_disk(shapes: Mapping[str, tuple[int, ...]], layers: Mapping[str, F
     return stored
 
 
-def read_layer(tensors: Mapping[str, LazyTensor], layer: str, how: Format) -> Grouped:
-    """The integers of ``layer``: as they are stored, or made from its weights."""
-    if layer + WEIGHT in tensors:
-        weight = tensors[layer + WEIGHT].read()
-        grouped = encode(weight, how)
-        release(weight)
-        return grouped
-    values, scales = tensors[layer + VALUES].read(), tensors[layer + SCALES].read()
-    return Grouped(values.view(torch.int8) if how.bits == 8 else values, scales, how)
-
-
-def release(tensor: Tensor) -> None:
-    """Let the system take back the memory of a mapped file that has been read; nothing is lost by it.
-
-    Without this, the pages of a checkpoint that is quantised while it is loaded would count as this process's own.
-    Linux only (since 5.4); elsewhere, and on any error, nothing happens.
+@contextmanager
+def layer_read(tensors: Mapping[str, LazyTensor], layer: str, how: Format) -> Iterator[Grouped]:
+    """The integers of ``layer`` as they are stored, or made from its weights. Afterwards their file's pages are let go:
+    without that, a checkpoint that is quantised or packed while it is loaded would count as this process's memory.
     """
+    names = [layer + WEIGHT] if layer + WEIGHT in tensors else [layer + VALUES, layer + SCALES]
+    read = [tensors[name].read() for name in names]
+    if len(read) == 1:
+        yield encode(read[0], how)
+    else:
+        values, scales = read
+        yield Grouped(values.view(torch.int8) if how.bits == 8 else values, scales, how)
+    for name, tensor in zip(names, read, strict=True):
+        if tensors[name].mapped:
+            _let_go(tensor)
+
+
+def _let_go(tensor: Tensor) -> None:
+    """Give back the memory of a mapped file. Linux only; elsewhere, and on any error, nothing happens."""
     if sys.platform != "linux" or tensor.nbytes < PAGE:
         return
     start = -(-tensor.data_ptr() // PAGE) * PAGE
     length = (tensor.data_ptr() + tensor.nbytes - start) // PAGE * PAGE
     if length > 0:
-        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), MADV_PAGEOUT)
+        ctypes.CDLL(None).madvise(ctypes.c_void_p(start), ctypes.c_size_t(length), MADV_DONTNEED)

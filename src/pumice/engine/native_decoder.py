@@ -49,6 +49,7 @@ class _Decoder(Structure):
         ("head", _Linear),
         ("cosines", c_void_p),
         ("sines", c_void_p),
+        ("positions", c_int64),
     )
 
 
@@ -89,6 +90,7 @@ class NativeDecoder:
             language.norm.weight.data_ptr(),
             _head(model),
             *(table.data_ptr() for table in self._turns),
+            config.max_positions,
         )
 
     @classmethod

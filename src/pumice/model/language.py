@@ -124,5 +124,5 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:  # [..., D] -> [..., V]
         if self.config.tied_embeddings:
-            return F.linear(hidden, self.embed_tokens.weight)
+            return F.linear(hidden, self.embed_tokens.weight.to(hidden.dtype))  # they may be stored narrower
         return self.lm_head(hidden)

@@ -129,44 +129,92 @@ void try_linear(const std::string& path) {
     }
 }
 
-// Logits of two steps of a small decoder.
-Floats decode(int bits, int64_t rows, unsigned seed) {
-    chance.seed(seed);
-    const int64_t heads = 4, kv_heads = 2, size = 16, hidden = 64, inner = 96, vocabulary = 50, layers = 2, capacity = 7;
-    const int group = 32;
+// A small decoder with random weights, and memory for one text or for several.
+struct Small {
+    int64_t heads = 4, kv_heads = 2, size, hidden = 64, inner = 96, vocabulary = 50, layers = 2, capacity = 40;
     std::vector<Matrix> kept;
-    kept.reserve(size_t(layers * 7 + 1));
-    const auto linear = [&](int64_t outputs, int64_t inputs) {
-        kept.push_back(matrix(bits, group, outputs, inputs));
-        return kept.back().linear();
-    };
-    const Floats ones(size_t(hidden), 1.0f);
+    Floats ones, cosines, sines;
     std::vector<PumiceLayer> layer;
-    for (int64_t at = 0; at < layers; ++at) {
-        PumiceLayer made{ones.data(), ones.data(), {}, {}, {}, {}, {}, {}, {}};
-        made.query = linear(heads * size, hidden), made.key = linear(kv_heads * size, hidden);
-        made.value = linear(kv_heads * size, hidden), made.output = linear(hidden, heads * size);
-        made.gate = linear(inner, hidden), made.up = linear(inner, hidden), made.down = linear(hidden, inner);
-        layer.push_back(made);
-    }
-    Floats cosines(size_t(capacity * size / 2)), sines(cosines.size());
-    for (size_t at = 0; at < cosines.size(); ++at) cosines[at] = std::cos(0.1f * float(at)), sines[at] = std::sin(0.1f * float(at));
-    const PumiceLinear head = linear(vocabulary, hidden);
-    const PumiceDecoder decoder{heads, kv_heads, size, layers, 1e-5f, layer.data(), ones.data(), head, cosines.data(), sines.data()};
-
-    std::vector<std::vector<uint16_t>> caches(size_t(2 * layers * rows), std::vector<uint16_t>(size_t(kv_heads * capacity * size)));
+    PumiceDecoder decoder;
+    std::vector<std::vector<uint16_t>> memory;
     std::vector<uint16_t*> keys, values;
-    for (int64_t at = 0; at < layers * rows; ++at) keys.push_back(caches[size_t(2 * at)].data()), values.push_back(caches[size_t(2 * at + 1)].data());
-    const std::vector<int64_t> capacities(size_t(rows), capacity);
-    Floats all;
+    std::vector<int64_t> capacities;
+
+    Small(int bits, int64_t head_size, int64_t texts) : size(head_size), ones(size_t(hidden), 1.0f) {
+        kept.reserve(size_t(layers * 7 + 1));
+        const auto linear = [&](int64_t outputs, int64_t inputs) {
+            kept.push_back(matrix(bits, 32, outputs, inputs));
+            return kept.back().linear();
+        };
+        for (int64_t at = 0; at < layers; ++at) {
+            PumiceLayer made{ones.data(), ones.data(), {}, {}, {}, {}, {}, {}, {}};
+            made.query = linear(heads * size, hidden), made.key = linear(kv_heads * size, hidden);
+            made.value = linear(kv_heads * size, hidden), made.output = linear(hidden, heads * size);
+            made.gate = linear(inner, hidden), made.up = linear(inner, hidden), made.down = linear(hidden, inner);
+            layer.push_back(made);
+        }
+        for (int64_t at = 0; at < capacity * size / 2; ++at)
+            cosines.push_back(std::cos(0.1f * float(at))), sines.push_back(std::sin(0.1f * float(at)));
+        const PumiceLinear head = linear(vocabulary, hidden);
+        decoder = {heads, kv_heads, size, layers, 1e-5f, layer.data(), ones.data(), head, cosines.data(), sines.data(), capacity};
+        memory.assign(size_t(2 * layers * texts), std::vector<uint16_t>(size_t(kv_heads * capacity * size)));
+        for (int64_t at = 0; at < layers * texts; ++at)
+            keys.push_back(memory[size_t(2 * at)].data()), values.push_back(memory[size_t(2 * at + 1)].data());
+        capacities.assign(size_t(texts), capacity);
+    }
+
+    int32_t run(Floats x, const std::vector<int64_t>& positions, int64_t answered, Floats& logits) const {
+        logits.assign(size_t(answered * vocabulary), 0.0f);
+        const PumiceStep step{int64_t(positions.size()), int64_t(capacities.size()), capacities.data(), positions.data(),
+                              x.data(), keys.data(), values.data(), answered, logits.data()};
+        return CALL(pumice_decode)(&decoder, &step);
+    }
+};
+
+// Logits of two steps of several texts.
+Floats decode(int bits, int64_t texts, unsigned seed) {
+    chance.seed(seed);
+    const Small small(bits, 16, texts);
+    Floats all, logits;
     for (int64_t position = 0; position < 2; ++position) {
-        Floats x = noise(rows * hidden, 1.0f), logits(size_t(rows * vocabulary));
-        const std::vector<int64_t> positions(size_t(rows), position);
-        const PumiceStep step{rows, capacities.data(), positions.data(), x.data(), keys.data(), values.data(), logits.data()};
-        expect(CALL(pumice_decode)(&decoder, &step) == 0, "refused a decoder");
+        const std::vector<int64_t> positions(size_t(texts), position);
+        expect(small.run(noise(texts * small.hidden, 1.0f), positions, texts, logits) == 0, "refused a decoder");
         all.insert(all.end(), logits.begin(), logits.end());
     }
     return all;
+}
+
+double distance(const Floats& found, const Floats& expected) {
+    double error = 0, size = 0;
+    for (size_t at = 0; at < found.size(); ++at)
+        error += std::pow(found[at] - expected[at], 2), size += expected[at] * expected[at];
+    return error / size;
+}
+
+// One text, read at once, in two pieces, and position by position.
+void read_text(const std::string& path, unsigned seed) {
+    const int64_t length = pick(14, 38), head_size = std::vector<int64_t>{8, 16, 24, 48}[seed % 4];
+    const int bits = seed % 2 ? 8 : 4;
+    const unsigned same = unsigned(pick(0, 1 << 30));
+    const auto read = [&](const std::vector<int64_t>& pieces) {
+        chance.seed(same);
+        const Small small(bits, head_size, 1);
+        const Floats x = noise(length * small.hidden, 1.0f);
+        Floats logits;
+        int64_t at = 0;
+        for (const int64_t piece : pieces) {
+            std::vector<int64_t> positions;
+            for (int64_t i = at; i < at + piece; ++i) positions.push_back(i);
+            const Floats some(x.begin() + at * small.hidden, x.begin() + (at + piece) * small.hidden);
+            expect(small.run(some, positions, 1, logits) == 0, path + ": refused a piece of a text");
+            at += piece;
+        }
+        return logits;
+    };
+    CALL(pumice_set_threads)(int32_t(1 + seed % 3));
+    const Floats whole = read({length});
+    expect(read({13, length - 13}) == whole || length - 13 < 12, path + ": pieces of a text are not the text");
+    expect(distance(read(std::vector<int64_t>(size_t(length), 1)), whole) < 1e-3, path + ": positions are not the text");
 }
 
 void compare_decoders(const std::string& path, unsigned seed) {
@@ -177,10 +225,7 @@ void compare_decoders(const std::string& path, unsigned seed) {
     CALL(pumice_choose_path)(path.c_str());
     CALL(pumice_set_threads)(int32_t(1 + seed % 3));
     const Floats found = decode(bits, rows, seed);
-    double error = 0, size = 0;
-    for (size_t at = 0; at < found.size(); ++at)
-        error += std::pow(found[at] - expected[at], 2), size += expected[at] * expected[at];
-    expect(error <= 1e-4 * size, path + ": a decode step is not that of the portable path");
+    expect(distance(found, expected) <= 1e-4, path + ": a decode step is not that of the portable path");
 }
 
 void refuse() {
@@ -188,6 +233,11 @@ void refuse() {
     expect(bytes(5, 32, 64, 32) == -1 && bytes(4, 0, 64, 32) == -1 && bytes(4, 32, 0, 32) == -1, "took bits or sizes that cannot be");
     expect(bytes(4, 32, 64, 12) == -1 && bytes(4, 32, 72, 16) == -1 && bytes(8, 32, 512, 512) == -1, "took groups that cannot be");
     expect(CALL(pumice_choose_path)("abacus") == -1, "took a path that is not there");
+    const Small small(4, 16, 1);
+    Floats logits;
+    expect(small.run(Floats(128), {3, 5}, 1, logits) == -1, "took positions with a hole between them");
+    expect(small.run(Floats(64), {40}, 1, logits) == -1, "took a position behind the cache");
+    expect(small.run(Floats(64), {-1}, 1, logits) == -1, "took a position before the text");
 }
 
 }  // namespace
@@ -204,6 +254,7 @@ int main(int count, char** words) {
         CALL(pumice_choose_path)(path.c_str());
         for (int round = 0; round < std::atoi(words[3]); ++round) try_linear(path);
         for (unsigned round = 0; round < 6; ++round) compare_decoders(path, seed + round);
+        for (unsigned round = 0; round < 8; ++round) read_text(path, seed + round);
         std::printf("%s: %s shapes tried\n", path.c_str(), words[3]);
     }
     return failures ? 1 : 0;

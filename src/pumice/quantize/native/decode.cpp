@@ -60,12 +60,12 @@ bool all_integers(const Decoder& d) {
     return true;
 }
 
-bool possible(const Step& s) {
+bool possible(const Decoder& d, const Step& s) {
     if (s.rows < 1 || (s.caches != 1 && s.caches != s.rows)) return false;
     if (s.answered < 0 || s.answered > s.rows || (s.one_text() && s.answered >= MANY)) return false;
     for (int64_t row = 0; row < s.rows; ++row) {
         const int64_t position = s.positions[row];
-        if (position < 0 || position >= s.capacities[s.caches == 1 ? 0 : row]) return false;
+        if (position < 0 || position >= d.positions || position >= s.capacities[s.caches == 1 ? 0 : row]) return false;
         if (s.caches == 1 && position != s.positions[0] + row) return false;
     }
     return true;
@@ -152,10 +152,10 @@ int32_t pumice_decode(const PumiceDecoder* decoder, const PumiceStep* step) {
     const std::vector<Layer> layers = layers_of(*decoder);
     const Decoder d{decoder->head.columns, layers.empty() ? 0 : layers[0].gate.rows, decoder->heads, decoder->kv_heads,
                     decoder->head_dim,     decoder->eps,  decoder->layers,          layers.data(),
-                    decoder->norm,         weights_of(decoder->head), decoder->cosines, decoder->sines};
+                    decoder->norm,         weights_of(decoder->head), decoder->cosines, decoder->sines, decoder->positions};
     const Step s{step->rows, step->caches, step->capacities, step->positions, step->x,
                  step->keys, step->values, step->answered,   step->logits};
-    if (layers.empty() || !fits_together(d) || !possible(s) || (s.one_text() && !all_integers(d))) return -1;
+    if (layers.empty() || !fits_together(d) || !possible(d, s) || (s.one_text() && !all_integers(d))) return -1;
     const Kernels& kernels = path();
     thread_local Memory memory;
     Memory& mine = memory;  // of this thread, for the others to use

@@ -19,6 +19,7 @@ struct Decoder {
     const float* norm;  // [hidden]
     Weights head;
     const float *cosines, *sines;  // [positions, head_dim / 2]
+    int64_t positions;
 };
 
 // Keys and values are for each layer bfloat16 [kv_heads, capacity, head_dim]; a position's slot is its number. Each row has

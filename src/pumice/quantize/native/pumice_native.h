@@ -68,6 +68,7 @@ typedef struct {
     const float* norm;
     PumiceLinear head;
     const float *cosines, *sines;
+    int64_t positions;
 } PumiceDecoder;
 
 /* One more token in each of `rows` rows, or a piece of one text (see decoder.hpp). x, [rows, hidden], is overwritten.
