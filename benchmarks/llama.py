@@ -39,7 +39,7 @@ class Llama:
         how.n_batch, how.n_ubatch = max(2048, positions), 1024
         how.n_threads = how.n_threads_batch = threads
         how.flash_attn_type = int(flash)
-        how.kv_unified = sequences > 1
+        how.kv_unified = False
         self.context = c.llama_init_from_model(self.model, how)
         self.threads = threads
         self.vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(self.model))
@@ -65,8 +65,9 @@ class Llama:
         c.llama_batch_free(batch)
         return np.stack(found) if found else np.empty((0, self.vocabulary), np.float32)
 
-    def forget(self) -> None:
-        c.llama_memory_clear(c.llama_get_memory(self.context), True)
+    def shorten(self, positions: int) -> None:
+        """Forget what lies behind the first ``positions`` of every sequence."""
+        c.llama_memory_seq_rm(c.llama_get_memory(self.context), -1, positions, -1)
 
 
 class Tower:

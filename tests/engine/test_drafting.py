@@ -60,12 +60,12 @@ def test_speculative_is_plain(folder: Path, words: list[str], company: bool) -> 
     options = SamplingOptions(max_tokens=60)
     question = tiny.question(" ".join(words), 1)
     plain = Engine.load(folder, device="cpu", quantization=standard_plan(4))
-    plain._runner.__class__ = type("Plain", (type(plain._runner),), {"speculates": False})
+    plain.runner.speculates = False
     fast = Engine.load(folder, device="cpu", quantization=standard_plan(4))
     other = fast.stream(tiny.question("Sky?"), SamplingOptions(max_tokens=60, temperature=1.0, seed=1))
     if company:
         next(iter(other))
-    assert fast._runner.speculates
+    assert fast.runner.speculates
     wanted, found = plain.ask(question, options), fast.ask(question, options)
     assert (found.text, found.usage.completion_tokens) == (wanted.text, wanted.usage.completion_tokens)
 
@@ -85,12 +85,12 @@ def test_right_guesses_save_steps(folder: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(Drafter, "draft", knowing)
     calls = []
-    step = made._runner.step
+    step = made.runner.step
 
     def counted(tokens: Any, places: Any, caches: Any) -> Any:
         calls.append(len(tokens))
         return step(tokens, places, caches)
 
-    monkeypatch.setattr(made._runner, "step", counted)
+    monkeypatch.setattr(made.runner, "step", counted)
     assert made.ask(question, options).text == wanted
     assert calls == [1 + MOST] * 8, "the first token comes from the prompt, forty from eight steps"

@@ -103,14 +103,14 @@ def assert_only_one_fails(good: Stream, bad: Stream, error: type[Exception]) -> 
 def test_one_that_fails_harms_no_other(monkeypatch: pytest.MonkeyPatch) -> None:
     made = tiny.engine()
     good, bad = made.stream(ASKED[0], OPTIONS), made.stream(ASKED[2], OPTIONS)
-    whole = made._runner.prefill
+    whole = made.runner.prefill
 
     def fail(ids: Sequence[int], start: int, features: Tensor | None, cache: KVCache) -> Tensor:
         if len(ids) == len(bad._request.answering.inputs.ids):
             raise MemoryLimitError("memory ran out")
         return whole(ids, start, features, cache)
 
-    monkeypatch.setattr(made._runner, "prefill", fail)
+    monkeypatch.setattr(made.runner, "prefill", fail)
     assert_only_one_fails(good, bad, MemoryLimitError)
     monkeypatch.undo()
     assert made.ask(ASKED[2], OPTIONS).text == WANTED[2]
@@ -120,14 +120,14 @@ def test_one_that_fails_while_answering_harms_no_other(monkeypatch: pytest.Monke
     """Neither the one whose thread makes the step, nor any other; what fails is told who asked for it."""
     made = tiny.engine()
     good, bad = made.stream(ASKED[0], OPTIONS), made.stream(ASKED[2], OPTIONS)
-    whole = made._runner.step
+    whole = made.runner.step
 
     def fail(tokens: Sequence[int], places: Sequence[int], caches: Sequence[KVCache]) -> Tensor:
         if any(cache is bad._request.cache for cache in caches):
             raise MemoryLimitError("memory ran out")
         return whole(tokens, places, caches)
 
-    monkeypatch.setattr(made._runner, "step", fail)
+    monkeypatch.setattr(made.runner, "step", fail)
     assert_only_one_fails(good, bad, MemoryLimitError)
     monkeypatch.undo()
     assert made.ask(ASKED[2], OPTIONS).text == WANTED[2]
@@ -168,14 +168,14 @@ def test_text_is_handed_over_at_the_end_of_the_turn_that_made_it() -> None:
     """Whoever waits beside the thread that makes the turns gets every piece before many more turns are made."""
     made = tiny.engine()
     turns = []
-    step = made._runner.step
+    step = made.runner.step
 
     def slow(tokens: Sequence[int], places: Sequence[int], caches: Sequence[KVCache]) -> Tensor:
         time.sleep(0.005)
         turns.append(len(tokens))
         return step(tokens, places, caches)
 
-    made._runner.step = slow  # type: ignore[method-assign]
+    made.runner.step = slow  # type: ignore[method-assign]
     late: list[int] = []
 
     def read(index: int) -> None:
@@ -197,8 +197,8 @@ def test_threads_share_steps() -> None:
     """Each reads its own stream; together they need far fewer steps than one after the other."""
     made = tiny.engine()
     steps = []
-    step = made._runner.step
-    made._runner.step = lambda tokens, places, caches: steps.append(len(tokens)) or step(tokens, places, caches)  # type: ignore[assignment, method-assign, func-returns-value]
+    step = made.runner.step
+    made.runner.step = lambda tokens, places, caches: steps.append(len(tokens)) or step(tokens, places, caches)  # type: ignore[assignment, method-assign, func-returns-value]
     streams = [made.stream(ASKED[index % 4], SamplingOptions(max_tokens=30)) for index in range(8)]
     found: dict[int, str] = {}
     threads = [

@@ -27,6 +27,7 @@ COMMANDS = {
     "convert": ("pumice.cli.convert", "convert"),
     "quantize": ("pumice.cli.quantize", "quantize"),
     "train": ("pumice.cli.train", "train"),
+    "doctor": ("pumice.cli.doctor", "doctor"),
 }
 # Run by other doors than this one's help.
 HIDDEN = {"llava-chat": ("pumice.cli.chat", "llava_chat")}

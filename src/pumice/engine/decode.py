@@ -29,11 +29,8 @@ class Runner:
     def __init__(self, model: Llava) -> None:
         self.model = model
         self.native = NativeDecoder.of(model)
-
-    @property
-    def speculates(self) -> bool:
-        """Whether several tokens of one row can be checked in one step, with the very logits of single steps."""
-        return self.native is not None
+        #: Whether tokens are guessed and several checked in one step; only where that gives the logits of single steps.
+        self.speculates = self.native is not None
 
     def new_cache(self, positions: int) -> KVCache:
         """An empty cache of one row with room for at least ``positions``."""
@@ -50,14 +47,18 @@ class Runner:
         make_room(cache, len(ids) + 1)
         rest = torch.tensor([ids[start:]], device=model.device)  # [1, L]
         positions = torch.arange(start, len(ids), device=model.device)[None]
-        if self.native is not None and (self.native.reads or rest.shape[1] <= FEW):
-            embeddings = model.embed(rest, features)[0]
-            count = -(-len(embeddings) // (PIECE if self.native.reads else TOGETHER))
-            for rows, places in zip(embeddings.tensor_split(count), positions[0].tensor_split(count), strict=True):
-                logits = self.native.read(rows, places, cache)
-            return logits[-1]
-        hidden = model(rest, features, positions=positions, cache=cache)
-        return model.language.logits(hidden[0, -1])
+        if self.native is None:
+            hidden = model(rest, features, positions=positions, cache=cache)
+            return model.language.logits(hidden[0, -1])
+        embeddings = model.embed(rest, features)
+        if not self.native.reads and rest.shape[1] > FEW:
+            # The last position is left to the library: widening the head for it alone would cost the most memory of all.
+            model.language(embeddings[:, :-1], positions[:, :-1], cache=cache)
+            embeddings, positions = embeddings[:, -1:], positions[:, -1:]
+        count = -(-embeddings.shape[1] // (PIECE if self.native.reads else TOGETHER))
+        for rows, places in zip(embeddings[0].tensor_split(count), positions[0].tensor_split(count), strict=True):
+            logits = self.native.read(rows, places, cache)
+        return logits[-1]
 
     @torch.inference_mode()
     def step(self, tokens: Sequence[int], positions: Sequence[int], caches: Sequence[KVCache]) -> Tensor:

@@ -94,13 +94,13 @@ class Engine:
         answer besides the tokenizer's and the template's own.
         """
         self.model = model.eval()
-        self._runner = Runner(self.model)
+        self.runner = Runner(self.model)
         self.processor = processor
         self.name = name
         self.warnings = warnings
         self.fetch = fetch
         self._features = FeatureMemory(FEATURE_BYTES)
-        self._scheduler = Scheduler(self._runner, PrefixMemory(KV_BYTES), self._features_from)
+        self._scheduler = Scheduler(self.runner, PrefixMemory(KV_BYTES), self._features_from)
         stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
         self._stop_ids = stop_ids.union(end_ids)
 

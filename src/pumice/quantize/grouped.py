@@ -15,6 +15,8 @@ from pumice.quantize.plan import Format
 
 #: Weights that are turned into float32 at a time.
 SLICE = 1 << 24
+#: The smallest whole number that the largest weight of a group may become in 8 bits.
+LEAST_TOP = 120
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,15 @@ def _encode_natively(library: Native, weight: Tensor, how: Format, values: Tenso
 def encode_plainly(weight: Tensor, how: Format) -> tuple[Tensor, Tensor]:
     """``values``, as uint8, and ``scales`` of float32 ``weight`` [N, K], by the definition.
 
-    8 bit: the largest weight of a group becomes 127. 4 bit: among scales around the one that makes the largest weight
-    -8, and for each the least-squares scale for the integers it gives, the one with the least squared error.
+    8 bit: the largest weight of a group becomes a whole number of 120 to 127. 4 bit: among scales around the one that
+    makes the largest weight -8, and for each the least-squares scale for the integers it gives. In both, what has the
+    least squared error.
     """
     groups = weight.unflatten(1, (-1, how.group))  # [N, K/G, G]
     if how.bits == 8:
-        wanted = groups.abs().amax(-1) / 127
-        lowest, highest = -127, 127
+        wanted, lowest, highest = _best_scales8(groups), -127, 127
     else:
-        wanted, lowest, highest = _best_scales(groups), -8, 7
+        wanted, lowest, highest = _best_scales4(groups), -8, 7
     scales = wanted.half()
     inverse = torch.where(scales != 0, 1 / scales.float(), 0.0)
     whole = (groups * inverse[..., None]).round().clamp(lowest, highest).to(torch.int32).flatten(1)  # [N, K]
@@ -91,7 +93,19 @@ def encode_plainly(weight: Tensor, how: Format) -> tuple[Tensor, Tensor]:
     return (low | high << 4).to(torch.uint8), scales
 
 
-def _best_scales(groups: Tensor) -> Tensor:
+def _best_scales8(groups: Tensor) -> Tensor:
+    largest = groups.abs().amax(-1)
+    best, least = torch.zeros_like(largest), torch.full_like(largest, torch.inf)
+    for top in range(127, LEAST_TOP - 1, -1):
+        scales = (largest / top).half().float()
+        inverse = torch.where(scales != 0, 1 / scales, 0.0)
+        whole = (groups * inverse[..., None]).round().clamp(-127, 127)
+        errors = (groups - whole * scales[..., None]).square().sum(-1)
+        best, least = torch.where(errors < least, scales, best), torch.minimum(errors, least)
+    return best
+
+
+def _best_scales4(groups: Tensor) -> Tensor:
     extreme = groups.gather(-1, groups.abs().argmax(-1, keepdim=True))  # [N, K/G, 1], with its sign
     safe = torch.where(extreme == 0, 1.0, extreme)
     best, most = torch.zeros_like(safe[..., 0]), torch.full_like(safe[..., 0], -1.0)

@@ -14,11 +14,13 @@ from torch.nn import functional as F
 
 from pumice.quantize.grouped import Grouped
 from pumice.quantize.library import Native, native
+from pumice.quantize.operators import operands, product
 from pumice.quantize.plan import Format
 
 
 class QuantizedLinear(nn.Module):
-    """``nn.Linear`` with grouped integers. On a CPU with the native library its inputs become int8 on the fly.
+    """``nn.Linear`` with grouped integers, multiplied by the best there is: the native library, whose inputs become int8
+    on the fly; an operator of PyTorch's, in bfloat16; or PyTorch's product with widened weights.
 
     Empty until ``fill``: its weights come from a checkpoint and are no part of the state dict.
     """
@@ -32,17 +34,18 @@ class QuantizedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(outputs), requires_grad=False) if bias else None
         self.register_buffer("weights", torch.empty(0, dtype=torch.uint8, device="cpu"), persistent=False)
         self.register_buffer("scales", torch.empty(0, dtype=torch.float16, device="cpu"), persistent=False)
-        self.packed = False
+        self.packed = self.converted = False  # the order of the weights is the library's, or an operator's
 
     def fill(self, grouped: Grouped, device: torch.device) -> None:
         """Take over the weights, in the order in which this machine multiplies them fastest."""
         assert grouped.shape == (self.outputs, self.inputs) and grouped.format == self.how
         library = native() if device.type == "cpu" else None
-        self.packed = library is not None
+        made = operands(grouped, device) if library is None else None
+        self.packed, self.converted = library is not None, made is not None
         if library is not None:
             self.weights = pack(library, grouped)
         else:
-            self.weights, self.scales = grouped.values.to(device), grouped.scales.to(device)
+            self.weights, self.scales = made or (grouped.values.to(device), grouped.scales.to(device))
 
     def forward(self, x: Tensor) -> Tensor:  # [..., K] -> [..., N]
         if self.packed:
@@ -51,6 +54,9 @@ class QuantizedLinear(nn.Module):
             how = self.how
             y: Tensor = torch.ops.pumice.linear(x.float(), self.weights, self.bias, how.bits, how.group, self.outputs)
             return y.to(x.dtype)
+        if self.converted:
+            y = product(x, self.weights, self.scales, self.how.group).to(x.dtype)
+            return y if self.bias is None else y + self.bias.to(x.dtype)
         weight = Grouped(self.weights, self.scales, self.how).decode().to(x.dtype)
         return F.linear(x, weight, None if self.bias is None else self.bias.to(x.dtype))
 

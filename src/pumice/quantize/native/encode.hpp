@@ -11,6 +11,9 @@ namespace pumice {
 // width of vectors adds in the same order.
 static constexpr int TOGETHER = 16;
 
+// The smallest whole number that the largest weight of a group may become in 8 bits.
+static constexpr int LEAST_TOP = 120;
+
 // Nothing of the standard library is called here: its templates would be compiled with this path's instructions, and the
 // linker might give them to another path.
 static inline float between(float lowest, float value, float highest) {
@@ -27,15 +30,41 @@ static inline void turn(const float* w, int group, int count, float* turned) {
             turned[i * TOGETHER + lane] = lane < count ? w[int64_t(lane) * group + i] : 0.0f;
 }
 
-// 8 bits: the largest weight by size becomes 127.
-static inline float best_scale8(const float* w, int group) {
-    float largest = 0;
-#pragma omp simd reduction(max : largest)
-    for (int i = 0; i < group; ++i) {
-        const float size = std::fabs(w[i]);
-        largest = size > largest ? size : largest;
+// The weight of each group that is largest by size, with its sign.
+static inline void extremes(const float* turned, int group, float* extreme) {
+    for (int lane = 0; lane < TOGETHER; ++lane) extreme[lane] = 0;
+    for (int i = 0; i < group; ++i)
+        for (int lane = 0; lane < TOGETHER; ++lane) {
+            const float w = turned[i * TOGETHER + lane];
+            extreme[lane] = std::fabs(w) > std::fabs(extreme[lane]) ? w : extreme[lane];
+        }
+}
+
+// 8 bits: the largest weight by size becomes 127 or one of the whole numbers below; the one with the least squared error.
+static inline void best_scales8(const float* turned, int group, float* best) {
+    float extreme[TOGETHER], least[TOGETHER], scale[TOGETHER], inverse[TOGETHER];
+    extremes(turned, group, extreme);
+    for (int lane = 0; lane < TOGETHER; ++lane) best[lane] = 0, least[lane] = INFINITY;
+    for (int top = 127; top >= LEAST_TOP; --top) {
+        float errors[TOGETHER] = {};
+        for (int lane = 0; lane < TOGETHER; ++lane) {
+            scale[lane] = from_fp16(to_fp16(std::fabs(extreme[lane]) / float(top)));
+            inverse[lane] = scale[lane] > 0 ? 1.0f / scale[lane] : 0.0f;
+        }
+        for (int i = 0; i < group; ++i) {
+#pragma omp simd
+            for (int lane = 0; lane < TOGETHER; ++lane) {
+                const float w = turned[i * TOGETHER + lane];
+                const float off = w - between(-127, rounded(w * inverse[lane]), 127) * scale[lane];
+                errors[lane] += off * off;
+            }
+        }
+        for (int lane = 0; lane < TOGETHER; ++lane) {
+            const bool better = errors[lane] < least[lane];
+            best[lane] = better ? scale[lane] : best[lane];
+            least[lane] = better ? errors[lane] : least[lane];
+        }
     }
-    return largest / 127.0f;
 }
 
 // What the integers of a group for scale 1 / inverse have in common with its weights: their product and their square.
@@ -56,13 +85,9 @@ static inline void compare(const float* turned, int group, const float* inverse,
 // 4 bits: the largest weight by size becomes -8 or thereabouts. Around that, and for each the best scale for exactly
 // the integers it gives, the scale with the least squared error: the one with the largest product^2 / square.
 static inline void best_scales4(const float* turned, int group, float* best) {
-    float extreme[TOGETHER] = {}, most[TOGETHER], inverse[TOGETHER], product[TOGETHER], square[TOGETHER];
+    float extreme[TOGETHER], most[TOGETHER], inverse[TOGETHER], product[TOGETHER], square[TOGETHER];
+    extremes(turned, group, extreme);
     for (int lane = 0; lane < TOGETHER; ++lane) best[lane] = 0, most[lane] = -1;
-    for (int i = 0; i < group; ++i)
-        for (int lane = 0; lane < TOGETHER; ++lane) {
-            const float w = turned[i * TOGETHER + lane];
-            extreme[lane] = std::fabs(w) > std::fabs(extreme[lane]) ? w : extreme[lane];
-        }
     for (float& each : extreme) each = each == 0 ? 1.0f : each;
     for (int tenths = -16; tenths <= 8; tenths += 2) {
         for (int sign = -1; sign <= 1; sign += 2) {
@@ -101,10 +126,10 @@ static inline void encode_row(int bits, const float* w, int64_t columns, int gro
     const int64_t groups = columns / group;
     for (int64_t g = 0; g < groups; ++g, w += group, values += group * bits / 8) {
         const int lane = int(g % TOGETHER);
-        if (bits == 8) best[lane] = best_scale8(w, group);
-        else if (lane == 0) {
+        if (lane == 0) {
             turn(w, group, groups - g < TOGETHER ? int(groups - g) : TOGETHER, turned);
-            best_scales4(turned, group, best);
+            if (bits == 8) best_scales8(turned, group, best);
+            else best_scales4(turned, group, best);
         }
         scales[g] = to_fp16(best[lane]);
         write_group(bits, w, group, from_fp16(scales[g]), values);
