@@ -95,11 +95,15 @@ def test_the_loss_is_that_of_attention_computed_by_hand() -> None:
     kept: list[torch.Tensor] = []
     layer.input_layernorm.register_forward_hook(lambda _, __, out: kept.append(out))
     total = task.loss(batch).value
-    x, view = kept[0], View(made.config.language, batch.positions, batch.mask(), None, torch.float32)
+    x, view = kept[0], View(made.config.language, batch.positions, None, None, torch.float32)
     size = attention.split[1]
     q, k = ((x @ p.weight[:size].T)[:, None] for p in (attention.q_proj, attention.k_proj))
     q, k = (rotate(each, view.cos, view.sin) for each in (q, k))
-    weights = ((q @ k.mT) / size**0.5).masked_fill(~batch.mask(), -torch.inf).softmax(-1)[:, 0]
+    weights = (
+        ((q @ k.mT) / size**0.5)
+        .masked_fill(~torch.ones(q.shape[2], q.shape[2], dtype=torch.bool).tril(), -torch.inf)
+        .softmax(-1)[:, 0]
+    )
     losses = []
     for at, shares in zip(batch.grounded.sources.tolist(), batch.grounded.shares, strict=True):
         row, place = divmod(at, batch.ids.shape[1])
@@ -122,7 +126,7 @@ def test_heads_learn_to_look() -> None:
     words.loss(batch)
     before = heads.loss(batch.grounded).item()
     for _ in range(80):
-        take_step(task, optimizer, batch, 1.0, 1.0)
+        take_step(task, optimizer, [batch], 1.0, 1.0)
     words.loss(batch)
     assert heads.loss(batch.grounded).item() < before / 3
 

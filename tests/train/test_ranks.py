@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -11,30 +12,49 @@ from pathlib import Path
 import pytest
 import torch
 
-from pumice.train.loader import Order, order
+from pumice.train.loader import Order, batches, order
 from pumice.train.ranks import ALONE
 
-# Each of two processes works on its half of a batch; the first compares with the whole batch done alone.
+# Each of two processes works on its share of a step, in portions; the first compares with all of it done alone.
 HALVES = """
 import copy, sys, torch
 from pathlib import Path
 from pumice.data.batch import collate
+from pumice.train.portions import portion
 from pumice.train.ranks import ALONE, join_ranks, leave_ranks
 from pumice.train.step import take_step
 from train import small
 
 torch.set_num_threads(1)
 ranks = join_ranks()
-rows = small.rows(6)
-shares = [rows[:2], rows[2:]]  # of different sizes: what counts is the number of predictions
-task, optimizer = small.prepared(small.recipe(Path("unused")))
-alone, lonely = small.prepared(small.recipe(Path("unused")), copy.deepcopy(task.model))
-mine = take_step(task, optimizer, collate(shares[ranks.index]), 1.0, 1.0, ranks)
-whole = take_step(alone, lonely, collate(rows), 1.0, 1.0, ALONE)
-assert mine.count == whole.count
-# Gradients, not weights: Adam's first steps are the signs of gradients, however small these are.
-for one, other in zip(task.parameters(), alone.parameters(), strict=True):
-    torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-7)
+rows = small.rows(9)
+words = [row for row in rows if not row.tiles]
+pictures = [row for row in rows if row.tiles]
+# Of different sizes, for what counts is the number of predictions; with pictures in one process alone; in none; and
+# with nothing left to do in one.
+for shares in ((rows[:2], rows[2:]), (words, pictures), (words[:1], words[1:]), ([None, None], rows), ([], pictures)):
+    for how in ({}, {"micro": 1}, {"pack": 64}):
+        task, optimizer = small.prepared(small.recipe(Path("unused")))
+        alone, lonely = small.prepared(small.recipe(Path("unused")), copy.deepcopy(task.model))
+        mine = take_step(task, optimizer, portion(collate, shares[ranks.index], **how).batches, 1.0, 1.0, ranks)
+        together = [row for share in shares for row in share if row is not None]
+        whole = take_step(alone, lonely, [collate(together)], 1.0, 1.0, ALONE)
+        assert mine.count == whole.count and mine.accuracy == whole.accuracy and mine.applied
+        assert abs(mine.loss - whole.loss) < 1e-6, (mine.loss, whole.loss)
+        # Gradients, not weights: Adam takes the signs of gradients for its first steps, however small these are.
+        for (name, one), other in zip(task.named_parameters(), alone.parameters(), strict=True):
+            assert (one.grad is None) == (other.grad is None), name
+            if one.grad is not None:
+                torch.testing.assert_close(one.grad, other.grad, rtol=1e-4, atol=1e-6, msg=lambda m: f"{name}: {m}")
+# The projector alone learns, and one process has words alone, or both have.
+for shares in ((words, pictures), (words[:1], words[1:])):
+    task, optimizer = small.prepared(small.recipe(Path("unused"), parts={"connector": 1e-3}))
+    alone, lonely = small.prepared(small.recipe(Path("unused"), parts={"connector": 1e-3}))
+    mine = take_step(task, optimizer, portion(collate, shares[ranks.index]).batches, 1.0, 1.0, ranks)
+    whole = take_step(alone, lonely, [collate(shares[0]), collate(shares[1])], 1.0, 1.0, ALONE)
+    assert abs(mine.gradient_norm - whole.gradient_norm) < 1e-5, (mine, whole)
+nothing = take_step(task, optimizer, [], 1.0, 1.0, ranks)
+assert not nothing.applied and nothing.count == 0
 ranks.wait()
 leave_ranks()
 """
@@ -71,6 +91,24 @@ sizes = [96]
 """
 
 
+class Numbers:
+    """Row ``i`` is ``i``."""
+
+    def __init__(self, count: int) -> None:
+        self.count = count
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> int:
+        return index
+
+
+class Sized(Numbers):
+    def size(self, index: int) -> int:
+        return index * 37 % 11
+
+
 def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
     # Without a port of its own two runs at a time would meet.
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
@@ -104,16 +142,22 @@ def test_a_recipe_in_two_processes(tmp_path: Path) -> None:
     assert "2 processes cannot share a batch of 3 rows evenly" in refused.stderr
 
 
-@pytest.mark.parametrize(("count", "batch", "parts"), [(13, 2, 2), (24, 3, 4), (7, 4, 2)])
+@pytest.mark.parametrize(("count", "batch", "parts"), [(13, 2, 2), (24, 3, 4), (90, 2, 3)])
 def test_processes_take_different_rows(count: int, batch: int, parts: int) -> None:
-    shares = [Order(batch, 1, 5, part, parts).indices(count) for part in range(parts)]
-    together = [index for rows in zip(*shares, strict=True) for index in rows]
-    assert together == order(count, 1, 5)[: count // (batch * parts) * batch * parts]
+    """Of every step, also where rows are grouped by a length that is known beforehand: then a step is the same for any
+    number of processes."""
+    whole = count // (batch * parts) * batch * parts
+    for source in (Numbers(count), Sized(count)):
+        shares = [list(batches(source, Order(batch, 1, 5, part, parts), list)) for part in range(parts)]
+        steps = [sorted(itertools.chain(*each)) for each in zip(*shares, strict=True)]
+        assert all(len(each) == batch * parts for each in steps)
+        assert sorted(itertools.chain(*steps)) == sorted(order(count, 1, 5)[:whole])
+    assert steps == [sorted(each) for each in batches(Sized(count), Order(batch * parts, 1, 5), list)]
 
 
 def test_alone_nothing_changes() -> None:
     parameter = torch.nn.Parameter(torch.ones(2))
     parameter.grad = torch.full((2,), 3.0)
-    assert ALONE.first and ALONE.average([parameter], 7) == 7
+    assert ALONE.first and ALONE.add([parameter], [7.0]) == [7.0] and ALONE.total([7, 8]) == [7, 8]
     ALONE.wait()
     assert parameter.grad.tolist() == [3.0, 3.0]

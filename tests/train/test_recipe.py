@@ -91,6 +91,12 @@ def test_a_field_like_no_other_gets_no_guess(tmp_path: Path) -> None:
         ("batch = 4", "clip = 0", "clip"),
         ("batch = 4", "workers = -1", "workers"),
         ("connector = 1e-3", "conector = 1e-3", "parts.conector"),
+        ("batch = 4", "average = 1.0", "average"),
+        ("batch = 4", 'dtype = "float16"', "dtype"),
+        ("batch = 4", "pack = -1", "pack"),
+        ("batch = 4", "micro = true", "micro"),
+        ("batch = 4", "recompute = {connector = 1}", "recompute.connector"),
+        ("batch = 4", "recompute = {language = 0}", "recompute.language"),
         ("connector = 1e-3", "connector = -1e-3", "parts.connector"),
         ("connector = 1e-3", "connector = 0", "parts.connector"),
         ("connector = 1e-3", "connector = nan", "parts.connector"),
@@ -134,6 +140,10 @@ def test_wrong_overrides(tmp_path: Path) -> None:
         (GOOD + '[files]\nrecords = "r"\nimages = "i"\n', "exactly one of the tables world and files"),
         (GOOD[: GOOD.index("[world]")], "exactly one of the tables world and files"),
         (GOOD.replace("connector = 1e-3", ""), "parts is empty"),
+        ("pack = 9\nmicro = 2\n" + GOOD, "pack and micro both say"),
+        ("pack = 9\n" + GOOD.replace("caption", "patches"), "patches have none"),
+        ("max_tokens = 9\n" + GOOD, "max_tokens is for records from files"),
+        ("keep_features = true\n" + GOOD, "keep_features needs pictures from files"),
     ],
 )
 def test_contradictions(tmp_path: Path, text: str, message: str) -> None:

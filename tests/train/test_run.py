@@ -99,6 +99,37 @@ def test_three_stages_and_own_data(tmp_path: Path) -> None:
     assert train(third, said.append) == own and len(said) == 8, "a finished run has nothing left to do"
 
 
+def test_everything_thrifty(tmp_path: Path) -> None:
+    """Packed, in bfloat16, with layers computed again, averaged and cut to fit: from a recipe to a folder."""
+    begun = train(captions(tmp_path / "1"), lambda _: None)
+    records = write_llava_json(tmp_path / "own", "train", 0, 5, side=96)
+    recipe = Recipe(
+        output=tmp_path / "2",
+        start=Start(folder=begun),
+        template="vicuna_v1",
+        parts={"language": 1e-2},
+        files=FileData(records=records, images=records.parent / "images"),
+        average=0.9,
+        dtype="bfloat16",
+        max_tokens=140,
+        pack=300,
+        recompute={"language": 2},
+        **BATCHES,  # type: ignore[arg-type]
+    )
+    said: list[str] = []
+    folder = train(recipe, said.append)
+    log = json.loads(said[-1])
+    assert log["cut"] > 0 and log["skipped"] == 0 and log["loss"] > 0
+    state = torch.load(recipe.output / "state.pt", weights_only=True)
+    averages = [each["average"] for each in state["optimizer"]["state"].values()]
+    saved = load_checkpoint(folder, dtype=torch.float32).model
+    final = {name.removeprefix("model."): tensor for name, tensor in state["model"].items()}
+    learned = [name for name, _ in saved.named_parameters() if name.startswith("language")]
+    assert len(averages) == len(learned)
+    moved = [name for name in learned if not torch.equal(saved.state_dict()[name], final[name])]
+    assert moved and all(any(torch.equal(saved.state_dict()[name], each) for each in averages) for name in moved)
+
+
 def test_too_few_rows(tmp_path: Path) -> None:
     recipe = captions(tmp_path).model_copy(update={"batch": 9})
     with pytest.raises(UsageError, match="a batch of 9 rows needs more data than the 8 rows"):

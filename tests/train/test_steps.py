@@ -46,7 +46,7 @@ def test_what_is_not_named_stays_frozen(subset: tuple[str, ...]) -> None:
     how = small.recipe(Path("unused"), parts=dict.fromkeys(subset, 1e-2))
     task, optimizer = small.prepared(how)
     before = weights(task)
-    assert take_step(task, optimizer, mosaic_batch(), 1.0, 1.0).applied
+    assert take_step(task, optimizer, [mosaic_batch()], 1.0, 1.0).applied
     for name, tensor in weights(task).items():
         changed = not torch.equal(tensor, before[name])
         # The class token's features are dropped, and one key bias moves no attention weight.
@@ -112,7 +112,7 @@ def test_a_step_moves_each_part_by_its_share_of_its_rate() -> None:
     for share in (1.0, 0.25):
         task, optimizer = small.prepared(how)
         before = weights(task)
-        take_step(task, optimizer, mosaic_batch(), share, 1e9)
+        take_step(task, optimizer, [mosaic_batch()], share, 1e9)
         after = task.model.state_dict()
         for name, rate in (("connector.layers.0.weight", 1e-3), ("language.layers.0.mlp.up_proj.weight", 4e-3)):
             moved = (after[name] - before[name]).abs()
@@ -123,23 +123,23 @@ def test_a_step_that_is_not_finite_changes_nothing() -> None:
     how = small.recipe(Path("unused"))
     task, optimizer = small.prepared(how)
     batch = collate(small.rows(2))
-    assert take_step(task, optimizer, batch, 1.0, 1.0).applied
+    assert take_step(task, optimizer, [batch], 1.0, 1.0).applied
     before, moments = (
         weights(task),
         [{name: value.clone() for name, value in state.items()} for state in optimizer.state.values()],
     )
     broken = Batch(**{**batch.__dict__, "tiles": tuple(torch.full_like(tiles, torch.nan) for tiles in batch.tiles)})
-    metrics = take_step(task, optimizer, broken, 1.0, 1.0)
+    metrics = take_step(task, optimizer, [broken], 1.0, 1.0)
     assert not metrics.applied and math.isnan(metrics.loss)
     assert all(torch.equal(tensor, before[name]) for name, tensor in weights(task).items())
     for old, new in zip(moments, optimizer.state.values(), strict=True):
         assert all(torch.equal(old[name], new[name]) for name in old)
-    assert take_step(task, optimizer, batch, 1.0, 1.0).applied
+    assert take_step(task, optimizer, [batch], 1.0, 1.0).applied
 
 
 def test_long_gradients_are_clipped() -> None:
     task, optimizer = small.prepared(small.recipe(Path("unused")))
-    metrics = take_step(task, optimizer, collate(small.rows(2)), 1.0, 0.001)
+    metrics = take_step(task, optimizer, [collate(small.rows(2))], 1.0, 0.001)
     assert metrics.gradient_norm > 0.01
     gradients = [p.grad for p in task.parameters() if p.grad is not None]
     assert float(torch.stack([g.norm() for g in gradients]).norm()) == pytest.approx(0.001, rel=1e-3)
@@ -150,7 +150,7 @@ def test_metrics_count_supervised_tokens() -> None:
     batch = collate(small.rows(3))
     with torch.no_grad():
         loss = task.loss(batch)
-    metrics = take_step(task, optimizer, batch, 1.0, 1.0)
+    metrics = take_step(task, optimizer, [batch], 1.0, 1.0)
     assert metrics.count == loss.count == len(batch.targets)
     assert metrics.loss == pytest.approx(float(loss.value)) and metrics.accuracy == loss.right / loss.count
 

@@ -1,4 +1,4 @@
-"""Rows of different lengths become rectangular tensors."""
+"""Rows of different lengths become rectangular tensors, padded or one behind the other."""
 
 from __future__ import annotations
 
@@ -27,10 +27,11 @@ class GroundedWords:
 
 @dataclass(frozen=True)
 class Batch:
-    """B rows padded on the right to length L.
+    """B rows padded on the right to length L, or one row of several that stand one behind the other.
 
     ids, positions, groups: [B, L]. sources: [n], flat indices into B x L; targets: [n], the ids predicted there.
-    tiles: per picture [t, 3, S, S]; grids: per picture.
+    tiles: per picture [t, 3, S, S]; grids: per picture. lengths: of the rows that are joined, which add up to L;
+    empty where each row is its own. hashes: per picture, a fingerprint of its pixels.
     """
 
     ids: Tensor
@@ -41,50 +42,77 @@ class Batch:
     tiles: tuple[Tensor, ...]
     grids: tuple[Grid, ...]
     grounded: GroundedWords | None = None
+    lengths: tuple[int, ...] = ()
+    hashes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
-        return len(self.ids)
+        return len(self.lengths) or len(self.ids)
 
-    def mask(self) -> Tensor:
-        """bool [B, 1, L, L]: a position sees the head and its own tail, up to itself."""
-        queries, keys = self.groups[:, :, None], self.groups[:, None, :]
-        length = self.ids.shape[1]
-        causal = torch.ones(length, length, dtype=torch.bool, device=self.ids.device).tril()
-        return (((keys == HEAD) | (keys == queries)) & causal)[:, None]
+    def mask(self) -> Tensor | None:
+        """bool [B, 1, L, L]: a position sees the head and its own tail, up to itself. None: there are no tails.
+
+        Then plain causal attention says the same, for padding stands last.
+        """
+        return None if self.lengths else _sight(self.groups)
+
+    def blocks(self) -> list[tuple[int, Tensor | None]] | None:
+        """Of joined rows, which do not see one another: their lengths and masks [1, 1, n, n], None for causal."""
+        if not self.lengths:
+            return None
+        return [(own.shape[1], _sight(own)) for own in self.groups.split(self.lengths, dim=1)]
 
 
-def collate(rows: Sequence[Row]) -> Batch:
-    """Pad and stack. Padding has id 0 and group ``HEAD``; it stands last, so that nothing real can see it."""
-    length = max(len(row.ids) for row in rows)
-    ids, positions, groups = (np.zeros((len(rows), length), dtype=np.int64) for _ in range(3))
-    sources: list[int] = []
-    for index, row in enumerate(rows):
-        used = len(row.ids)
-        ids[index, :used], positions[index, :used], groups[index, :used] = row.ids, row.positions, row.groups
-        sources += [index * length + source for source in row.sources]
+def _sight(groups: Tensor) -> Tensor | None:
+    """Who sees whom in rows of ``groups`` [B, L]."""
+    if not groups.any():
+        return None
+    queries, keys = groups[:, :, None], groups[:, None, :]
+    length = groups.shape[1]
+    causal = torch.ones(length, length, dtype=torch.bool, device=groups.device).tril()
+    return (((keys == HEAD) | (keys == queries)) & causal)[:, None]
+
+
+def collate(rows: Sequence[Row], *, joined: bool = False) -> Batch:
+    """Pad and stack, or set all rows one behind the other in one row, where nothing is padding.
+
+    Padding has id 0 and group ``HEAD``; it stands last, so that nothing real can see it.
+    """
+    used = [len(row.ids) for row in rows]
+    shape = (1, sum(used)) if joined else (len(rows), max(used))
+    # Where each row begins, as a flat index.
+    begins = [sum(used[:index]) if joined else index * shape[1] for index in range(len(rows))]
+    ids, positions, groups = (np.zeros(shape[0] * shape[1], dtype=np.int64) for _ in range(3))
+    if not joined:
+        positions[:] = np.tile(np.arange(shape[1]), len(rows))  # padding is later than everything real
+    for row, begin, length in zip(rows, begins, used, strict=True):
+        own = slice(begin, begin + length)
+        ids[own], positions[own], groups[own] = row.ids, row.positions, row.groups
+    sources = [begin + source for row, begin in zip(rows, begins, strict=True) for source in row.sources]
     return Batch(
-        ids=torch.from_numpy(ids),
-        positions=torch.from_numpy(positions),
-        groups=torch.from_numpy(groups),
+        ids=torch.from_numpy(ids).view(shape),
+        positions=torch.from_numpy(positions).view(shape),
+        groups=torch.from_numpy(groups).view(shape),
         sources=torch.tensor(sources, dtype=torch.int64),
         targets=torch.tensor([target for row in rows for target in row.targets], dtype=torch.int64),
         tiles=tuple(torch.from_numpy(tiles) for row in rows for tiles in row.tiles),
         grids=tuple(grid for row in rows for grid in row.grids),
-        grounded=_grounded(rows, length),
+        grounded=_grounded(rows, begins, shape),
+        lengths=tuple(used) if joined else (),
+        hashes=tuple(each for row in rows for each in row.hashes),
     )
 
 
-def _grounded(rows: Sequence[Row], length: int) -> GroundedWords | None:
+def _grounded(rows: Sequence[Row], begins: Sequence[int], shape: tuple[int, int]) -> GroundedWords | None:
     """What the rows' words speak of, in equal shares; rows without a grounding add nothing."""
-    known = [(index, row.grounding) for index, row in enumerate(rows) if row.grounding is not None]
+    known = [(begin, row.grounding) for begin, row in zip(begins, rows, strict=True) if row.grounding is not None]
     if not any(found.spoken for _, found in known):
         return None
-    regions = torch.full((len(rows), length), NOWHERE)
-    spoken = [(index * length + at, each) for index, found in known for at, each in found.spoken]
+    regions = torch.full((shape[0] * shape[1],), NOWHERE)
+    spoken = [(begin + at, each) for begin, found in known for at, each in found.spoken]
     shares = torch.zeros(len(spoken), max(found.count for _, found in known))
-    for index, found in known:
-        regions[index, : len(found.regions)] = torch.tensor(found.regions)
+    for begin, found in known:
+        regions[begin : begin + len(found.regions)] = torch.tensor(found.regions)
     for at, (_, each) in enumerate(spoken):
         shares[at, list(each)] = 1 / len(each)
-    return GroundedWords(regions, torch.tensor([at for at, _ in spoken], dtype=torch.int64), shares)
+    return GroundedWords(regions.view(shape), torch.tensor([at for at, _ in spoken], dtype=torch.int64), shares)

@@ -38,7 +38,8 @@ class Row:
 
     ids, positions: as the model takes them. groups: ``HEAD`` or the number of the tail, from 1.
     sources, targets: the supervised predictions, from the row's position to the id that follows it.
-    grounding: where its words are in the picture, if that is known.
+    grounding: where its words are in the picture, if that is known. cut: turns of the sample that did not fit.
+    hashes: per picture, a fingerprint of its pixels.
     """
 
     ids: tuple[int, ...]
@@ -49,6 +50,8 @@ class Row:
     tiles: tuple[Tiles, ...]
     grids: tuple[Grid, ...]
     grounding: Grounding | None = None
+    cut: int = 0
+    hashes: tuple[str, ...] = ()
 
 
 def pack(inputs: Sequence[Inputs]) -> Row:
@@ -75,7 +78,16 @@ def pack(inputs: Sequence[Inputs]) -> Row:
             groups.append(group)
     if not targets:
         raise UsageError("a training sample has no supervised token: its answer is empty")
-    return Row(tuple(ids), tuple(positions), tuple(groups), tuple(sources), tuple(targets), first.tiles, first.grids)
+    return Row(
+        ids=tuple(ids),
+        positions=tuple(positions),
+        groups=tuple(groups),
+        sources=tuple(sources),
+        targets=tuple(targets),
+        tiles=first.tiles,
+        grids=first.grids,
+        hashes=first.hashes,
+    )
 
 
 def _common_head(inputs: Sequence[Inputs]) -> int:
@@ -93,3 +105,21 @@ def _common_head(inputs: Sequence[Inputs]) -> int:
     if agree < last_image:
         raise UsageError("conversations that share a row must have their pictures at the same place")
     return last_image or agree
+
+
+def fill(lengths: Sequence[int], capacity: int) -> list[list[int]]:
+    """Which of ``lengths`` go together into rows of at most ``capacity`` tokens: first fit, the longest first.
+
+    First fit decreasing needs at most 11/9 of the fewest rows possible (Johnson 1973). What is longer than
+    ``capacity`` stands alone. Every index comes once; each row's are in order.
+    """
+    rows: list[list[int]] = []
+    left: list[int] = []
+    for index in sorted(range(len(lengths)), key=lambda at: (-lengths[at], at)):
+        place = next((at for at, room in enumerate(left) if lengths[index] <= room), len(rows))
+        if place == len(rows):
+            rows.append([])
+            left.append(capacity)
+        rows[place].append(index)
+        left[place] -= lengths[index]
+    return [sorted(row) for row in rows]

@@ -5,13 +5,23 @@ Shapes: B batch, L positions of this call, K key positions, D hidden size, V voc
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from pumice.model.cache import Cache
 from pumice.model.config import LanguageConfig
-from pumice.model.layers import RMSNorm, attend, rotary_frequencies, rotary_tables, rotate
+from pumice.model.layers import (
+    Block,
+    RMSNorm,
+    attend,
+    attend_blocks,
+    rotary_frequencies,
+    rotary_tables,
+    rotate,
+)
 
 
 class Attention(nn.Module):
@@ -33,6 +43,8 @@ class Attention(nn.Module):
         query, key = rotate(query, view.cos, view.sin), rotate(key, view.cos, view.sin)
         if view.cache is not None:
             key, value = view.cache.write(self.index, view.positions, key, value, view.seen)
+        if view.blocks is not None:
+            return self.o_proj(attend_blocks(query, key, value, view.blocks))
         return self.o_proj(attend(query, key, value, view.mask, causal=view.causal))
 
 
@@ -65,21 +77,29 @@ class DecoderLayer(nn.Module):
 class View:
     """What one call of the decoder may see: made once, read by every layer.
 
-    mask: bool [B, 1, L, K] or None; causal: plain causal attention without a mask. seen: key slots to read.
+    mask: bool [B, 1, L, K] or None; causal: plain causal attention without a mask. blocks: stretches that rows consist
+    of, in place of a mask. seen: key slots to read.
     """
 
     def __init__(
-        self, config: LanguageConfig, positions: Tensor, mask: Tensor | None, cache: Cache | None, dtype: torch.dtype
+        self,
+        config: LanguageConfig,
+        positions: Tensor,
+        mask: Tensor | None,
+        cache: Cache | None,
+        dtype: torch.dtype,
+        blocks: Sequence[Block] | None = None,
     ) -> None:
         self.positions = positions
         self.cache = cache
         self.cos, self.sin = rotary_tables(positions, rotary_frequencies(config, positions.device), dtype)
         self.seen = 0 if cache is None else int(positions.max()) + 1
         self.mask, window = mask, config.sliding_window
-        if mask is None and (cache is not None or window is not None):
+        self.blocks = None if blocks is None else _narrowed(blocks, positions, window)
+        if blocks is None and mask is None and (cache is not None or window is not None):
             self.mask = self._causal_mask(window)
         elif mask is not None and window is not None:
-            self.mask = mask & (positions[:, None] > positions[:, :, None] - window)[:, None]
+            self.mask = mask & _within(positions, window)
         self.causal = self.mask is None and cache is None
 
     def _causal_mask(self, window: int | None) -> Tensor | None:
@@ -95,6 +115,37 @@ class View:
             allowed = allowed & (slots > queries - window)
         return allowed[:, None]
 
+    def whole_mask(self) -> Tensor:
+        """Without a cache: bool [B or 1, 1, L, L], what ``mask`` or ``blocks`` say; causal where nothing is said."""
+        if self.mask is not None:
+            return self.mask
+        blocks = self.blocks or [(self.positions.shape[1], None)]
+        masks = [_causal(length, self.positions.device) if mask is None else mask for length, mask in blocks]
+        return torch.block_diag(*(mask[0, 0] for mask in masks))[None, None].bool()
+
+
+def _causal(length: int, device: torch.device) -> Tensor:
+    return torch.ones(1, 1, length, length, dtype=torch.bool, device=device).tril()
+
+
+def _within(positions: Tensor, window: int) -> Tensor:
+    """bool [B, 1, L, L]: keys that are less than ``window`` positions back."""
+    return (positions[:, None] > positions[:, :, None] - window)[:, None]
+
+
+def _narrowed(blocks: Sequence[Block], positions: Tensor, window: int | None) -> Sequence[Block]:
+    """``blocks`` under a sliding window: those that are longer than it get a mask."""
+    if window is None:
+        return blocks
+    narrow: list[Block] = []
+    for (length, mask), own in zip(blocks, positions.split([length for length, _ in blocks], dim=1), strict=True):
+        if length > window:
+            allowed = _causal(length, positions.device) if mask is None else mask
+            narrow.append((length, allowed & _within(own, window)))
+        else:
+            narrow.append((length, mask))
+    return narrow
+
 
 class Decoder(nn.Module):
     """Embeddings in, hidden states out; ``logits`` maps those to the vocabulary."""
@@ -109,14 +160,21 @@ class Decoder(nn.Module):
             self.lm_head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
 
     def forward(
-        self, embeddings: Tensor, positions: Tensor, *, mask: Tensor | None = None, cache: Cache | None = None
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        *,
+        mask: Tensor | None = None,
+        cache: Cache | None = None,
+        blocks: Sequence[Block] | None = None,
     ) -> Tensor:
         """Final hidden states [B, L, D] of ``embeddings`` [B, L, D] that stand at ``positions`` [B, L].
 
         mask: bool [B, 1, L, L], who sees whom, only without a cache; None is causal. With a cache the new keys
         are stored at their positions and every query sees all slots up to its own. A sliding window narrows either.
+        blocks: in place of a mask, independent stretches that stand one behind the other in every row.
         """
-        view = View(self.config, positions, mask, cache, embeddings.dtype)
+        view = View(self.config, positions, mask, cache, embeddings.dtype, blocks)
         x = embeddings
         for layer in self.layers:
             x = layer(x, view)

@@ -6,6 +6,8 @@ Shapes: B batch, L positions of this call, K key positions, H heads, D hidden si
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from typing import TypeAlias
 
 import torch
 from torch import Tensor, nn
@@ -77,3 +79,18 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, *, ca
         value = value.repeat_interleave(groups, dim=1)
     mixed = F.scaled_dot_product_attention(query, key, value, attn_mask=mask, is_causal=causal)
     return mixed.transpose(1, 2).flatten(2)
+
+
+#: A stretch of a row that sees only itself: its length n, and who sees whom in it, bool [1, 1, n, n]; None is causal.
+Block: TypeAlias = tuple[int, Tensor | None]
+
+
+def attend_blocks(query: Tensor, key: Tensor, value: Tensor, blocks: Sequence[Block]) -> Tensor:
+    """``attend`` within each of ``blocks``, which stand one behind the other: [B, H, L, E] over [B, H', L, E].
+
+    A mask of the whole row would say the same; most of what it makes the processor multiply is thrown away.
+    """
+    lengths = [length for length, _ in blocks]
+    pieces = zip(*(each.split(lengths, dim=2) for each in (query, key, value)), strict=True)
+    mixed = [attend(q, k, v, mask, causal=mask is None) for (q, k, v), (_, mask) in zip(pieces, blocks, strict=True)]
+    return torch.cat(mixed, dim=1)

@@ -16,6 +16,7 @@ from pumice.model.cache import Cache
 from pumice.model.config import LlavaConfig
 from pumice.model.connector import Connector
 from pumice.model.language import Decoder
+from pumice.model.layers import Block
 from pumice.model.vision import VisionTower
 
 
@@ -86,11 +87,12 @@ class Llava(nn.Module):
         positions: Tensor | None = None,
         mask: Tensor | None = None,
         cache: Cache | None = None,
+        blocks: Sequence[Block] | None = None,
     ) -> Tensor:
-        """Final hidden states [B, L, D] of ``ids`` [B, L]; see ``Decoder.forward`` for positions, mask and cache."""
+        """Final hidden states [B, L, D] of ``ids`` [B, L]; see ``Decoder.forward`` for what else may be given."""
         if positions is None:
             positions = torch.arange(ids.shape[1], device=ids.device).expand_as(ids)
-        hidden: Tensor = self.language(self.embed(ids, features), positions, mask=mask, cache=cache)
+        hidden: Tensor = self.language(self.embed(ids, features), positions, mask=mask, cache=cache, blocks=blocks)
         return hidden
 
     def logits_for(self, ids: Tensor, features: Tensor | None = None) -> Tensor:

@@ -80,13 +80,16 @@ class GroundedHeads:
         return keep
 
     def loss(self, words: GroundedWords) -> Tensor:
-        """Mean cross-entropy between equal shares for all that is spoken of and the weight each region gets."""
+        """Cross-entropy between equal shares for all that is spoken of and the weight each region gets.
+
+        Added up over the words, and the mean over the taught layers.
+        """
         among = nn.functional.one_hot(words.regions - NOWHERE, words.shares.shape[1] + 1)[..., 1:].float()  # [B, L, R]
         losses = []
         for index, attention in self._heads.items():
             weights = _weights(attention, *self._seen.pop(index))  # [B, L, L]
             looked = (weights @ among).flatten(0, 1)[words.sources]  # [m, R]
-            losses.append(-(words.shares * (looked + _LEAST).log()).sum(-1).mean())
+            losses.append(-(words.shares * (looked + _LEAST).log()).sum())
         return torch.stack(losses).mean()
 
 
@@ -102,7 +105,6 @@ def _weights(attention: Attention, x: Tensor, view: View) -> Tensor:
     rows = slice(TAUGHT * size, (TAUGHT + 1) * size)
     query, key = ((x @ p.weight[rows].T)[:, None] for p in (attention.q_proj, attention.k_proj))
     query, key = rotate(query, view.cos, view.sin), rotate(key, view.cos, view.sin)
-    assert view.mask is not None, "training always masks: rows share their pictures"
     scores = (query @ key.transpose(-1, -2)) / size**0.5  # [B, 1, L, L]
-    weights: Tensor = scores.masked_fill(~view.mask, float("-inf")).softmax(-1)[:, 0]
+    weights: Tensor = scores.masked_fill(~view.whole_mask(), float("-inf")).softmax(-1)[:, 0]
     return weights

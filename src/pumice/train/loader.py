@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -32,18 +32,27 @@ class RowSource(Protocol):
     def __getitem__(self, index: int) -> Any: ...
 
 
+@runtime_checkable
+class SizedSource(RowSource, Protocol):
+    """A source that knows about how long a row is without making it.
+
+    Then each step has the same rows however many processes there are.
+    """
+
+    def size(self, index: int) -> int: ...
+
+
 @dataclass(frozen=True)
 class _Windows(Dataset[list[Any] | PumiceError]):
     """Item ``i`` is window ``i`` of an epoch: its batches, of which short and long ones come in turn."""
 
     source: RowSource
     indices: list[int]
-    batch: int
-    seed: int
+    which: Order
     collate: Callable[[Sequence[Any]], Any]
 
     def __len__(self) -> int:
-        return math.ceil(len(self.indices) // self.batch / WINDOW)
+        return math.ceil(len(self.indices) // self.which.together / WINDOW)
 
     def __getitem__(self, window: int) -> list[Any] | PumiceError:
         try:
@@ -52,11 +61,23 @@ class _Windows(Dataset[list[Any] | PumiceError]):
             return error  # raised by ``batches``: a worker process would bury it in a traceback
 
     def _made(self, window: int) -> list[Any]:
-        start = window * WINDOW * self.batch
-        end = min(start + WINDOW * self.batch, len(self.indices) // self.batch * self.batch)
-        rows = sorted((self.source[index] for index in self.indices[start:end]), key=_length)
-        groups = [rows[at : at + self.batch] for at in range(0, len(rows), self.batch)]
-        return [self.collate(groups[place]) for place in order(len(groups), window + 1, self.seed)]
+        together = self.which.together
+        chosen = self.indices[window * WINDOW * together : (window + 1) * WINDOW * together]
+        groups = self._known(self.source, chosen) if isinstance(self.source, SizedSource) else self._measured(chosen)
+        return [self.collate(groups[place]) for place in order(len(groups), window + 1, self.which.seed)]
+
+    def _known(self, source: SizedSource, chosen: list[int]) -> list[list[Any]]:
+        """Grouped for all processes before any row is made, then this one's rows."""
+        which = self.which
+        ordered = sorted(chosen, key=source.size)
+        groups = [ordered[at : at + which.together] for at in range(0, len(ordered), which.together)]
+        return [[source[index] for index in group[which.part :: which.parts]] for group in groups]
+
+    def _measured(self, chosen: list[int]) -> list[list[Any]]:
+        """This process's rows, made and then grouped."""
+        which = self.which
+        rows = sorted((self.source[index] for index in chosen[which.part :: which.parts]), key=_length)
+        return [rows[at : at + which.batch] for at in range(0, len(rows), which.batch)]
 
 
 @dataclass(frozen=True)
@@ -64,6 +85,7 @@ class Order:
     """Which rows, in which order, how many together.
 
     part, parts: of every ``batch * parts`` rows in a row this process takes each ``parts``-th, beginning at ``part``.
+    together: rows of one step, of all processes.
     """
 
     batch: int
@@ -72,10 +94,13 @@ class Order:
     part: int = 0
     parts: int = 1
 
+    @property
+    def together(self) -> int:
+        return self.batch * self.parts
+
     def indices(self, count: int) -> list[int]:
-        """The rows of this process, out of ``count``; all processes take equally many."""
-        whole = count // (self.batch * self.parts) * self.batch * self.parts
-        return order(count, self.epoch, self.seed)[:whole][self.part :: self.parts]
+        """The rows of all processes in full steps, out of ``count``."""
+        return order(count, self.epoch, self.seed)[: count // self.together * self.together]
 
 
 def batches(
@@ -91,7 +116,7 @@ def batches(
     workers: processes that prepare batches while the model works; 0 prepares them in between. A thread would not
     do: it takes the interpreter away from the many small calls of a training step.
     """
-    windows = _Windows(source, which.indices(len(source)), which.batch, which.seed, collate)
+    windows = _Windows(source, which.indices(len(source)), which, collate)
     wanted = range(skip // WINDOW, len(windows))
     loader = DataLoader(windows, batch_size=None, sampler=wanted, num_workers=workers)
     skip %= WINDOW

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from pumice.train.loader import Order, RowSource, batches
+from pumice.train.portions import Portions, portion
 from pumice.train.ranks import ALONE, Ranks
 from pumice.train.recipe import Recipe
 from pumice.train.schedule import rate_at
@@ -32,11 +34,15 @@ class Log:
     tokens: int = 0
     rows: int = 0
     skipped: int = 0
+    dropped: int = 0
+    cut: int = 0
 
-    def add(self, step: int, steps: int, share: float, metrics: Metrics, rows: int) -> str | None:
-        """Count one step; returns the line that was written, if one was due."""
+    def add(self, step: int, steps: int, share: float, metrics: Metrics, sizes: Sequence[int]) -> str | None:
+        """Count one step; returns the line that was written, if one was due. sizes: rows learned from, dropped, cut."""
         self.tokens += metrics.count
-        self.rows += rows
+        self.rows += sizes[0]
+        self.dropped += sizes[1]
+        self.cut += sizes[2]
         self.skipped += not metrics.applied
         if step % self.every and step != steps:
             return None
@@ -45,19 +51,26 @@ class Log:
             {
                 "step": step,
                 "steps": steps,
-                "loss": round(metrics.loss, 4),
+                "loss": _rounded(metrics.loss, 4),
                 "accuracy": round(metrics.accuracy, 4),
-                "gradient_norm": round(metrics.gradient_norm, 3),
+                "gradient_norm": _rounded(metrics.gradient_norm, 3),
                 "rate": round(share, 4),
                 "rows_per_s": round(self.rows / (now - self.started), 2),
                 "predictions_per_s": round(self.tokens / (now - self.started)),
                 "skipped": self.skipped,
+                "dropped": self.dropped,
+                "cut": self.cut,
             }
         )
         self.started, self.tokens, self.rows = now, 0, 0
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
         return line
+
+
+def _rounded(value: float, digits: int) -> float | None:
+    """JSON has no word for what is not finite but null."""
+    return round(value, digits) if math.isfinite(value) else None
 
 
 def run_steps(
@@ -75,22 +88,24 @@ def run_steps(
     recipe.output.mkdir(parents=True, exist_ok=True)
     log = Log(recipe.output / LOG, recipe.log_every, time.monotonic())
     ranks.wait()  # a state that the first process writes must not be read as the one to start from
-    for step, batch in enumerate(_from(task, source, recipe, done, ranks), start=done):
+    for step, portions in enumerate(_from(task, source, recipe, done, ranks), start=done):
         share = rate_at(step, steps, warmup=recipe.warmup, final=recipe.final_rate)
-        metrics = take_step(task, optimizer, batch, share, recipe.clip, ranks)
+        metrics = take_step(task, optimizer, portions.batches, share, recipe.clip, ranks, getattr(torch, recipe.dtype))
+        sizes = ranks.total([portions.rows, portions.dropped, portions.cut])
         if not ranks.first:
             continue
         if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
             save_state(recipe.output, task, optimizer, Progress(step + 1, frozen))
-        line = log.add(step + 1, steps, share, metrics, batch.rows * ranks.count)
+        line = log.add(step + 1, steps, share, metrics, sizes)
         if line is not None:
             yield line
 
 
-def _from(task: Task, source: RowSource, recipe: Recipe, done: int, ranks: Ranks) -> Iterator[Any]:
-    """All batches of this process that are still to be trained on, after ``done`` steps."""
+def _from(task: Task, source: RowSource, recipe: Recipe, done: int, ranks: Ranks) -> Iterator[Portions]:
+    """What this process still has to train on, step by step, after ``done`` steps."""
     each_epoch = len(source) // recipe.batch
+    cut = partial(portion, task.collate, micro=recipe.micro, pack=recipe.pack)
     for epoch in range(done // each_epoch, recipe.epochs):
         which = Order(recipe.batch // ranks.count, epoch, recipe.seed, ranks.index, ranks.count)
         skip = max(0, done - epoch * each_epoch)
-        yield from batches(source, which, task.collate, skip=skip, workers=recipe.workers)
+        yield from batches(source, which, cut, skip=skip, workers=recipe.workers)

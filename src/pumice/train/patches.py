@@ -20,7 +20,7 @@ from pumice.images.config import Preprocessing
 from pumice.images.preprocess import preprocess
 from pumice.model.vision import VisionTower
 from pumice.train.recipe import WorldData
-from pumice.train.step import Loss
+from pumice.train.step import Counts, Loss
 from pumice.world.draw import draw_scene
 from pumice.world.patches import CLASSES, NOTHING, patch_labels
 from pumice.world.scene import make_crowd
@@ -86,21 +86,29 @@ class PatchReader(nn.Module):
             torch.from_numpy(np.stack([row.boxes for row in rows])),
         )
 
-    def loss(self, batch: PatchBatch) -> Loss:
+    def counts(self, batch: PatchBatch) -> Counts:
+        """Patches that show something, and all of them."""
+        return Counts(int(_covered(batch).sum()), batch.classes[..., 0].numel())
+
+    def loss(self, batch: PatchBatch, whole: Counts | None = None) -> Loss:
         """Cross-entropy of the labels and the distance of box edges; right means all labels of a patch."""
+        counts = whole or self.counts(batch)
         x = self.norm(self.tower(batch.tiles))  # [B, N, D]
-        covered = batch.classes[..., 0] != NOTHING
+        covered = _covered(batch)
         total = x.new_zeros(())
         right = torch.ones_like(covered)
         for index, head in enumerate(self.heads):
             logits = head(x)  # [B, N, classes]
             wanted = batch.classes[..., index]
+            each = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")  # [B * N]
             # Many patches show nothing: those that show something count as much as all of them together.
-            total = (
-                total
-                + F.cross_entropy(logits[covered], wanted[covered])
-                + F.cross_entropy(logits.flatten(0, 1), wanted.flatten())
-            )
+            total = total + each[covered.flatten()].sum() / counts.predictions + each.sum() / counts.others
             right = right & (logits.argmax(-1) == wanted)
-        total = total + 5.0 * F.l1_loss(self.boxes(x)[covered], batch.boxes[covered])
+        edges = F.l1_loss(self.boxes(x)[covered], batch.boxes[covered], reduction="sum")
+        total = total + 5.0 * edges / (4 * counts.predictions)
         return Loss(total, int(right[covered].sum()), int(covered.sum()))
+
+
+def _covered(batch: PatchBatch) -> Tensor:
+    """bool [B, N]: patches that show something."""
+    return batch.classes[..., 0] != NOTHING

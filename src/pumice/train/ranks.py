@@ -26,26 +26,34 @@ class Ranks:
         if self.count > 1:
             distributed.barrier()
 
-    @torch.no_grad()
-    def average(self, parameters: Sequence[Tensor], predictions: int) -> int:
-        """Make every gradient the mean over all processes' predictions, of which this one made ``predictions``.
+    def total(self, counts: Sequence[int]) -> list[int]:
+        """``counts`` added up over all processes."""
+        if self.count == 1:
+            return list(counts)
+        sums = torch.tensor(counts, dtype=torch.int64)
+        distributed.all_reduce(sums)
+        added: list[int] = sums.tolist()
+        return added
 
-        All gradients travel in one message. Returns the number of predictions of all processes.
+    @torch.no_grad()
+    def add(self, parameters: Sequence[Tensor], numbers: Sequence[float]) -> list[float]:
+        """Make every gradient the sum over all processes; returns the sums of ``numbers``. All travel in one message.
+
+        Every process must call this, also one that had nothing to do: without it the others would wait for ever.
         """
         if self.count == 1:
-            return predictions
+            return list(numbers)
         gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
         reached = torch.tensor([float(p.grad is not None) for p in parameters])
-        flat = torch.cat([*(gradient.flatten() for gradient in gradients), reached, torch.ones(1)])
-        flat *= predictions
+        flat = torch.cat([*(gradient.flatten() for gradient in gradients), reached, torch.tensor(numbers)])
         distributed.all_reduce(flat)
-        total = int(flat[-1])
-        flat /= max(1, total)
-        *pieces, reached, _ = flat.split([*(gradient.numel() for gradient in gradients), len(parameters), 1])
+        sizes = [*(gradient.numel() for gradient in gradients), len(parameters), len(numbers)]
+        *pieces, reached, sums = flat.split(sizes)
         for parameter, gradient, piece, some in zip(parameters, gradients, pieces, reached.tolist(), strict=True):
             # What no process has reached, such as a tower without pictures, must not even decay.
             parameter.grad = gradient.copy_(piece.view_as(gradient)) if some else None
-        return total
+        added: list[float] = sums.tolist()
+        return added
 
 
 ALONE = Ranks()

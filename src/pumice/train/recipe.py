@@ -23,6 +23,8 @@ else:
     import tomli as tomllib
 
 Part = Literal["vision", "connector", "language"]
+#: Parts that are stacks of layers.
+Tower = Literal["vision", "language"]
 
 
 #: Whole numbers; without ``strict`` pydantic takes ``true`` for 1.
@@ -112,9 +114,18 @@ class Recipe(_Strict):
 
     template: how conversations are written. parts: the peak learning rate of each part that learns; others are frozen.
     grounding: attention that is taught as well. batch: rows a step. epochs: passes over the data. warmup: share of all
-    steps with a rising rate; then a cosine falls to ``final_rate`` of the peak. save_every: steps between resumable
-    states. log_every: steps between log lines. threads: of the processor, 0 for all. workers: processes that prepare
-    batches, 0 for none.
+    steps with a rising rate; then a cosine falls to ``final_rate`` of the peak. average: how much of the
+    weights' running average each step keeps; then the average is what is saved, 0 saves the weights themselves. dtype:
+    what matrices are multiplied in; weights stay float32. max_tokens: records lose their last turns to fit; 0 is all
+    that the model can read.
+
+    What follows changes speed and memory, not what is learned. micro: rows that go through the model at a time. pack:
+    tokens instead, of rows that are joined without padding. recompute: of a tower that learns, how many layers are
+    computed again in the backward pass and not remembered. compile: let torch compile what it can. keep_features: of
+    pictures, on disk, for later epochs; the vision tower must be frozen.
+
+    save_every: steps between resumable states. log_every: steps between log lines. threads: of the processor, 0 is all.
+    workers: processes that prepare batches, 0 for none.
     """
 
     output: Path
@@ -132,6 +143,14 @@ class Recipe(_Strict):
     clip: float = Field(default=1.0, gt=0)
     beta2: float = Field(default=0.999, gt=0, lt=1)
     seed: Number = 0
+    average: float = Field(default=0.0, ge=0, lt=1)
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    max_tokens: Number = 0
+    micro: Number = 0
+    pack: Number = 0
+    recompute: dict[Tower, Count] = {}
+    compile: bool = False
+    keep_features: bool = False
     save_every: Count = 200
     log_every: Count = 10
     threads: Number = 0
@@ -198,5 +217,15 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise UsageError(f"recipe {str(path)!r}: give exactly one of the tables world and files")
     if recipe.grounding is not None and (recipe.world is None or recipe.world.task == "patches"):
         raise UsageError(f"recipe {str(path)!r}: grounding needs texts about scenes of the synthetic world")
+    if recipe.pack and recipe.micro:
+        raise UsageError(f"recipe {str(path)!r}: pack and micro both say how much goes through the model at a time")
+    if recipe.pack and recipe.world is not None and recipe.world.task == "patches":
+        raise UsageError(f"recipe {str(path)!r}: pack joins rows of words, and patches have none")
+    if recipe.max_tokens and recipe.files is None:
+        raise UsageError(f"recipe {str(path)!r}: max_tokens is for records from files; scenes have no turns to spare")
+    if recipe.keep_features and ("vision" in recipe.parts or recipe.files is None):
+        raise UsageError(
+            f"recipe {str(path)!r}: keep_features needs pictures from files and a vision tower that is frozen"
+        )
     if not recipe.parts:
         raise UsageError(f"recipe {str(path)!r}: parts is empty, so nothing would learn")

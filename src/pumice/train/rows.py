@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from pumice.data.fitting import fit
 from pumice.data.packing import Row, pack
 from pumice.data.records import Record
 from pumice.errors import PumiceError
@@ -18,18 +19,27 @@ from pumice.world.scene import make_scene
 
 @dataclass(frozen=True)
 class RecordRows:
-    """One row a record."""
+    """One row a record, None for one of which ``limit`` tokens leave nothing to learn; 0 is no limit."""
 
     records: list[Record]
     processor: Processor
+    limit: int = 0
 
     def __len__(self) -> int:
         return len(self.records)
 
-    def __getitem__(self, index: int) -> Row:
+    def size(self, index: int) -> int:
+        """About how long row ``index`` is, in characters: four of them make a token."""
+        conversation = self.records[index].conversation
+        how = self.processor.preprocessing
+        picture = 0 if how is None else 4 * how.side**2
+        return sum(len(turn.text) for turn in conversation.turns) + picture * sum(1 for _ in conversation.images())
+
+    def __getitem__(self, index: int) -> Row | None:
         record = self.records[index]
         try:
-            return pack([self.processor(record.conversation)])
+            fitted = fit(self.processor, record.conversation, self.limit)
+            return fitted.inputs and replace(pack([fitted.inputs]), cut=fitted.cut)
         except PumiceError as error:
             raise type(error)(f"{record.where}: {error}", hint=error.hint) from error
 

@@ -21,6 +21,7 @@ from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import load_tokenizer
+from pumice.train.average import keep_average, use_average
 from pumice.train.grounding import GroundedHeads
 from pumice.train.initial import random_model
 from pumice.train.loader import RowSource
@@ -30,7 +31,9 @@ from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.ranks import Ranks, join_ranks, leave_ranks
 from pumice.train.recipe import Recipe
 from pumice.train.rows import RecordRows, WorldRows
+from pumice.train.seen import SeenPictures
 from pumice.train.step import InstructionTuning
+from pumice.train.thrift import compile_parts, recompute_layers
 from pumice.train.vocabulary import build_tokenizer
 from pumice.world.records import corpus
 
@@ -78,9 +81,15 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks) -> Path:
     if len(source) < recipe.batch:
         raise UsageError(f"a batch of {recipe.batch} rows needs more data than the {len(source)} rows there are")
     groups = choose_parts(task, trainee.model, recipe.parts, recipe.weight_decay)
+    recompute_layers(trainee.model, recipe.recompute)
+    if recipe.compile:
+        compile_parts(trainee.model)
     optimizer = torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), fused=True)
+    if recipe.average:
+        keep_average(optimizer, recipe.average)
     for line in run_steps(task, optimizer, source, recipe, ranks):
         show(line)
+    use_average(optimizer)
     if ranks.first:
         _finish(recipe, trainee)
     ranks.wait()
@@ -122,7 +131,10 @@ def _task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
     if world is None:
         assert recipe.files is not None
         records = read_records(recipe.files.records, recipe.files.images)
-        return InstructionTuning(trainee.model), RecordRows(records, processor)
+        limit = recipe.max_tokens or trainee.model.config.language.max_positions
+        tower = trainee.model.vision if recipe.keep_features else None
+        seen = None if tower is None else SeenPictures(recipe.output / "features", tower)
+        return InstructionTuning(trainee.model, seen=seen), RecordRows(records, processor, limit)
     if world.task == "patches":
         assert trainee.model.vision is not None and processor.preprocessing is not None
         return PatchReader(trainee.model.vision), PatchRows(world, processor.preprocessing, world.sizes)

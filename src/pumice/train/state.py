@@ -14,7 +14,17 @@ from pumice.errors import ModelError, UsageError
 
 FILE = "state.pt"
 #: Fields of a recipe that may change between a run and its continuation.
-UNIMPORTANT = {"threads", "workers", "log_every", "save_every"}
+UNIMPORTANT = {
+    "threads",
+    "workers",
+    "log_every",
+    "save_every",
+    "micro",
+    "pack",
+    "recompute",
+    "compile",
+    "keep_features",
+}
 
 
 @dataclass(frozen=True)

@@ -5,23 +5,31 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from pumice.data.batch import Batch, collate
 from pumice.data.packing import Row
 from pumice.model.llava import Llava
+from pumice.train.cross_entropy import summed_loss
 from pumice.train.grounding import GroundedHeads
 from pumice.train.parts import learns
 from pumice.train.ranks import ALONE, Ranks
+from pumice.train.seen import SeenPictures
+
+
+class Counts(NamedTuple):
+    """What losses are divided by: the number of predictions, and of whatever a task teaches beside them."""
+
+    predictions: int
+    others: int = 0
 
 
 @dataclass(frozen=True)
 class Loss:
-    """``value`` is the mean to minimise; ``right`` of ``count`` predictions were the most likely choice."""
+    """``value`` is to be minimised; ``right`` of ``count`` predictions were the most likely choice."""
 
     value: Tensor
     right: int
@@ -34,48 +42,70 @@ class Task(Protocol):
     @staticmethod  # it goes to worker processes, which must not get the model along with it
     def collate(rows: Sequence[Any]) -> Any: ...
 
-    def loss(self, batch: Any) -> Loss: ...
+    def counts(self, batch: Any) -> Counts: ...
+
+    def loss(self, batch: Any, whole: Counts | None = None) -> Loss:
+        """Sums over ``batch`` divided by the counts of the ``whole`` step it is a part of; None: it is all of it."""
 
 
 class InstructionTuning(nn.Module):
     """The model learns to say the supervised tokens (LLaVA's one objective, in both stages)."""
 
-    def __init__(self, model: Llava, heads: GroundedHeads | None = None, weight: float = 0.0) -> None:
-        """heads, weight: attention that is taught as well, and how much its loss counts beside the words'."""
+    def __init__(
+        self,
+        model: Llava,
+        heads: GroundedHeads | None = None,
+        weight: float = 0.0,
+        seen: SeenPictures | None = None,
+    ) -> None:
+        """heads, weight: attention that is taught as well, and how much its loss counts beside the words'.
+
+        seen: keeps the features of a tower that does not learn.
+        """
         super().__init__()
         self.model = model
-        self._heads, self._weight = heads, weight
+        self._heads, self._weight, self._seen = heads, weight, seen
 
     @staticmethod
-    def collate(rows: Sequence[Row]) -> Batch:
-        """Pad and stack."""
-        return collate(rows)
+    def collate(rows: Sequence[Row], *, joined: bool = False) -> Batch:
+        """Pad and stack, or join."""
+        return collate(rows, joined=joined)
 
-    def loss(self, batch: Batch) -> Loss:
-        """Mean cross-entropy over the supervised tokens.
+    def counts(self, batch: Batch) -> Counts:
+        """Supervised tokens, and words that are spoken of something."""
+        return Counts(len(batch.targets), 0 if batch.grounded is None else len(batch.grounded.sources))
 
-        Logits are made at supervised positions alone; a vision tower that does not learn runs without a graph.
+    def loss(self, batch: Batch, whole: Counts | None = None) -> Loss:
+        """Cross-entropy of the supervised tokens, divided by the number of them in the ``whole`` step.
+
+        Logits are made at supervised positions alone; a vision tower that does not learn runs without a graph, and
+        not at all where no row has a picture.
         """
-        model = self.model
-        features = None
-        if batch.tiles:
-            assert model.vision is not None and model.connector is not None
-            with nullcontext() if learns(model.vision) else torch.no_grad():
-                seen = model.vision(torch.cat(batch.tiles))
-            projected = model.connector(seen).split([grid.tiles for grid in batch.grids])
-            features = torch.cat([model.arrange(each, grid) for each, grid in zip(projected, batch.grids, strict=True)])
-        hidden = model(batch.ids, features, positions=batch.positions, mask=batch.mask())
-        logits = model.language.logits(hidden.flatten(0, 1)[batch.sources]).float()  # [n, V]
-        right = int((logits.argmax(-1) == batch.targets).sum())
-        value = F.cross_entropy(logits, batch.targets)
+        model, counts = self.model, whole or self.counts(batch)
+        features = self._features(batch) if batch.tiles else None
+        hidden = model(batch.ids, features, positions=batch.positions, mask=batch.mask(), blocks=batch.blocks())
+        total, right = summed_loss(model.language, hidden.flatten(0, 1)[batch.sources], batch.targets)
+        value = total / counts.predictions
         if self._heads is not None and batch.grounded is not None:
-            value = value + self._weight * self._heads.loss(batch.grounded)
+            value = value + self._weight * self._heads.loss(batch.grounded) / counts.others
         return Loss(value, right, len(batch.targets))
+
+    def _features(self, batch: Batch) -> Tensor:
+        """Token rows of all pictures [sum of tokens, D]."""
+        model = self.model
+        assert model.vision is not None and model.connector is not None
+        if self._seen is not None:
+            encoded = self._seen.features(batch.tiles, batch.hashes)
+        else:
+            with nullcontext() if learns(model.vision) else torch.no_grad():
+                encoded = model.vision(torch.cat(batch.tiles))
+        projected = model.connector(encoded).split([grid.tiles for grid in batch.grids])
+        return torch.cat([model.arrange(each, grid) for each, grid in zip(projected, batch.grids, strict=True)])
 
 
 @dataclass(frozen=True)
 class Metrics:
-    """Of one step: mean loss and accuracy over its predictions, gradient norm, and whether it was applied."""
+    """Of one step, over all processes: mean loss and accuracy of its predictions, gradient norm, whether applied."""
 
     loss: float
     accuracy: float
@@ -85,21 +115,38 @@ class Metrics:
 
 
 def take_step(
-    task: Task, optimizer: torch.optim.Optimizer, batch: object, share: float, clip: float, ranks: Ranks = ALONE
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    batches: Sequence[object],
+    share: float,
+    clip: float,
+    ranks: Ranks = ALONE,
+    dtype: torch.dtype = torch.float32,
 ) -> Metrics:
-    """Forward, backward, clip and update at ``share`` of each group's peak rate. A non-finite step changes nothing.
+    """Forward and backward for each of ``batches``, then clip and update at ``share`` of each group's peak rate.
 
-    With several processes the gradient is the mean over the predictions of all; loss and accuracy are this one's.
+    The gradient is that of the mean over the predictions of all batches of all processes. A step that is not finite,
+    or has no predictions, changes nothing. dtype: what matrices are multiplied in; weights and their gradients stay
+    as they are.
     """
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * share
     optimizer.zero_grad(set_to_none=True)
-    loss = task.loss(batch)
-    loss.value.backward()
+    mine = [task.counts(batch) for batch in batches]
+    whole = Counts(*ranks.total([sum(each.predictions for each in mine), sum(each.others for each in mine)]))
     learning = [p for group in optimizer.param_groups for p in group["params"]]
-    count = ranks.average(learning, loss.count)
+    loss, right = 0.0, 0
+    for batch in batches:
+        with torch.autocast(learning[0].device.type, dtype, enabled=dtype != torch.float32):
+            part = task.loss(batch, whole)
+        if part.value.requires_grad:  # words alone teach nothing to a projector, say
+            part.value.backward()
+        loss, right = loss + float(part.value.detach()), right + part.right
+    loss, hits = ranks.add(learning, [loss, float(right)])
     norm = torch.nn.utils.clip_grad_norm_(learning, clip)
-    applied = bool(torch.isfinite(norm))  # a loss that is not finite has no finite gradient
+    # A loss that is not finite has no finite gradient; without predictions there is no loss.
+    applied = whole.predictions > 0 and bool(torch.isfinite(norm))
     if applied:
         optimizer.step()
-    return Metrics(float(loss.value.detach()), loss.right / max(1, loss.count), float(norm), count, applied)
+    count = whole.predictions
+    return Metrics(loss if count else float("nan"), hits / max(1, count), float(norm), count, applied)
