@@ -20,9 +20,7 @@ LEAST_DISK = 5 << 30
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at and found. ``fine`` is False where something does not work as it should; then ``fix`` says what
-    to do.
-    """
+    """What was looked at and found; ``fix`` says what to do where something does not work as it should."""
 
     name: str
     fine: bool
@@ -58,7 +56,9 @@ def versions() -> Iterator[Check]:
 
     system = f"{platform.system()} {platform.machine()}"
     yield Check(
-        "versions", True, f"Pumice {__version__}, Python {platform.python_version()}, PyTorch {torch.__version__}, {system}"
+        "versions",
+        True,
+        f"Pumice {__version__}, Python {platform.python_version()}, PyTorch {torch.__version__}, {system}",
     )
 
 

@@ -108,7 +108,9 @@ class NativeDecoder:
     @property
     def reads(self) -> bool:
         """Whether it also reads prompts: its products of many rows are for integer weights."""
-        return all(isinstance(each, QuantizedLinear) for each in self._model.language.layers.modules() if _is_known(each))
+        return all(
+            isinstance(each, QuantizedLinear) for each in self._model.language.layers.modules() if _is_known(each)
+        )
 
     def step(self, x: Tensor, positions: Tensor, caches: Sequence[KVCache]) -> Tensor:
         """Logits [B, V] of the embeddings ``x`` [B, D] at ``positions`` [B]; keys and values go to each row's cache."""
