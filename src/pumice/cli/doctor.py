@@ -37,7 +37,7 @@ def doctor(
     Exits with 1 if anything does not work as it should.
     """
     found = []
-    for each in (each for check in CHECKS for each in check()):
+    for each in (each for check in CHECKS for each in _done(check)):
         found.append(each)
         if not as_json:
             print(f"{'ok ' if each.fine else 'FIX'}  {each.name}: {each.found}")
@@ -47,6 +47,14 @@ def doctor(
         print(json.dumps({"fine": all(each.fine for each in found), "checks": [asdict(each) for each in found]}))
     if not all(each.fine for each in found):
         raise Exit(1)
+
+
+def _done(check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """What ``check`` finds; that it fails is a finding too."""
+    try:
+        yield from check()
+    except Exception as error:  # whatever it is, the other checks go on
+        yield Check(check.__name__, False, f"this check failed: {error}", "install Pumice again, or report it")
 
 
 def versions() -> Iterator[Check]:

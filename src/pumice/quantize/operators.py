@@ -32,8 +32,8 @@ def product(x: Tensor, values: Tensor, scales: Tensor, group: int) -> Tensor:
     """``x`` [..., K] times the weights of ``operands`` -> [..., N], bfloat16."""
     flat = x.reshape(-1, x.shape[-1]).to(torch.bfloat16)
     multiply = torch._weight_int4pack_mm_for_cpu if x.device.type == "cpu" else torch._weight_int4pack_mm
-    y: Tensor = multiply(flat, values, group, scales).unflatten(0, x.shape[:-1])
-    return y
+    y: Tensor = multiply(flat, values, group, scales)
+    return y.reshape(*x.shape[:-1], y.shape[-1])
 
 
 @lru_cache

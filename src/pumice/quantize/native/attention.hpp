@@ -67,6 +67,8 @@ static inline void each_total(const typename V::Floats (&four)[4], float* to) {
     for (int i = 0; i < 4; ++i) to[i] = V::total(four[i]);
 }
 
+namespace {
+
 // A head whose size is no multiple of the vectors'.
 struct Single {
     static constexpr int LANES = 1;
@@ -81,6 +83,8 @@ struct Single {
     static float total(float value) { return value; }
     static void totals(const float (&four)[4], float* to) { each_total<Single>(four, to); }
 };
+
+}  // namespace
 
 template <class V>
 struct Attention {

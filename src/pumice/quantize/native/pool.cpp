@@ -20,7 +20,7 @@ namespace pumice {
 namespace {
 
 // Looks before a thread goes to sleep: about 50 microseconds. Layers follow each other faster than that.
-constexpr int LOOKS = 20000;
+constexpr int LOOKS = 2000;
 
 class Pool {
 public:
