@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch.utils.data import DataLoader, Dataset
@@ -30,6 +30,14 @@ class RowSource(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Any: ...
+
+
+@runtime_checkable
+class Mixture(RowSource, Protocol):
+    """A source whose rows change from epoch to epoch, while their number stays."""
+
+    def epoch(self, number: int, seed: int) -> RowSource:
+        """The rows of one epoch: a function of its arguments alone."""
 
 
 @dataclass(frozen=True)
@@ -91,6 +99,8 @@ def batches(
     workers: processes that prepare batches while the model works; 0 prepares them in between. A thread would not
     do: it takes the interpreter away from the many small calls of a training step.
     """
+    if isinstance(source, Mixture):
+        source = source.epoch(which.epoch, which.seed)
     windows = _Windows(source, which.indices(len(source)), which.batch, which.seed, collate)
     wanted = range(skip // WINDOW, len(windows))
     loader = DataLoader(windows, batch_size=None, sampler=wanted, num_workers=workers)

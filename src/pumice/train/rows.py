@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from pumice.data.packing import Row, pack
 from pumice.data.records import Record
-from pumice.errors import PumiceError
+from pumice.errors import PumiceError, UsageError
 from pumice.processor import Processor
 from pumice.train.grounding import ground
 from pumice.train.recipe import WorldData
@@ -32,6 +32,62 @@ class RecordRows:
             return pack([self.processor(record.conversation)])
         except PumiceError as error:
             raise type(error)(f"{record.where}: {error}", hint=error.hint) from error
+
+
+
+@dataclass(frozen=True)
+class MixedRows:
+    """Several sources with their weights: of 0.5 an epoch has half the rows, drawn anew each time; of 2 all, twice.
+
+    Its length is that of an epoch; its rows are those of all parts, one part after the other.
+    Raises: UsageError for a weight that leaves nothing of its part.
+    """
+
+    parts: tuple[RecordRows, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for part, weight, count in zip(self.parts, self.weights, self._counts(), strict=True):
+            if not count:
+                raise UsageError(f"files: a weight of {weight:g} leaves none of {len(part)} records to an epoch")
+
+    def __len__(self) -> int:
+        return sum(self._counts())
+
+    def __getitem__(self, index: int) -> Row:
+        for part in self.parts:
+            if index < len(part):
+                return part[index]
+            index -= len(part)
+        raise IndexError(index)
+
+    def epoch(self, number: int, seed: int) -> ChosenRows:
+        """The rows of epoch ``number``, still in the order of the parts."""
+        chosen: list[int] = []
+        begin = 0
+        for place, (part, count) in enumerate(zip(self.parts, self._counts(), strict=True)):
+            passes, rest = divmod(count, len(part))
+            whole = range(begin, begin + len(part))
+            chosen += [*whole] * passes + random.Random(f"mixture:{seed}:{number}:{place}").sample(whole, rest)
+            begin += len(part)
+        return ChosenRows(self, tuple(chosen))
+
+    def _counts(self) -> list[int]:
+        return [round(weight * len(part)) for part, weight in zip(self.parts, self.weights, strict=True)]
+
+
+@dataclass(frozen=True)
+class ChosenRows:
+    """The rows of ``source`` with the numbers ``chosen``."""
+
+    source: MixedRows
+    chosen: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> Row:
+        return self.source[self.chosen[index]]
 
 
 @dataclass(frozen=True)

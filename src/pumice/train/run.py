@@ -29,7 +29,7 @@ from pumice.train.parts import choose_parts
 from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.ranks import Ranks, join_ranks, leave_ranks
 from pumice.train.recipe import Recipe
-from pumice.train.rows import RecordRows, WorldRows
+from pumice.train.rows import MixedRows, RecordRows, WorldRows
 from pumice.train.step import InstructionTuning
 from pumice.train.vocabulary import build_tokenizer
 from pumice.world.records import corpus
@@ -121,8 +121,8 @@ def _task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
     world, processor = recipe.world, trainee.processor
     if world is None:
         assert recipe.files is not None
-        records = read_records(recipe.files.records, recipe.files.images)
-        return InstructionTuning(trainee.model), RecordRows(records, processor)
+        parts = [RecordRows(read_records(each.records, each.images), processor) for each in recipe.files]
+        return InstructionTuning(trainee.model), MixedRows(tuple(parts), tuple(each.weight for each in recipe.files))
     if world.task == "patches":
         assert trainee.model.vision is not None and processor.preprocessing is not None
         return PatchReader(trainee.model.vision), PatchRows(world, processor.preprocessing, world.sizes)
