@@ -7,8 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
+from pumice.data.parsing import parse
 from pumice.data.records import read_records
+from pumice.data.rules import between_placeholders, escape
 from pumice.errors import UsageError
 from pumice.prompts.conversation import Conversation, Image, Text, Turn
 
@@ -48,7 +52,7 @@ def test_both_files(tmp_path: Path, name: str) -> None:
     assert (first.id, second.id) == ("7", "8")
     wanted = Conversation.ask("What is this?", (Image(ROOM / "cats/7.jpg"),)).then_answer("A cat.")
     assert first.conversation == second.conversation == wanted
-    assert first.where == (f"{path}: record 1" if name == "r.json" else f"{path}:1")
+    assert first.where == (f"{path}:1 (record 1)" if name == "r.json" else f"{path}:1")
 
 
 def test_what_lines_may_look_like(tmp_path: Path) -> None:
@@ -129,7 +133,7 @@ def test_every_fault_is_named_with_its_place(tmp_path: Path, name: str, wrong: o
     path = written(tmp_path / name, [GOOD, GOOD, wrong])
     with pytest.raises(UsageError) as error:
         read_records(path, ROOM)
-    place = f"{path}: record 3: " if name == "r.json" else f"{path}:3: "
+    place = f"{path}:1 (record 3): " if name == "r.json" else f"{path}:3: "
     assert str(error.value).startswith(place)
     assert message in str(error.value) and " at 0x" not in str(error.value)
 
@@ -139,9 +143,9 @@ def test_broken_json_is_named_with_its_line(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     good = json.dumps(GOOD)
     path.write_text(f"[{good},\n{good},\n{{oops]" if name == "r.json" else f"{good}\n{good}\n{{oops")
-    with pytest.raises(UsageError, match=r"not valid JSON at line 3: ") as error:
+    with pytest.raises(UsageError, match="not valid JSON: Expecting property name") as error:
         read_records(path, ROOM)
-    assert str(error.value).startswith(str(path))
+    assert str(error.value).startswith(f"{path}:3")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\n \n"])
@@ -154,10 +158,20 @@ def test_an_empty_file(tmp_path: Path, content: bytes) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    (tmp_path / "latin.json").write_bytes('[{"id": "ü"}]'.encode("latin-1"))
-    for name in ("missing.json", "latin.json", "."):
+    for name in ("missing.json", "."):
         with pytest.raises(UsageError, match="cannot read training data"):
             read_records(tmp_path / name, ROOM)
+
+
+@pytest.mark.parametrize("text", ['[{"id": "ü"}]', '{"id": "ü"}'])
+def test_another_encoding(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "r.json"
+    path.write_bytes(text.encode("latin-1"))
+    with pytest.raises(UsageError, match=r"r\.json:1.*not UTF-8: byte 0xfc"):
+        read_records(path, ROOM)
+    path.write_bytes(text.encode("utf-16"))
+    with pytest.raises(UsageError, match=r"r\.json:1: the file is in UTF-16"):
+        read_records(path, ROOM)
 
 
 def test_space_around_words_without_a_picture_stays(tmp_path: Path) -> None:
@@ -165,3 +179,67 @@ def test_space_around_words_without_a_picture_stays(tmp_path: Path) -> None:
     talk = [human("<image>\n What? "), gpt("A."), human(" And then?\n"), gpt("B.")]
     made = one(tmp_path, conversations=talk)
     assert [turn.text for turn in made.turns] == ["What?", "A.", " And then?\n", "B."]
+
+
+@pytest.mark.parametrize("value", ["<image>\nWhat is \\<image> in HTML?", "What is \\<image> in HTML?<image>"])
+def test_a_placeholder_that_is_meant_as_text(tmp_path: Path, value: str) -> None:
+    made = one(tmp_path, conversations=[human(value), gpt("A \\<image> tag.")])
+    assert made.turns[0].parts == (Image(ROOM / "cats/7.jpg"), Text("What is <image> in HTML?"))
+    assert made.turns[1].text == "A \\<image> tag."
+
+
+@given(st.text(alphabet="\\<image> a", max_size=40) | st.text(max_size=40))
+def test_escaping(words: str) -> None:
+    assert between_placeholders(escape(words)) == [words]
+    assert between_placeholders(f"<image>\n{escape(words)}") == ["", f"\n{words}"]
+
+
+def test_lines_of_a_list_that_is_laid_out(tmp_path: Path) -> None:
+    """Each record's first line, also where records are larger than what is read at once."""
+    long = {**GOOD, "conversations": [human("<image>\nWhat?"), gpt("word " * 300_000)]}
+    path = tmp_path / "r.json"
+    path.write_text("\n" + json.dumps([GOOD, long, long, GOOD], indent=2))
+    lines = path.read_text().split("\n")
+    places = [number for number, line in enumerate(lines, start=1) if line == "  {"]
+    assert [record.where for record in read_records(path, ROOM)] == [
+        f"{path}:{line} (record {number})" for number, line in enumerate(places, start=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("[GOOD,\nGOOD,\n]", [3]),
+        ("[GOOD\nGOOD]", [2]),
+        ("[GOOD,\nGOOD", [2]),
+        ("[GOOD]\nrest", [2]),
+        ("[oops, GOOD,\nGOOD, {'a': 1},\nGOOD]", [1, 2]),
+        ('[GOOD,\n{"id": "7", "conversations": [{"from": "human"},\nGOOD,\nGOOD]', [4]),
+        ("[GOOD, oops", [1]),
+        ("[" + "[" * 100_000, [1]),
+    ],
+)
+def test_a_list_that_is_broken(tmp_path: Path, text: str, lines: list[int]) -> None:
+    """Every fault at its line, and all the records around it."""
+    path = tmp_path / "r.json"
+    path.write_text(text.replace("GOOD", json.dumps(GOOD)))
+    found = list(parse(path))
+    assert [raw.line for raw in found if raw.faults] == lines
+    assert all(fault.kind == "bad-json" for raw in found for fault in raw.faults)
+    assert [raw.value for raw in found if not raw.faults] == [GOOD] * text.count("GOOD")
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(values=st.lists(VALUES, min_size=1, max_size=6), indent=st.sampled_from([None, 0, 2]), plain=st.booleans())
+def test_the_parser_agrees_with_json(tmp_path: Path, values: list[Any], indent: int | None, plain: bool) -> None:
+    path = tmp_path / "r.json"
+    path.write_text(json.dumps(values, indent=indent, ensure_ascii=plain), "utf-8", "surrogatepass", newline="\n")
+    assert [raw.value for raw in parse(path)] == values
+    assert [raw.number for raw in parse(path)] == [*range(1, len(values) + 1)]

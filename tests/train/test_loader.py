@@ -132,7 +132,7 @@ def test_an_empty_answer_is_named_with_its_record(tmp_path: Path) -> None:
     path = tmp_path / "r.json"
     talk = [{"from": "human", "value": "Sky?"}, {"from": "gpt", "value": ""}]
     path.write_text(json.dumps([{"id": "1", "conversations": talk}]))
-    with pytest.raises(UsageError, match=r"r\.json: record 1: .*no supervised token"):
+    with pytest.raises(UsageError, match=r"r\.json:1 \(record 1\): .*no supervised token"):
         _ = RecordRows(read_records(path, tmp_path), tiny.processor())[0]
 
 

@@ -28,7 +28,10 @@ COMMANDS = {
     "quantize": ("pumice.cli.quantize", "quantize"),
     "train": ("pumice.cli.train", "train"),
     "doctor": ("pumice.cli.doctor", "doctor"),
+    "data": ("pumice.cli.data", "data"),
 }
+# Commands that have commands of their own, in the same file.
+GROUPS = {"data": ("convert", "doctor")}
 # Run by other doors than this one's help.
 HIDDEN = {"llava-chat": ("pumice.cli.chat", "llava_chat")}
 
@@ -58,7 +61,7 @@ class LazyGroup(TyperGroup):
     def list_commands(self, ctx: object) -> list[str]:
         return list(COMMANDS)
 
-    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | None:
+    def get_command(self, ctx: object, cmd_name: str) -> TyperCommand | TyperGroup | None:
         if cmd_name not in self.commands:
             home = COMMANDS.get(cmd_name) or HIDDEN.get(cmd_name)
             if home is None:
@@ -67,10 +70,16 @@ class LazyGroup(TyperGroup):
                 return None
             module, function = home
             single = typer.Typer(add_completion=False, rich_markup_mode=None)
-            single.command(cmd_name, epilog=EXIT_CODES)(getattr(import_module(module), function))
+            file = import_module(module)
+            if cmd_name in GROUPS:
+                single.callback(epilog=EXIT_CODES)(getattr(file, function))
+                for name in GROUPS[cmd_name]:
+                    single.command(name, epilog=EXIT_CODES)(getattr(file, name))
+            else:
+                single.command(cmd_name, epilog=EXIT_CODES)(getattr(file, function))
             self.add_command(get_command(single), cmd_name)
         command = self.commands[cmd_name]
-        assert isinstance(command, TyperCommand)
+        assert isinstance(command, TyperCommand | TyperGroup)
         return command
 
 

@@ -3,21 +3,20 @@
     {"id": "7", "image": "cats/7.jpg", "conversations": [
         {"from": "human", "value": "<image>\\nWhat is this?"}, {"from": "gpt", "value": "A cat."}]}
 
-``image`` may be absent (text only) or a list. This is the one place that reads ``<image>`` as a placeholder.
+``image`` may be absent (text only) or a list. What a record must be is said in ``data.rules``.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pumice.data.faults import Fault
+from pumice.data.parsing import Raw, parse
+from pumice.data.rules import between_placeholders, broken, image_names, said
 from pumice.errors import UsageError
-from pumice.prompts.conversation import Conversation, Image, Part, Text, Turn
-
-PLACEHOLDER = "<image>"
-_ROLES = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant"}
+from pumice.prompts.conversation import Conversation, Image, Part, Role, Text, Turn
 
 
 @dataclass(frozen=True)
@@ -30,86 +29,53 @@ class Record:
 
 
 def read_records(path: Path, images: Path) -> list[Record]:
-    """All records of a ``.json`` or ``.jsonl`` file; pictures are looked for under ``images``.
+    """All records of a JSON or JSONL file; pictures are looked for under ``images``.
 
     Raises: UsageError naming the file and the record that is wrong.
     """
-    return [_record(raw, images, where) for raw, where in _raw_records(path)]
+    found = []
+    for raw in parse(path):
+        where = raw.place(path)
+        fault = next(refusals(raw), None)
+        if fault is not None:
+            raise UsageError(f"{where}: {fault.found}", hint="pumice data doctor lists every fault of a file")
+        assert isinstance(raw.value, dict)
+        found.append(as_record(raw.value, images, where))
+    return found
 
 
-def _raw_records(path: Path) -> Iterator[tuple[Mapping[str, object], str]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"cannot read training data {str(path)!r}: {error}") from error
-    if text.lstrip().startswith("["):
-        records = _parsed(text, path, 1)
-        assert isinstance(records, list)
-        found = [(raw, f"{path}: record {number}") for number, raw in enumerate(records, start=1)]
-    else:
-        # Not splitlines: JSON strings may hold Unicode's other line separators as they are.
-        lines = enumerate(text.split("\n"), start=1)
-        found = [(_parsed(line, path, number), f"{path}:{number}") for number, line in lines if line.strip()]
-    if not found:
-        raise UsageError(f"{path}: no records in it")
-    for raw, where in found:
-        if not isinstance(raw, dict):
-            raise UsageError(f"{where}: a record must be a JSON object, found {type(raw).__name__}")
-        yield raw, where
+def refusals(raw: Raw) -> Iterator[Fault]:
+    """Why a value of a file is no record that can be read."""
+    yield from raw.faults
+    if raw.value is not None or not raw.faults:
+        yield from broken(raw.value)
 
 
-def _parsed(text: str, path: Path, first_line: int) -> object:
-    try:
-        value: object = json.loads(text)
-    except json.JSONDecodeError as error:
-        line = first_line + error.lineno - 1
-        raise UsageError(f"{path}: not valid JSON at line {line}: {error.msg}") from error
-    return value
+def record_id(raw: Mapping[str, object]) -> str:
+    """As text; empty if the record has none."""
+    found = raw.get("id")
+    return "" if found is None else str(found)
 
 
-def _record(raw: Mapping[str, object], folder: Path, where: str) -> Record:
-    named = raw.get("image") or []
-    names = named if isinstance(named, list) else [named]
-    if not all(isinstance(name, str) for name in names):
-        raise UsageError(f"{where}: 'image' must be a path or a list of paths")
-    images = [Image(folder / str(name)) for name in names]
-    said = raw.get("conversations")
-    if not isinstance(said, list) or not said:
-        raise UsageError(f"{where}: 'conversations' must be a list of turns")
-    turns = [_turn_text(turn, where) for turn in said]
-    if turns[0][0] == "assistant":
-        turns = turns[1:]  # the reference drops a leading answer, for it answers nothing
-    if all(role != "assistant" for role, _ in turns):
-        raise UsageError(f"{where}: no question is answered, so there is nothing to learn")
-    placeholders = sum(text.count(PLACEHOLDER) for role, text in turns if role == "user")
-    if placeholders != len(images):
-        raise UsageError(f"{where}: {placeholders} {PLACEHOLDER} placeholders for {len(images)} pictures")
-    waiting = iter(images)
-    try:
-        made = tuple(_turn(role, text, waiting) for role, text in turns)
-        return Record(str(raw.get("id", "")), Conversation(made), where)
-    except UsageError as error:
-        raise UsageError(f"{where}: {error}") from error
+def as_record(raw: Mapping[str, object], folder: Path, where: str) -> Record:
+    """A record that is not ``broken``, its pictures under ``folder``."""
+    waiting = iter([Image(folder / name) for name in image_names(raw) or ()])
+    turns = tuple(_turn(role, text, waiting) for role, text in said(raw))
+    return Record(record_id(raw), Conversation(turns), where)
 
 
-def _turn_text(turn: object, where: str) -> tuple[str, str]:
-    if not isinstance(turn, dict) or str(turn.get("from")) not in _ROLES or not isinstance(turn.get("value"), str):
-        raise UsageError(f"{where}: a turn needs 'from' (human or gpt) and 'value' (text), found {turn!r:.80}")
-    return _ROLES[turn["from"]], turn["value"]
-
-
-def _turn(role: str, text: str, images: Iterator[Image]) -> Turn:
+def _turn(role: Role, text: str, images: Iterator[Image]) -> Turn:
     """A user's single picture goes to the front, as LLaVA trains; several stay where they are.
 
     Space around words is taken off only beside a picture: the reference leaves other turns as they are.
     """
     if role == "assistant":
         return Turn("assistant", (Text(text),))
-    if PLACEHOLDER not in text:
-        return Turn("user", (Text(text),))
-    if text.count(PLACEHOLDER) == 1:
-        return Turn("user", (next(images), Text(text.replace(PLACEHOLDER, "").strip())))
-    pieces = text.split(PLACEHOLDER)
+    pieces = between_placeholders(text)
+    if len(pieces) == 1:
+        return Turn("user", (Text(pieces[0]),))
+    if len(pieces) == 2:
+        return Turn("user", (next(images), Text("".join(pieces).strip())))
     parts: list[Part] = [Text(pieces[0])] if pieces[0].strip() else []
     for piece in pieces[1:]:
         parts.append(next(images))

@@ -132,12 +132,17 @@ def _decoded(image: Image.Image, data: bytes, name: str, limits: Limits) -> Imag
         raise _damaged(error, accepted_format(data) or "image", data, name) from None
 
 
-def _upright(rgb: Image.Image, original: Image.Image) -> Image.Image:
-    """``rgb`` turned as the camera's note in ``original`` says; a note that cannot be read says nothing."""
+def noted_turn(image: Image.Image) -> Image.Transpose | None:
+    """What turns a picture upright, as the camera's note in it says; None without a note that can be read."""
     try:
-        method = _UPRIGHT.get(original.getexif().get(_ORIENTATION, 1))
+        return _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     except Exception:  # EXIF comes from the file: its parser may fail in any way
-        return rgb
+        return None
+
+
+def _upright(rgb: Image.Image, original: Image.Image) -> Image.Image:
+    """``rgb`` turned as the note in ``original`` says."""
+    method = noted_turn(original)
     if method is None:
         return rgb
     turned = rgb.transpose(method)

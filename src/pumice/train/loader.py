@@ -42,6 +42,14 @@ class SizedSource(RowSource, Protocol):
     def size(self, index: int) -> int: ...
 
 
+@runtime_checkable
+class Mixture(RowSource, Protocol):
+    """A source whose rows change from epoch to epoch, while their number stays."""
+
+    def epoch(self, number: int, seed: int) -> RowSource:
+        """The rows of one epoch: a function of its arguments alone."""
+
+
 @dataclass(frozen=True)
 class _Windows(Dataset[list[Any] | PumiceError]):
     """Item ``i`` is window ``i`` of an epoch: its batches, of which short and long ones come in turn."""
@@ -116,6 +124,8 @@ def batches(
     workers: processes that prepare batches while the model works; 0 prepares them in between. A thread would not
     do: it takes the interpreter away from the many small calls of a training step.
     """
+    if isinstance(source, Mixture):
+        source = source.epoch(which.epoch, which.seed)
     windows = _Windows(source, which.indices(len(source)), which, collate)
     wanted = range(skip // WINDOW, len(windows))
     loader = DataLoader(windows, batch_size=None, sampler=wanted, num_workers=workers)

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pumice.errors import UsageError
 from pumice.world.wording import QuestionKind
@@ -103,16 +103,26 @@ class GroundingData(_Strict):
 
 
 class FileData(_Strict):
-    """LLaVA JSON or JSONL with its folder of pictures."""
+    """LLaVA JSON or JSONL with its folder of pictures.
+
+    weight: its share of an epoch, in passes: of 0.5 another half in every epoch, of 2 everything twice.
+    """
 
     records: Path
     images: Path
+    weight: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
+
+
+def _listed(value: object) -> object:
+    """One table stands for a list of one."""
+    return [value] if isinstance(value, dict | FileData) else value
 
 
 class Recipe(_Strict):
     """One stage of training.
 
     template: how conversations are written. parts: the peak learning rate of each part that learns; others are frozen.
+    files: one table, or a list of tables that are mixed by their weights.
     grounding: attention that is taught as well. batch: rows a step. epochs: passes over the data. warmup: share of all
     steps with a rising rate; then a cosine falls to ``final_rate`` of the peak. average: how much of the
     weights' running average each step keeps; then the average is what is saved, 0 saves the weights themselves. dtype:
@@ -133,7 +143,7 @@ class Recipe(_Strict):
     template: str
     parts: dict[Part, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
     world: WorldData | None = None
-    files: FileData | None = None
+    files: Annotated[tuple[FileData, ...], Field(min_length=1), BeforeValidator(_listed)] | None = None
     grounding: GroundingData | None = None
     batch: Count = 16
     epochs: Count = 1

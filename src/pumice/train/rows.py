@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pumice.data.fitting import fit
 from pumice.data.packing import Row, pack
 from pumice.data.records import Record
-from pumice.errors import PumiceError
+from pumice.errors import PumiceError, UsageError
 from pumice.processor import Processor
 from pumice.train.grounding import ground
 from pumice.train.recipe import WorldData
@@ -42,6 +42,73 @@ class RecordRows:
             return fitted.inputs and replace(pack([fitted.inputs]), cut=fitted.cut)
         except PumiceError as error:
             raise type(error)(f"{record.where}: {error}", hint=error.hint) from error
+
+
+@dataclass(frozen=True)
+class MixedRows:
+    """Several sources with their weights: of 0.5 an epoch has half the rows, drawn anew each time; of 2 all, twice.
+
+    Its length is that of an epoch; its rows are those of all parts, one part after the other.
+    Raises: UsageError for a weight that leaves nothing of its part.
+    """
+
+    parts: tuple[RecordRows, ...]
+    weights: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        for part, weight, count in zip(self.parts, self.weights, self._counts(), strict=True):
+            if not count:
+                raise UsageError(f"files: a weight of {weight:g} leaves none of {len(part)} records to an epoch")
+
+    def __len__(self) -> int:
+        return sum(self._counts())
+
+    def __getitem__(self, index: int) -> Row | None:
+        part, place = self._place(index)
+        return part[place]
+
+    def size(self, index: int) -> int:
+        """About how long row ``index`` is (RecordRows.size)."""
+        part, place = self._place(index)
+        return part.size(place)
+
+    def epoch(self, number: int, seed: int) -> ChosenRows:
+        """The rows of epoch ``number``, still in the order of the parts."""
+        chosen: list[int] = []
+        begin = 0
+        for place, (part, count) in enumerate(zip(self.parts, self._counts(), strict=True)):
+            passes, rest = divmod(count, len(part))
+            whole = range(begin, begin + len(part))
+            chosen += [*whole] * passes + random.Random(f"mixture:{seed}:{number}:{place}").sample(whole, rest)
+            begin += len(part)
+        return ChosenRows(self, tuple(chosen))
+
+    def _place(self, index: int) -> tuple[RecordRows, int]:
+        for part in self.parts:
+            if index < len(part):
+                return part, index
+            index -= len(part)
+        raise IndexError(index)
+
+    def _counts(self) -> list[int]:
+        return [round(weight * len(part)) for part, weight in zip(self.parts, self.weights, strict=True)]
+
+
+@dataclass(frozen=True)
+class ChosenRows:
+    """The rows of ``source`` with the numbers ``chosen``."""
+
+    source: MixedRows
+    chosen: tuple[int, ...]
+
+    def __len__(self) -> int:
+        return len(self.chosen)
+
+    def __getitem__(self, index: int) -> Row | None:
+        return self.source[self.chosen[index]]
+
+    def size(self, index: int) -> int:
+        return self.source.size(self.chosen[index])
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ from pumice.train.parts import choose_parts
 from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.ranks import Ranks, join_ranks, leave_ranks
 from pumice.train.recipe import Recipe
-from pumice.train.rows import RecordRows, WorldRows
+from pumice.train.rows import MixedRows, RecordRows, WorldRows
 from pumice.train.seen import SeenPictures
 from pumice.train.step import InstructionTuning
 from pumice.train.thrift import compile_parts, recompute_layers
@@ -130,11 +130,12 @@ def _task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
     world, processor = recipe.world, trainee.processor
     if world is None:
         assert recipe.files is not None
-        records = read_records(recipe.files.records, recipe.files.images)
         limit = recipe.max_tokens or trainee.model.config.language.max_positions
+        parts = [RecordRows(read_records(each.records, each.images), processor, limit) for each in recipe.files]
         tower = trainee.model.vision if recipe.keep_features else None
         seen = None if tower is None else SeenPictures(recipe.output / "features", tower)
-        return InstructionTuning(trainee.model, seen=seen), RecordRows(records, processor, limit)
+        rows = MixedRows(tuple(parts), tuple(each.weight for each in recipe.files))
+        return InstructionTuning(trainee.model, seen=seen), rows
     if world.task == "patches":
         assert trainee.model.vision is not None and processor.preprocessing is not None
         return PatchReader(trainee.model.vision), PatchRows(world, processor.preprocessing, world.sizes)

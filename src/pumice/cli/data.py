@@ -1,0 +1,190 @@
+"""``pumice data``: training data is made and checked before a run spends hours on it."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from typer import Argument, Exit, Option
+
+from pumice.cli.settings import Debug, Offline, Overwrite
+
+if TYPE_CHECKING:
+    from pumice.data.doctor import Summary, Task
+    from pumice.data.faults import Finding
+
+SourceKind: TypeAlias = Literal["csv", "captions", "llava"]
+#: As of training, which refuses such data.
+FAULTY = 2
+
+
+def data() -> None:
+    """Make training data from other formats, and check it."""
+
+
+def convert(
+    source: Annotated[Path, Argument(help="A CSV file, a folder of pictures with .txt files, or records.")],
+    target: Annotated[Path, Argument(help="The file to write: .json for a list, .jsonl for a record a line.")],
+    kind: Annotated[SourceKind | None, Option("--from", help="What SOURCE is. Default: told by its content.")] = None,
+    images: Annotated[
+        Path | None, Option("--images", metavar="FOLDER", help="Where the pictures are; paths become relative to it.")
+    ] = None,
+    merge: Annotated[
+        bool, Option("--merge", help="CSV: rows about one picture become one record of several turns.")
+    ] = False,
+    prompt: Annotated[
+        str, Option("--prompt", metavar="TEXT", help="Captions: the question before each.")
+    ] = "Describe the image.",
+    overwrite: Overwrite = False,
+    debug: Debug = False,
+) -> None:
+    """Write LLaVA's records from a CSV with the columns image, question, answer, from captions, or from records.
+
+    \b
+    pumice data convert questions.csv records.jsonl --images pictures
+    pumice data convert pictures records.json         # a.jpg with a.txt beside it
+    pumice data convert records.json records.jsonl
+    """
+    from pumice.data.convert import Choices
+    from pumice.data.convert import convert as run
+
+    count = run(source, target, kind, Choices(images, merge, prompt, overwrite))
+    print(f"{count} records", file=sys.stderr)
+    print(target)
+
+
+def doctor(
+    records: Annotated[Path, Argument(help="LLaVA's JSON or JSONL.")],
+    images: Annotated[
+        Path | None, Option("--images", metavar="FOLDER", help="Where its pictures are. Default: beside RECORDS.")
+    ] = None,
+    model: Annotated[
+        str | None, Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="The model to train. Default: bundled.")
+    ] = None,
+    template: Annotated[
+        str | None, Option("--template", metavar="NAME", help="As in the recipe. Default: the model's own.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, Option("--max-tokens", min=1, help="The longest record. Default: the model's positions.")
+    ] = None,
+    against: Annotated[
+        Path | None, Option("--against", metavar="FILE", help="Questions of an evaluation, which must not be learned.")
+    ] = None,
+    against_images: Annotated[
+        Path | None, Option("--against-images", metavar="FOLDER", help="Their pictures. Default: as --images.")
+    ] = None,
+    report: Annotated[Path | None, Option("--report", metavar="FILE", help="Write a page of HTML as well.")] = None,
+    samples: Annotated[int, Option("--samples", min=0, help="Records shown in the report.")] = 12,
+    seed: Annotated[int, Option("--seed", help="Chooses them.")] = 0,
+    show: Annotated[int, Option("--show", min=0, help="Lines printed for each kind of fault; 0 for all.")] = 20,
+    as_json: Annotated[bool, Option("--json", help="Print one JSON object, with everything found.")] = False,
+    offline: Offline = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Check training data as the trainer would read it, to the last record.
+
+    Exits with 0 if there are no errors (warnings do not count), with 2 if there are, as training would.
+
+    \b
+    pumice data doctor records.json --images pictures --report report.html
+    """
+    from pumice.checkpoint.load import load_processor
+    from pumice.data.doctor import Doctor, Task
+    from pumice.data.leaks import read_evaluation
+    from pumice.data.report import require_plots
+    from pumice.engine.engine import BUNDLED
+
+    if report is not None:
+        require_plots()  # rather than after hours
+    folder = images or records.parent
+    processor, description = load_processor(model or BUNDLED, template=template, offline=offline)
+    asked = None if against is None else read_evaluation(against, against_images or folder)
+    room = max_tokens or description.model.language.max_positions
+    task = Task(records, folder, processor, room, asked, samples, seed)
+    examination = Doctor(task)
+    with _progress(records, quiet) as watch:
+        found = list(examination.findings(watch))
+    if report is not None:
+        _write_page(report, task, examination.summary, found)
+    if as_json:
+        print(json.dumps(_as_json(records, examination.summary, found)))
+    else:
+        _print_found(found, show)
+        _print_summary(records, examination.summary, found)
+    if _errors(found):
+        raise Exit(FAULTY)
+
+
+def _errors(found: Sequence[Finding]) -> int:
+    return sum(each.fault.severity == "error" for each in found)
+
+
+def _print_found(found: Sequence[Finding], most: int) -> None:
+    """In the file's order, at most ``most`` of a kind; 0 for all."""
+    told: Counter[str] = Counter()
+    for each in found:
+        told[each.fault.kind] += 1
+        if not most or told[each.fault.kind] <= most:
+            print(each)
+    hidden = sum(max(0, count - most) for count in told.values()) if most else 0
+    if hidden:
+        print(f"and {hidden} more; --show 0 prints them all")
+
+
+def _print_summary(records: Path, summary: Summary, found: Sequence[Finding]) -> None:
+    from pumice.data.faults import KINDS
+
+    tokens = f", {max(summary.tokens)} tokens in the longest" if summary.tokens else ""
+    errors = _errors(found)
+    print(
+        f"{records}: {summary.records} records, {len(summary.sizes)} pictures{tokens}; "
+        f"{errors} errors, {len(found) - errors} warnings"
+    )
+    for name, kind in KINDS.items():
+        if name in summary.counts:
+            print(f"{summary.counts[name]:>7} {name}: {kind.what}\n        {kind.fix}")
+
+
+def _as_json(records: Path, summary: Summary, found: Sequence[Finding]) -> dict[str, object]:
+    errors = _errors(found)
+    return {
+        "file": str(records),
+        "records": summary.records,
+        "pictures": len(summary.sizes),
+        "tokens": sum(summary.tokens),
+        "longest": max(summary.tokens, default=0),
+        "errors": errors,
+        "warnings": len(found) - errors,
+        "counts": dict(summary.counts),
+        "findings": [each.as_json() for each in found],
+    }
+
+
+def _write_page(path: Path, task: Task, summary: Summary, found: Sequence[Finding]) -> None:
+    from pumice.data.report import write_report
+    from pumice.data.samples import as_seen
+    from pumice.files import fresh_file
+
+    shown = [as_seen(each, task.processor) for each in summary.samples]
+    page = write_report(str(task.records), summary, found, shown)
+    with fresh_file(path, overwrite=True) as file:
+        file.write(page.encode("utf-8", "replace"))  # half a surrogate pair, which JSON can spell, is no UTF-8
+
+
+@contextmanager
+def _progress(path: Path, quiet: bool) -> Iterator[Callable[[int], object]]:
+    """A bar on stderr, on a terminal only; told how many characters have been dealt with."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    total = path.stat().st_size if path.is_file() else None
+    with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
+        task = bar.add_task("checking", total=total)
+        yield lambda done: bar.update(task, completed=done)
