@@ -154,4 +154,4 @@ def _merged(weight: LazyTensor, factors: Factors) -> LazyTensor:
         base = weight.read()
         return (base.to(torch.float32) + factors.scale * product).to(base.dtype)
 
-    return replace(weight, read=read)
+    return replace(weight, read=read, mapped=False)
