@@ -14,9 +14,13 @@ from pumice.data.packing import Row, pack
 from pumice.model.llava import Llava
 from pumice.train.loop import run_steps
 from pumice.train.parts import choose_parts
-from pumice.train.recipe import FileData, Recipe, Start
+from pumice.train.recipe import FileData, LoraShape, Recipe, Start
+from pumice.train.starting import adapt
 from pumice.train.step import InstructionTuning
 
+LORA = {
+    "lora": {"language": LoraShape(rank=4, alpha=8, dropout=0.2), "vision": LoraShape(rank=2, alpha=3, dropout=0.1)}
+}
 ANSWERS = ("A red cup.", "Two dice.", "Seven.", "The sky.")
 
 
@@ -62,7 +66,9 @@ def recipe(output: Path, **changes: Any) -> Recipe:
 
 def prepared(how: Recipe, model: Llava | None = None) -> tuple[InstructionTuning, torch.optim.Optimizer]:
     """A task and its optimizer, as ``pumice.train.run`` makes them."""
-    task = InstructionTuning(model or tiny.model())
+    made = (model or tiny.model()).train()
+    adapt(made, how)
+    task = InstructionTuning(made)
     groups = choose_parts(task, task.model, dict(how.parts), how.weight_decay)
     return task, torch.optim.AdamW(groups, betas=(0.9, how.beta2), fused=True)
 

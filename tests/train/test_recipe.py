@@ -102,6 +102,12 @@ def test_a_field_like_no_other_gets_no_guess(tmp_path: Path) -> None:
         ("connector = 1e-3", "connector = nan", "parts.connector"),
         ("connector = 1e-3", "connector = inf", "parts.connector"),
         ('task = "caption"', 'task = "draw"', "world.task"),
+        ("[world]", "[lora.language]\nrank = 0\nalpha = 1\n[world]", "lora.language.rank"),
+        ("[world]", "[lora.language]\nrank = 1\nalpha = 0\n[world]", "lora.language.alpha"),
+        ("[world]", "[lora.language]\nrank = 1\nalpha = 1\ndropout = 1.0\n[world]", "lora.language.dropout"),
+        ("[world]", "[lora.head]\nrank = 1\nalpha = 1\n[world]", "lora.head"),
+        ("[world]", "[quantize.language]\nbits = 5\n[world]", "quantize.language.bits"),
+        ("[world]", "[quantize.language]\ngroup = 16\n[world]", "quantize.language.group"),
         ("scenes = 10", "scenes = 0", "world.scenes"),
         ("scenes = 10", "", "world.scenes"),
         ('output = "runs/x"', "", "output"),
@@ -144,6 +150,15 @@ def test_wrong_overrides(tmp_path: Path) -> None:
         ("pack = 9\n" + GOOD.replace("caption", "patches"), "patches have none"),
         ("max_tokens = 9\n" + GOOD, "max_tokens is for records from files"),
         ("keep_features = true\n" + GOOD, "keep_features needs pictures from files"),
+        (GOOD + "[lora.language]\nrank = 2\nalpha = 4\n", "parts.language gives it no rate"),
+        (GOOD + "[quantize.connector]\nbits = 4\n", "quantize.connector needs lora.connector"),
+        (
+            GOOD.replace('folder = "models/x"', SHAPES) + "[lora.connector]\nrank = 2\nalpha = 4\n",
+            "lora needs start.folder",
+        ),
+        (GOOD.replace('"caption"', '"patches"') + "[lora.connector]\nrank = 2\nalpha = 4\n", "leave lora out"),
+        (GOOD + "[start.join]\nlanguage = 'a'\nvision = 'b'\n", "start needs either a folder"),
+        (GOOD.replace('folder = "models/x"', SHAPES + 'pictures = "pad"'), "start.pictures is for finished models"),
     ],
 )
 def test_contradictions(tmp_path: Path, text: str, message: str) -> None:
@@ -162,3 +177,44 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
     (tmp_path / "latin.toml").write_bytes('output = "ü"'.encode("latin-1"))
     with pytest.raises(UsageError, match="not valid TOML"):
         read_recipe(tmp_path / "latin.toml")
+
+
+LLAVA = [f"llava-1.5-{size}-{stage}" for size in ("7b", "13b") for stage in (
+    "pretrain", "finetune", "finetune-lora", "finetune-qlora")]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", LLAVA)
+def test_the_published_numbers(name: str, project: Path) -> None:
+    """LLaVA-1.5's, as its scripts and its paper have them."""
+    found = read_recipe(project / "recipes" / f"{name}.toml")
+    _, _, size, stage, *kind = name.split("-")
+    first = stage == "pretrain"
+    assert (found.batch, found.epochs, found.warmup, found.weight_decay) == (256 if first else 128, 1, 0.03, 0.0)
+    assert (found.final_rate, found.clip, found.beta2) == (0.0, 1.0, 0.999)
+    assert (found.template, found.start.pictures) == (("plain", "square") if first else ("vicuna_v1", "pad"))
+    assert found.parts == ({"connector": 1e-3} if first else {"connector": 2e-5, "language": 2e-4 if kind else 2e-5})
+    lora = found.lora.get("language")
+    assert (lora is None) == (not kind) and found.quantize.keys() == ({"language"} if kind == ["qlora"] else set())
+    if lora is not None:
+        assert (lora.rank, lora.alpha, lora.dropout) == (128, 256, 0.05)
+    if kind == ["qlora"]:
+        assert found.quantize["language"].bits == 4
+    if first:
+        join = found.start.join
+        assert join is not None and join.vision == "openai/clip-vit-large-patch14-336"
+        assert join.language == f"lmsys/vicuna-{size}-v1.5"
+    else:
+        before = read_recipe(project / "recipes" / f"llava-1.5-{size}-pretrain.toml")
+        assert found.start.folder == before.output / "model"
+    assert found.files is not None and found.output == Path("runs") / name
+
+
+def test_the_newer_style(project: Path) -> None:
+    found = read_recipe(project / "recipes" / "llava-1.6-style-7b.toml")
+    assert found.parts == {"vision": 2e-6, "connector": 1e-5, "language": 1e-5}
+    assert (found.start.pictures, found.batch, found.warmup, found.weight_decay) == ("anyres", 128, 0.03, 0.0)
+    moved = read_recipe(
+        project / "recipes" / "llava-1.6-style-7b.toml", ["files.records=/my/own.json", "start.folder=/my/model"]
+    )
+    assert moved.files is not None and moved.files.records == Path("/my/own.json")
+    assert moved.start.folder == Path("/my/model")

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import torch
 
+import tiny
 from pumice.errors import ModelError, UsageError
 from pumice.train.loop import run_steps
 from pumice.train.state import Progress, load_state, save_state
@@ -35,7 +36,8 @@ def start(name, pause, save_every):
     child = os.fork()
     if child == 0:
         try:
-            how = small.recipe(folder / name, epochs={STEPS // 6}, save_every=save_every)
+            changes = small.LORA if sys.argv[3] == "lora" else {{}}
+            how = small.recipe(folder / name, epochs={STEPS // 6}, save_every=save_every, **changes)
             small.run(how, small.Rows(rows, pause))
             os._exit(0)
         except BaseException as error:
@@ -84,13 +86,13 @@ def assert_same_state(first: dict[str, Any], second: dict[str, Any]) -> None:
         assert all(torch.equal(mine[index][name], other[index][name]) for name in mine[index])
 
 
-@pytest.mark.parametrize("seed", ["1"])
-def test_killed_and_started_again(tmp_path: Path, project: Path, seed: str) -> None:
+@pytest.mark.parametrize(("seed", "kind"), [("1", "whole"), ("2", "lora")])
+def test_killed_and_started_again(tmp_path: Path, project: Path, seed: str, kind: str) -> None:
     """Two kills at any moment, once with a state after every step and once after every fifth: every bit is equal."""
     paths = [str(project / "src"), str(project / "tests"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths)), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
-        [sys.executable, "-c", KILLER, str(tmp_path), seed],
+        [sys.executable, "-c", KILLER, str(tmp_path), seed, kind],
         env=environment,
         capture_output=True,
         text=True,
@@ -108,18 +110,19 @@ def test_killed_and_started_again(tmp_path: Path, project: Path, seed: str) -> N
         assert set(steps) == set(range(1, STEPS + 1))
 
 
+@pytest.mark.parametrize("changes", [{}, small.LORA], ids=["whole", "lora"])
 @pytest.mark.parametrize("stop", [1, 3, 4, 7])
-def test_stopped_between_steps(tmp_path: Path, stop: int) -> None:
+def test_stopped_between_steps(tmp_path: Path, stop: int, changes: dict[str, Any]) -> None:
     """In one process, at the borders of windows and epochs too; the state is the only thing carried over."""
     source = small.Rows(small.rows(8))
-    how = small.recipe(tmp_path / "parts", epochs=2, save_every=1)
+    how = small.recipe(tmp_path / "parts", epochs=2, save_every=1, **changes)
     lines = run_steps(*small.prepared(how), source, how)
     for _ in range(stop):
         next(lines)
     lines.close()
     rest, _ = small.run(how, source)
     assert [json.loads(line)["step"] for line in rest] == list(range(stop + 1, 9))
-    small.run(small.recipe(tmp_path / "whole", epochs=2), source)
+    small.run(small.recipe(tmp_path / "whole", epochs=2, **changes), source)
     assert_same_state(state_of(tmp_path / "parts"), state_of(tmp_path / "whole"))
 
 
@@ -179,3 +182,25 @@ def test_a_damaged_state_is_refused(tmp_path: Path, cut: int) -> None:
 def test_no_state_is_a_fresh_start(tmp_path: Path) -> None:
     task, optimizer = small.prepared(small.recipe(tmp_path))
     assert load_state(tmp_path, task, optimizer, "{}") == 0
+
+
+def test_a_state_holds_what_learns(tmp_path: Path) -> None:
+    """Of adapters and a frozen tower not a byte more; the rest is where the run began."""
+    how = small.recipe(tmp_path, lora={"language": small.LORA["lora"]["language"]}, parts={"language": 1e-2})
+    _, task = small.run(how, small.Rows(small.rows(4)))
+    kept = state_of(tmp_path)["model"]
+    assert kept.keys() == {name for name, p in task.named_parameters() if p.requires_grad}
+    assert len(kept) == 2 * 2 * 7 and all("lora_" in name for name in kept)
+    again, _ = small.prepared(how)
+    assert load_state(tmp_path, again, small.prepared(how)[1], how.model_dump_json()) == 2
+    for name, tensor in task.state_dict().items():
+        assert torch.equal(tensor, again.state_dict()[name]), name
+
+
+def test_other_starting_weights_are_refused(tmp_path: Path) -> None:
+    how = small.recipe(tmp_path, parts={"language": 1e-3})
+    small.run(how, small.Rows(small.rows(4)))
+    task, optimizer = small.prepared(how, tiny.model(seed=1))
+    with pytest.raises(UsageError, match="other starting weights") as error:
+        load_state(tmp_path, task, optimizer, how.model_dump_json())
+    assert error.value.hint

@@ -19,7 +19,7 @@ from pumice.checkpoint.overlay import EMBEDDINGS, HEAD, resized
 from pumice.checkpoint.save import stored
 from pumice.checkpoint.sources import PROJECTOR_FILE, Source, open_checkpoint
 from pumice.checkpoint.vocabulary import IMAGE, PAD, add_tokens, place_tokens
-from pumice.checkpoint.writing import SHARD_BYTES, fresh_folder, save_shards, write_json
+from pumice.checkpoint.writing import SHARD_BYTES, fresh_folder, save_pickle, save_shards, write_json
 from pumice.errors import ModelError, UsageError
 from pumice.model.config import VisionConfig
 from pumice.prompts.templates import get_template
@@ -91,26 +91,30 @@ def write_original(source: Source, folder: Path, options: Options) -> None:
     """
     source = with_whole_tower(source)
     description = source.description
-    connector, vision = description.model.connector, description.model.vision
+    connector = description.model.connector
     layout = original_layout(None if connector is None else connector.kind)
     _write_tensors(folder, source.tensors, layout, options)
     write_json(folder / "config.json", foreign.original_json(description))
     write_json(folder / "generation_config.json", foreign.generation_json(description, source.tokenizer))
     if source.tokenizer is not None:
         save_tokenizer(source.tokenizer, folder)
-    if vision is not None and description.preprocessing is not None:
-        tower = folder / foreign.TOWER_FOLDER
-        tower.mkdir()
-        seen = {name: tensor for name, tensor in source.tensors.items() if name.startswith("vision.")}
-        _write_tensors(tower, seen, CLIP, options)
-        write_json(tower / "config.json", {"architectures": ["CLIPVisionModel"], **foreign.tower_json(vision)})
-        write_json(tower / "preprocessor_config.json", foreign.clip_processor_json(description.preprocessing))
+    write_tower(source, folder, options)
     if options.projector_file:
         connectors = {name: tensor for name, tensor in source.tensors.items() if name.startswith("connector.")}
-        try:
-            torch.save(dict(_streamed(connectors, layout, options)), folder / PROJECTOR_FILE)
-        except RuntimeError as error:  # what it makes of a full disk
-            raise OSError(str(error).splitlines()[0]) from error
+        save_pickle(folder / PROJECTOR_FILE, dict(_streamed(connectors, layout, options)))
+
+
+def write_tower(source: Source, folder: Path, options: Options) -> None:
+    """The vision tower as a CLIP folder of its own inside ``folder``; nothing for a model without one."""
+    vision, how = source.description.model.vision, source.description.preprocessing
+    if vision is None or how is None:
+        return
+    tower = folder / foreign.TOWER_FOLDER
+    tower.mkdir()
+    seen = {name: tensor for name, tensor in source.tensors.items() if name.startswith("vision.")}
+    _write_tensors(tower, seen, CLIP, options)
+    write_json(tower / "config.json", {"architectures": ["CLIPVisionModel"], **foreign.tower_json(vision)})
+    write_json(tower / "preprocessor_config.json", foreign.clip_processor_json(how))
 
 
 def write_llava_hf(source: Source, folder: Path, options: Options) -> None:

@@ -22,7 +22,7 @@ from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import Tokenizer
-from pumice.quantize.plan import Plan
+from pumice.quantize.plan import LayerPlan, Plan
 from pumice.quantize.swap import quantize_layers
 from pumice.quantize.wide import widen_layers
 
@@ -34,10 +34,15 @@ DtypeRule: TypeAlias = Callable[[torch.dtype, int], torch.dtype]
 
 @dataclass(frozen=True)
 class Arithmetic:
-    """plan: layers that become integers. wider: what the others compute in if that is wider than their weights."""
+    """plan: layers that become integers. wider: what the others compute in if that is wider than their weights.
+
+    frozen: layers that become integers which let gradients through, for training. A checkpoint that is quantised
+    already keeps its own plan.
+    """
 
     plan: Plan | None = None
     wider: torch.dtype | None = None
+    frozen: LayerPlan | None = None
 
 
 @dataclass(frozen=True)
@@ -152,7 +157,7 @@ def build(
 ) -> Llava:
     """The model of an opened checkpoint, in evaluation mode. ``name`` is for messages. Raises as ``load_model``."""
     config, own = source.description.model, source.description.quantization
-    plan = _agreed(how.plan, own, name)
+    plan: LayerPlan | None = _agreed(how.plan, own, name) or how.frozen
     expected = expected_shapes(config)
     layers = {} if plan is None else planned_layers(expected, plan)
     tensors = needed_tensors(source.tensors, config)
@@ -168,7 +173,7 @@ def build(
     require_memory(count * dtype.itemsize + integers, device, name)
     with torch.device("meta"):
         model = Llava(config)
-        quantized = {} if plan is None else quantize_layers(model, plan)
+        quantized = {} if plan is None else quantize_layers(model, plan, frozen=how.frozen is not None)
         narrow = _widened(model, dtype, how.wider)
     wide = how.wider if narrow and how.wider is not None else dtype
     with allocation_errors(f"loading {name}"):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
@@ -23,8 +23,6 @@ _UNSUPPORTED = (
     "use_qalora",
     "fan_in_fan_out",
     "lora_bias",
-    "alpha_pattern",
-    "rank_pattern",
     "modules_to_save",
     "layer_replication",
     "target_parameters",
@@ -36,20 +34,31 @@ _UNSUPPORTED = (
 # How the adapter was initialised matters only where that changed the base weights too.
 _HARMLESS_STARTS = (True, "gaussian", "eva", "orthogonal")
 _KEY = re.compile(r"(?:base_model\.model\.)?(.+)\.lora_([AB])(?:\.default)?\.weight")
+_PATTERNS = ("rank_pattern", "alpha_pattern")
+_PLAIN = re.compile(r"[\w.]+")
 
 
-def read_adapter(folder: Path) -> tuple[float, dict[str, tuple[LazyTensor, LazyTensor]]]:
-    """The scale and, by our weight names, the factors (A [r, in], B [out, r]) of an adapter folder.
+@dataclass(frozen=True)
+class Factors:
+    """What an adapter adds to one weight: scale·B·A, with A [r, in] and B [out, r]."""
+
+    a: LazyTensor
+    b: LazyTensor
+    scale: float
+
+
+def read_adapter(folder: Path) -> dict[str, Factors]:
+    """The factors of an adapter folder, by our weight names.
 
     Raises:
         ModelError: a file is missing or damaged, an option changes the meaning and is not supported, or a factor
             belongs to no known layer.
     """
-    scale = _scale(Fields(read_json(folder / CONFIG), CONFIG))
+    scales = _scales(Fields(read_json(folder / CONFIG), CONFIG))
     weights = next((open_file(folder / name) for name in _FILES if (folder / name).is_file()), None)
     if weights is None:
         raise ModelError(f"no adapter weights in {folder}: expected {' or '.join(_FILES)}")
-    return scale, _pairs(weights, folder)
+    return _pairs(weights, scales, folder)
 
 
 def merged(base: Mapping[str, LazyTensor], folder: Path) -> dict[str, LazyTensor]:
@@ -58,9 +67,9 @@ def merged(base: Mapping[str, LazyTensor], folder: Path) -> dict[str, LazyTensor
     Raises:
         ModelError: see ``read_adapter``; or a factor's shape does not fit its weight.
     """
-    scale, pairs = read_adapter(folder)
     result = dict(base)
-    for name, (a, b) in pairs.items():
+    for name, factors in read_adapter(folder).items():
+        a, b = factors.a, factors.b
         weight = base.get(name)
         if weight is None:
             raise ModelError(f"the adapter in {folder} changes {name}, which its base model does not have")
@@ -70,11 +79,12 @@ def merged(base: Mapping[str, LazyTensor], folder: Path) -> dict[str, LazyTensor
                 f"its factors are {shape_text(b.shape)} and {shape_text(a.shape)}",
                 hint="name the base model that the adapter was trained on",
             )
-        result[name] = _merged(weight, a, b, scale)
+        result[name] = _merged(weight, factors)
     return result
 
 
-def _scale(config: Fields) -> float:
+def _scales(config: Fields) -> Callable[[str], float]:
+    """Of each adapted layer, by the name that the adapter gives it."""
     kind = config.text("peft_type", "LORA")
     if kind != "LORA":
         raise ModelError(f"{config.where}: adapters of type {kind!r} are not supported; expected LORA")
@@ -83,13 +93,36 @@ def _scale(config: Fields) -> float:
     config.refuse("bias", "none")
     config.refuse("init_lora_weights", *_HARMLESS_STARTS)
     rank, alpha = config.whole("r"), config.number("lora_alpha")
-    if rank < 1:
-        raise ModelError(f"{config.where}: r must be at least 1, found {rank}")
-    return alpha / (math.sqrt(rank) if config.flag("use_rslora", False) else rank)
+    ranks, alphas = (_pattern(config, name) for name in _PATTERNS)
+    for each in (rank, *ranks.values()):
+        if each < 1:
+            raise ModelError(f"{config.where}: r must be at least 1, found {each:g}")
+    stabilised = config.flag("use_rslora", False)
+
+    def scale(layer: str) -> float:
+        own = _chosen(ranks, layer, rank)
+        return _chosen(alphas, layer, alpha) / (math.sqrt(own) if stabilised else own)
+
+    return scale
 
 
-def _pairs(weights: Weights, folder: Path) -> dict[str, tuple[LazyTensor, LazyTensor]]:
+def _pattern(config: Fields, name: str) -> dict[str, float]:
+    """Numbers for layers whose names end so. PEFT takes the ends for regular expressions; only plain ones are read."""
+    given = config.inner(name)
+    for end in given.values:
+        if _PLAIN.fullmatch(end) is None:
+            raise ModelError(f"{config.where}: {name} for {end!r} is not supported; expected the end of a name")
+    return {end: given.number(end) for end in given.values}
+
+
+def _chosen(numbers: Mapping[str, float], layer: str, otherwise: float) -> float:
+    """The first that fits counts, as in PEFT."""
+    return next((value for end, value in numbers.items() if f".{layer}".endswith(f".{end}")), otherwise)
+
+
+def _pairs(weights: Weights, scales: Callable[[str], float], folder: Path) -> dict[str, Factors]:
     factors: dict[str, dict[str, LazyTensor]] = {}
+    scale: dict[str, float] = {}
     unknown = []
     for key, tensor in weights.items():
         match = _KEY.fullmatch(key)
@@ -98,9 +131,10 @@ def _pairs(weights: Weights, folder: Path) -> dict[str, tuple[LazyTensor, LazyTe
             unknown.append(key)
         else:
             factors.setdefault(ours, {})[match[2]] = tensor
+            scale[ours] = scales(match[1])
     _refuse(unknown, f"the adapter in {folder} holds tensors of unknown meaning")
     _refuse([name for name, pair in factors.items() if len(pair) < 2], f"the adapter in {folder} lacks one factor of")
-    return {name: (pair["A"], pair["B"]) for name, pair in factors.items()}
+    return {name: Factors(pair["A"], pair["B"], scale[name]) for name, pair in factors.items()}
 
 
 def _our_name(name: str) -> str | None:
@@ -114,10 +148,10 @@ def _refuse(names: Iterable[str], complaint: str) -> None:
         raise ModelError(f"{complaint}: {shortened(listed)}", hint="only plain LoRA adapters of linear layers are read")
 
 
-def _merged(weight: LazyTensor, a: LazyTensor, b: LazyTensor, scale: float) -> LazyTensor:
+def _merged(weight: LazyTensor, factors: Factors) -> LazyTensor:
     def read() -> Tensor:
-        product = b.read().to(torch.float32) @ a.read().to(torch.float32)
+        product = factors.b.read().to(torch.float32) @ factors.a.read().to(torch.float32)
         base = weight.read()
-        return (base.to(torch.float32) + scale * product).to(base.dtype)
+        return (base.to(torch.float32) + factors.scale * product).to(base.dtype)
 
     return replace(weight, read=read, mapped=False)

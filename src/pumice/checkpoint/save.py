@@ -12,6 +12,7 @@ from pumice.checkpoint.description import Description, Generation, write_descrip
 from pumice.checkpoint.load import expected_shapes
 from pumice.checkpoint.names import check_tensors
 from pumice.checkpoint.writing import SHARD_BYTES, fresh_folder, save_shards
+from pumice.model.config import LlavaConfig
 from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.tokenizer import save_tokenizer
@@ -36,14 +37,7 @@ def save_checkpoint(
     Raises:
         ModelError: the model's tensors are not those of its config, the folder exists, or it cannot be written.
     """
-    description = Description(
-        model=model.config,
-        template=processor.template.name,
-        preprocessing=processor.preprocessing,
-        image_wrap=processor.image_wrap,
-        generation=generation or Generation(),
-        source=origin,
-    )
+    description = describe(model.config, processor, generation, origin)
     state = model.state_dict()
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     check_tensors(expected_shapes(model.config), shapes, "the model to be saved")
@@ -51,6 +45,20 @@ def save_checkpoint(
         save_shards(work, stored(state.items(), dtype), shard_bytes=shard_bytes)
         write_description(work, description)
         save_tokenizer(processor.tokenizer, work)
+
+
+def describe(
+    config: LlavaConfig, processor: Processor, generation: Generation | None = None, origin: str = ""
+) -> Description:
+    """What a folder says about a model of this ``config`` that reads as ``processor`` does."""
+    return Description(
+        model=config,
+        template=processor.template.name,
+        preprocessing=processor.preprocessing,
+        image_wrap=processor.image_wrap,
+        generation=generation or Generation(),
+        source=origin,
+    )
 
 
 def stored(tensors: Iterable[tuple[str, Tensor]], dtype: torch.dtype | None) -> Iterator[tuple[str, Tensor]]:

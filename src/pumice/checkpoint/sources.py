@@ -126,15 +126,18 @@ def open_projector(folder: Folder) -> Source:
 def open_adapter(folder: Folder) -> Source:
     """LoRA factors with the other trained tensors, over the language model or LLaVA they were trained on."""
     base = _open_base(folder, folder.base or _text(folder.json(lora.CONFIG), "base_model_name_or_path"))
-    tensors = lora.merged(base.tensors, folder.path)
+    tensors = dict(base.tensors)
     if (folder.path / EXTRAS_FILE).is_file():
-        tensors = {**tensors, **overlay.trained_tensors(folder.path / EXTRAS_FILE)}
+        tensors.update(overlay.trained_tensors(folder.path / EXTRAS_FILE))
     tokenizer = tokenizer_for_pictures(folder, base.tokenizer)
     if folder.config.has("mm_vision_tower"):
-        return _with_base_rows(_complete_original(folder, tensors, tokenizer, "LoRA"))
-    if folder.vision_tower is not None:
+        source = _complete_original(folder, tensors, tokenizer, "LoRA")
+    elif folder.vision_tower is not None:
         raise UsageError(f"{folder.path} has no LLaVA config and takes no vision tower of its own")
-    return _with_base_rows(Source("LoRA", base.description, tensors, tokenizer))
+    else:
+        source = Source("LoRA", base.description, tensors, tokenizer)
+    # Last: the adapter may belong to the tower, or to a projector that is stored beside it.
+    return _with_base_rows(replace(source, tensors=lora.merged(source.tensors, folder.path)))
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from pumice.checkpoint.description import Description
 from pumice.checkpoint.fields import Fields
 from pumice.checkpoint.files import LazyTensor
 from pumice.checkpoint.folder import Folder, image_processor
-from pumice.checkpoint.load import LoadedModel, build, expected_shapes
+from pumice.checkpoint.load import Arithmetic, LoadedModel, build, expected_shapes
 from pumice.checkpoint.parts import colours, tower_fields, vision_config
 from pumice.checkpoint.sources import Source, open_checkpoint, open_tower
 from pumice.images.config import Mode, Preprocessing
@@ -45,11 +45,12 @@ def start_model(
     dtype: torch.dtype | None = None,
     device: str | torch.device = "cpu",
     offline: bool = False,
+    how: Arithmetic | None = None,
 ) -> LoadedModel:
     """Load both parts and make a random projector, the same one for the same seed.
 
     language: a LLaMA-shaped folder or hub name; of a LLaVA only the language part is taken. vision: a CLIP folder or
-    hub name. template: in place of the one that suits the language model.
+    hub name. template: in place of the one that suits the language model. how: layers that become integers.
 
     Raises:
         ModelError: a part is absent, damaged or unsupported. MemoryLimitError: they do not fit. UsageError: unknown
@@ -58,7 +59,9 @@ def start_model(
     source = join(language, vision, joint or Joint(), offline=offline)
     if template is not None:
         source = replace(source, description=replace(source.description, template=get_template(template).name))
-    model = build(source, f"{language} with {vision}", dtype=dtype, device=torch.device(device))
+    model = build(
+        source, f"{language} with {vision}", dtype=dtype, device=torch.device(device), how=how or Arithmetic()
+    )
     return LoadedModel(model, source.description, source.tokenizer)
 
 

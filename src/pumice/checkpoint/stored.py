@@ -13,7 +13,7 @@ from torch import Tensor
 from pumice.checkpoint.files import LazyTensor
 from pumice.quantize.grouped import Grouped, encode
 from pumice.quantize.library import native
-from pumice.quantize.plan import Format, Plan
+from pumice.quantize.plan import Format, LayerPlan
 
 PAGE = 4096
 MADV_DONTNEED = 4  # takes pages away; those of a mapped file come back from it when they are read again
@@ -21,7 +21,7 @@ MADV_DONTNEED = 4  # takes pages away; those of a mapped file come back from it 
 WEIGHT, VALUES, SCALES = ".weight", ".values", ".scales"
 
 
-def planned_layers(shapes: Mapping[str, tuple[int, ...]], plan: Plan) -> dict[str, Format]:
+def planned_layers(shapes: Mapping[str, tuple[int, ...]], plan: LayerPlan) -> dict[str, Format]:
     """The layers among the tensors ``shapes`` for which ``plan`` has a format."""
     found = {}
     for name, shape in shapes.items():

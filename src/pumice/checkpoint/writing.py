@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
@@ -69,11 +70,7 @@ def save_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, shard_by
     shards: list[list[str]] = []
     total = 0
     for group in grouped(tensors, shard_bytes):
-        shard = folder / f"{len(shards)}.shard"
-        shard.touch()
-        mode = shard.stat().st_mode  # as the umask wants it; safetensors makes files that their owner alone can read
-        save_file(group, shard, metadata={"format": "pt"})
-        shard.chmod(mode)
+        save_tensors(folder / f"{len(shards)}.shard", group)
         shards.append(sorted(group))
         total += sum(tensor.nbytes for tensor in group.values())
     if len(shards) == 1:
@@ -86,6 +83,22 @@ def save_shards(folder: Path, tensors: Iterable[tuple[str, Tensor]], *, shard_by
         weight_map.update(dict.fromkeys(names, name))
     write_json(folder / "model.safetensors.index.json", {"metadata": {"total_size": total}, "weight_map": weight_map})
     return total
+
+
+def save_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """One file of safetensors."""
+    path.touch()
+    mode = path.stat().st_mode  # as the umask wants it; safetensors makes files that their owner alone can read
+    save_file(dict(tensors), path, metadata={"format": "pt"})
+    path.chmod(mode)
+
+
+def save_pickle(path: Path, tensors: Mapping[str, Tensor]) -> None:
+    """A file as the original LLaVA reads it. Raises: OSError."""
+    try:
+        torch.save(dict(tensors), path)
+    except RuntimeError as error:  # what it makes of a full disk
+        raise OSError(str(error).splitlines()[0]) from error
 
 
 def write_json(path: Path, value: object) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 from pumice.errors import UsageError
 
@@ -33,6 +33,13 @@ class Format:
         """Bytes of a weight [rows, columns] in this format, scales included."""
         rows, columns = shape
         return rows * columns * self.bits // 8 + rows * (columns // self.group) * 2
+
+
+class LayerPlan(Protocol):
+    """Says which layers become integers."""
+
+    def for_layer(self, name: str, shape: Sequence[int]) -> Format | None:
+        """The format of the linear layer ``name``, whose weight has this shape; None leaves it as it is."""
 
 
 @dataclass(frozen=True)

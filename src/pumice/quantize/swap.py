@@ -7,20 +7,27 @@ from collections.abc import Iterator
 import torch
 from torch import nn
 
+from pumice.quantize.frozen import FrozenLinear
 from pumice.quantize.linear import QuantizedLinear
-from pumice.quantize.plan import Plan
+from pumice.quantize.plan import LayerPlan
 
 
-def quantize_layers(model: nn.Module, plan: Plan) -> dict[str, QuantizedLinear]:
-    """Put an empty ``QuantizedLinear`` in the place of every layer that ``plan`` names; returns them by name."""
-    found = {}
+def quantize_layers(
+    model: nn.Module, plan: LayerPlan, *, frozen: bool = False
+) -> dict[str, QuantizedLinear | FrozenLinear]:
+    """Put an empty ``QuantizedLinear`` in the place of every layer that ``plan`` names; returns them by name.
+
+    frozen: a ``FrozenLinear`` instead, for training.
+    """
+    found: dict[str, QuantizedLinear | FrozenLinear] = {}
     for name, layer in list(linears(model)):
         how = plan.for_layer(name, layer.weight.shape)
         if how is None:
             continue
         outputs, inputs = layer.weight.shape
+        kind = FrozenLinear if frozen else QuantizedLinear
         with torch.device(layer.weight.device):
-            found[name] = QuantizedLinear(inputs, outputs, how, bias=layer.bias is not None)
+            found[name] = kind(inputs, outputs, how, bias=layer.bias is not None)
         put(model, name, found[name])
     return found
 

@@ -89,6 +89,7 @@ def run_steps(
     log = Log(recipe.output / LOG, recipe.log_every, time.monotonic())
     ranks.wait()  # a state that the first process writes must not be read as the one to start from
     for step, portions in enumerate(_from(task, source, recipe, done, ranks), start=done):
+        torch.manual_seed(chance(recipe.seed, step, ranks))
         share = rate_at(step, steps, warmup=recipe.warmup, final=recipe.final_rate)
         metrics = take_step(task, optimizer, portions.batches, share, recipe.clip, ranks, getattr(torch, recipe.dtype))
         sizes = ranks.total([portions.rows, portions.dropped, portions.cut])
@@ -99,6 +100,11 @@ def run_steps(
         line = log.add(step + 1, steps, share, metrics, sizes)
         if line is not None:
             yield line
+
+
+def chance(seed: int, step: int, ranks: Ranks) -> int:
+    """What dropout is drawn with: of each step and process its own, and no other after a run was resumed."""
+    return ((seed * 1_000_003 + step) * ranks.count + ranks.index) % 2**63
 
 
 def _from(task: Task, source: RowSource, recipe: Recipe, done: int, ranks: Ranks) -> Iterator[Portions]:

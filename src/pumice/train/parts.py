@@ -9,6 +9,7 @@ from torch import nn
 
 from pumice.errors import UsageError
 from pumice.model.llava import Llava
+from pumice.model.lora import adapters
 from pumice.train.recipe import Part
 
 #: The part each top-level name of the model belongs to; image_newline is learned with the projector (LLaVA-1.6).
@@ -25,22 +26,32 @@ def choose_parts(
 ) -> list[dict[str, object]]:
     """Freeze the parts of ``model`` not named in ``peaks``; optimizer groups of the rest, each with its ``peak`` rate.
 
-    What ``task`` has beside the model learns at the highest rate. Norms, biases and single vectors are not decayed.
+    Of a part with adapters these alone learn. What ``task`` has beside the model learns at the highest rate. Norms,
+    biases and single vectors are not decayed.
     Raises: UsageError for a part without weights in ``task``.
     """
     owner = {id(p): OWNER[name.split(".")[0]] for name, p in model.named_parameters()}
+    below = _below_adapters(model)
     groups: list[dict[str, object]] = []
     highest = max(peaks.values())
     for part, peak in (*peaks.items(), (None, highest)):
-        mine = [parameter for parameter in task.parameters() if owner.get(id(parameter)) == part]
+        mine = [p for p in task.parameters() if owner.get(id(p)) == part and id(p) not in below]
         if part is not None and not mine:
             raise UsageError(f"parts.{part} should learn, but this training has no such weights")
         for decay, chosen in ((weight_decay, [p for p in mine if p.ndim >= 2]), (0.0, [p for p in mine if p.ndim < 2])):
             if chosen:
                 groups.append({"params": chosen, "peak": peak, "lr": peak, "weight_decay": decay})
     for parameter in model.parameters():
-        parameter.requires_grad_(owner[id(parameter)] in peaks)
+        parameter.requires_grad_(owner[id(parameter)] in peaks and id(parameter) not in below)
     return groups
+
+
+def _below_adapters(model: Llava) -> set[int]:
+    """The weights that adapters keep frozen: all of the module they were put into but their own factors."""
+    found = adapters(model)
+    factors = {id(factor) for layer in found.values() for factor in (layer.lora_a, layer.lora_b)}
+    modules = {name.split(".")[0] for name in found}
+    return {id(p) for name, p in model.named_parameters() if name.split(".")[0] in modules} - factors
 
 
 def learns(module: nn.Module | None) -> bool:

@@ -15,6 +15,7 @@ from typing import Annotated, Any, Literal, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from pumice.errors import UsageError
+from pumice.images.config import Mode
 from pumice.world.wording import QuestionKind
 
 if sys.version_info >= (3, 11):
@@ -59,17 +60,43 @@ class LanguageShape(_Strict):
     kv_heads: Count
 
 
-class Start(_Strict):
-    """Where the weights come from: a finished ``folder``, or ``vision`` and ``language`` shapes to draw at random.
+class Join(_Strict):
+    """Two models that nobody has joined yet: folders or hub names of a LLaMA-shaped one and of a CLIP tower."""
 
-    tower: a vision tower that stage 0 has made, in place of a random one. projector: ``linear`` or ``mlp``.
+    language: str
+    vision: str
+
+
+class Start(_Strict):
+    """Where the weights come from: a finished ``folder`` (or hub name), two models to ``join`` by a new projector, or
+    ``vision`` and ``language`` shapes to draw at random.
+
+    pictures: how they are cut, in place of the folder's own way; of joined models ``pad`` is that. tower: a vision
+    tower that stage 0 has made, in place of a random one. projector: of joined or random models, ``linear`` or ``mlp``.
     """
 
     folder: Path | None = None
+    join: Join | None = None
+    pictures: Mode | None = None
     tower: Path | None = None
     vision: VisionShape | None = None
     language: LanguageShape | None = None
     projector: Literal["linear", "mlp"] = "mlp"
+
+
+class LoraShape(_Strict):
+    """Adapters on all linear layers of a part but the head: ``alpha / rank`` times what they have learned is added."""
+
+    rank: Count
+    alpha: Annotated[float, Field(gt=0, allow_inf_nan=False)]
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+
+
+class Integers(_Strict):
+    """Weights below adapters, as integers of so many bits; so many in a row share a scale."""
+
+    bits: Literal[4, 8] = 4
+    group: Literal[32, 64, 128] = 32
 
 
 class WorldData(_Strict):
@@ -123,6 +150,7 @@ class Recipe(_Strict):
 
     template: how conversations are written. parts: the peak learning rate of each part that learns; others are frozen.
     files: one table, or a list of tables that are mixed by their weights.
+    lora: parts of which adapters learn, and nothing else. quantize: those of them whose own weights become integers.
     grounding: attention that is taught as well. batch: rows a step. epochs: passes over the data. warmup: share of all
     steps with a rising rate; then a cosine falls to ``final_rate`` of the peak. average: how much of the
     weights' running average each step keeps; then the average is what is saved, 0 saves the weights themselves. dtype:
@@ -142,6 +170,8 @@ class Recipe(_Strict):
     start: Start
     template: str
     parts: dict[Part, Annotated[float, Field(gt=0, allow_inf_nan=False)]]
+    lora: dict[Part, LoraShape] = Field(default_factory=dict)
+    quantize: dict[Part, Integers] = Field(default_factory=dict)
     world: WorldData | None = None
     files: Annotated[tuple[FileData, ...], Field(min_length=1), BeforeValidator(_listed)] | None = None
     grounding: GroundingData | None = None
@@ -214,15 +244,20 @@ def _explain(error: ValidationError) -> str:
 
 
 def _field_names() -> list[str]:
-    tables = (Recipe, Start, VisionShape, LanguageShape, WorldData, GroundingData, FileData)
+    tables = (Recipe, Start, Join, VisionShape, LanguageShape, LoraShape, Integers, WorldData, GroundingData, FileData)
     return [*get_args(Part), *(name for table in tables for name in table.model_fields)]
 
 
 def _check(recipe: Recipe, path: Path) -> None:
     start = recipe.start
-    whole = start.folder is not None
-    if (whole and (start.tower or start.vision or start.language)) or not (whole or (start.vision and start.language)):
-        raise UsageError(f"recipe {str(path)!r}: start needs either a folder, or both a vision and a language shape")
+    ways = (start.folder, start.join, start.tower or start.vision or start.language)
+    whole = start.folder or start.join or (start.vision and start.language)
+    if not whole or sum(way is not None for way in ways) != 1:
+        raise UsageError(
+            f"recipe {str(path)!r}: start needs either a folder, or a table join, or both a vision and a language shape"
+        )
+    if start.pictures is not None and start.vision is not None:
+        raise UsageError(f"recipe {str(path)!r}: start.pictures is for finished models; random ones see them padded")
     if (recipe.world is None) == (recipe.files is None):
         raise UsageError(f"recipe {str(path)!r}: give exactly one of the tables world and files")
     if recipe.grounding is not None and (recipe.world is None or recipe.world.task == "patches"):
@@ -239,3 +274,22 @@ def _check(recipe: Recipe, path: Path) -> None:
         )
     if not recipe.parts:
         raise UsageError(f"recipe {str(path)!r}: parts is empty, so nothing would learn")
+    _check_adapters(recipe, path)
+
+
+def _check_adapters(recipe: Recipe, path: Path) -> None:
+    for part in recipe.lora:
+        if part not in recipe.parts:
+            raise UsageError(f"recipe {str(path)!r}: lora.{part} should learn, but parts.{part} gives it no rate")
+    for part in recipe.quantize:
+        if part not in recipe.lora:
+            raise UsageError(
+                f"recipe {str(path)!r}: quantize.{part} needs lora.{part}: integers do not learn",
+                hint=f"add a table lora.{part}, or leave quantize.{part} out",
+            )
+    if recipe.lora and recipe.start.vision is not None:
+        raise UsageError(
+            f"recipe {str(path)!r}: adapters change a finished model; lora needs start.folder or start.join"
+        )
+    if recipe.lora and recipe.world is not None and recipe.world.task == "patches":
+        raise UsageError(f"recipe {str(path)!r}: stage 0 makes a vision tower and knows no adapters; leave lora out")

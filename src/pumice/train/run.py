@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from pumice.checkpoint.load import load_checkpoint
+from pumice.checkpoint.adapter import save_adapter
 from pumice.checkpoint.save import save_checkpoint
 from pumice.data.records import read_records
 from pumice.errors import ModelError, UsageError
@@ -32,6 +32,7 @@ from pumice.train.ranks import Ranks, join_ranks, leave_ranks
 from pumice.train.recipe import Recipe
 from pumice.train.rows import MixedRows, RecordRows, WorldRows
 from pumice.train.seen import SeenPictures
+from pumice.train.starting import base_of, load_start
 from pumice.train.step import InstructionTuning
 from pumice.train.thrift import compile_parts, recompute_layers
 from pumice.train.vocabulary import build_tokenizer
@@ -99,11 +100,10 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks) -> Path:
 def prepare(recipe: Recipe) -> Trainee:
     """The model with its starting weights, and its processor with the recipe's template."""
     start = recipe.start
+    if start.vision is None:
+        return Trainee(*load_start(recipe))
     template = get_template(recipe.template)
-    if start.folder is not None:
-        found = load_checkpoint(start.folder, dtype=torch.float32)
-        return Trainee(found.model.train(), replace(found.processor, template=template))
-    assert start.vision is not None and start.language is not None
+    assert start.language is not None
     folder = recipe.output / "tokenizer"
     if not (folder / "tokenizer.json").is_file():
         texts = itertools.chain([get_template("vicuna_v1").system] * 100, corpus(CORPUS_SCENES))
@@ -159,5 +159,7 @@ def _finish(recipe: Recipe, trainee: Trainee) -> None:
     if path.name == TOWER:
         assert trainee.model.vision is not None
         save_file(trainee.model.vision.state_dict(), path)
+    elif recipe.lora:
+        save_adapter(trainee.model.eval(), trainee.processor, path, base=base_of(recipe.start), overwrite=True)
     else:
         save_checkpoint(trainee.model.eval(), trainee.processor, path, overwrite=True)
