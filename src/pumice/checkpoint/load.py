@@ -118,20 +118,25 @@ def load_checkpoint(
     warnings = (*source.warnings, *(source.doubts if chosen == own else ()))
     if chosen != own and not source.guessed:
         warnings = (*warnings, f"template {chosen} in place of the checkpoint's own {own}")
-    if source.tokenizer is None:
-        raise ModelError(
-            f"{path} has no tokenizer: expected tokenizer.json or tokenizer.model",
-            hint="copy the tokenizer files of its language model into the folder",
-        )
-    processor = Processor(
-        source.tokenizer,
-        get_template(description.template),
-        description.preprocessing,
-        description.image_wrap,
-    )
-    _check_vocabulary(source, source.tokenizer, str(path))
+    processor = processor_of(source, chosen, str(path))
     model = build(source, str(path), dtype=dtype, device=torch.device(device), how=how)
     return Checkpoint(model, processor, description, warnings)
+
+
+def processor_of(source: Source, template: str, name: str) -> Processor:
+    """How the model of an opened checkpoint reads, with that ``template``. ``name`` is for messages.
+
+    Raises:
+        ModelError: it has no tokenizer, or one with more tokens than the model has room for.
+    """
+    if source.tokenizer is None:
+        raise ModelError(
+            f"{name} has no tokenizer: expected tokenizer.json or tokenizer.model",
+            hint="copy the tokenizer files of its language model into the folder",
+        )
+    _check_vocabulary(source, source.tokenizer, name)
+    description = source.description
+    return Processor(source.tokenizer, get_template(template), description.preprocessing, description.image_wrap)
 
 
 def build(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,17 +18,19 @@ from pumice.train.recipe import Recipe
 from pumice.train.schedule import rate_at
 from pumice.train.state import Progress, load_state, save_state
 from pumice.train.step import Metrics, Task, take_step
+from pumice.train.watch import UNWATCHED, Watch
 
 LOG = "log.jsonl"
 
 
 @dataclass
 class Log:
-    """Lines of JSON in the output folder, one for every ``every`` steps, also handed to ``show``."""
+    """Lines of JSON in the output folder, one for every ``every`` steps; those who watch add to them and get them."""
 
     path: Path
     every: int
     started: float
+    watch: Watch = UNWATCHED
     tokens: int = 0
     rows: int = 0
     skipped: int = 0
@@ -41,7 +43,7 @@ class Log:
         if step % self.every and step != steps:
             return None
         now = time.monotonic()
-        line = json.dumps(
+        line = self.write(
             {
                 "step": step,
                 "steps": steps,
@@ -52,16 +54,28 @@ class Log:
                 "rows_per_s": round(self.rows / (now - self.started), 2),
                 "predictions_per_s": round(self.tokens / (now - self.started)),
                 "skipped": self.skipped,
+                **self.watch.figures(),
             }
         )
         self.started, self.tokens, self.rows = now, 0, 0
+        return line
+
+    def write(self, values: Mapping[str, object]) -> str:
+        """Add a line, whatever the step."""
+        line = json.dumps(values)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+        self.watch.tell(values)
         return line
 
 
 def run_steps(
-    task: Task, optimizer: torch.optim.Optimizer, source: RowSource, recipe: Recipe, ranks: Ranks = ALONE
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    source: RowSource,
+    recipe: Recipe,
+    ranks: Ranks = ALONE,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[str]:
     """Train to the end of the recipe, from the saved state if there is one; yields log lines as they are written.
 
@@ -73,18 +87,23 @@ def run_steps(
     each_epoch = len(source) // recipe.batch
     steps = each_epoch * recipe.epochs
     recipe.output.mkdir(parents=True, exist_ok=True)
-    log = Log(recipe.output / LOG, recipe.log_every, time.monotonic())
+    log = Log(recipe.output / LOG, recipe.log_every, time.monotonic(), watch)
+    watch.begin(done, steps)
     ranks.wait()  # a state that the first process writes must not be read as the one to start from
     for step, batch in enumerate(_from(task, source, recipe, done, ranks), start=done):
         share = rate_at(step, steps, warmup=recipe.warmup, final=recipe.final_rate)
         metrics = take_step(task, optimizer, batch, share, recipe.clip, ranks)
+        watch.see(step + 1, steps, share, batch, metrics)
+        begun = time.monotonic()
+        asked = watch.ask(step + 1, steps)  # before the state is saved: if this is killed, the next run asks again
+        log.started += time.monotonic() - begun
         if not ranks.first:
             continue
+        told = None if asked is None else log.write(asked)
         if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
             save_state(recipe.output, task, optimizer, Progress(step + 1, frozen))
         line = log.add(step + 1, steps, share, metrics, batch.rows * ranks.count)
-        if line is not None:
-            yield line
+        yield from (each for each in (told, line) if each is not None)
 
 
 def _from(task: Task, source: RowSource, recipe: Recipe, done: int, ranks: Ranks) -> Iterator[Any]:

@@ -47,6 +47,15 @@ class Ranks:
             parameter.grad = gradient.copy_(piece.view_as(gradient)) if some else None
         return total
 
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Each of ``values`` added up over all processes."""
+        if self.count == 1:
+            return list(values)
+        together = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(together)
+        added: list[float] = together.tolist()
+        return added
+
 
 ALONE = Ranks()
 

@@ -107,6 +107,23 @@ class FileData(_Strict):
     images: Path
 
 
+class HeldOut(_Strict):
+    """Data that training does not see; every ``every`` steps and at the end the model is asked what it makes of it.
+
+    rows: how many, the first ones. records, images: LLaVA JSON or JSONL with its pictures; without them scenes of the
+    synthetic world, from number ``first`` of a sequence of their own. samples: how many of the first rows are also
+    answered in words, ``tokens`` tokens at most.
+    """
+
+    every: Count = 100
+    rows: Count = 64
+    records: Path | None = None
+    images: Path | None = None
+    first: Number = 1_000_000
+    samples: Number = 4
+    tokens: Count = 48
+
+
 class Recipe(_Strict):
     """One stage of training.
 
@@ -114,7 +131,8 @@ class Recipe(_Strict):
     grounding: attention that is taught as well. batch: rows a step. epochs: passes over the data. warmup: share of all
     steps with a rising rate; then a cosine falls to ``final_rate`` of the peak. save_every: steps between resumable
     states. log_every: steps between log lines. threads: of the processor, 0 for all. workers: processes that prepare
-    batches, 0 for none.
+    batches, 0 for none. held_out: what the model is tried on. trackers: other programs that get the figures.
+    peak_flops: operations a second that the machine could do at best, 0 to measure it.
     """
 
     output: Path
@@ -136,6 +154,9 @@ class Recipe(_Strict):
     log_every: Count = 10
     threads: Number = 0
     workers: Number = 1
+    held_out: HeldOut | None = None
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    peak_flops: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -185,7 +206,7 @@ def _explain(error: ValidationError) -> str:
 
 
 def _field_names() -> list[str]:
-    tables = (Recipe, Start, VisionShape, LanguageShape, WorldData, GroundingData, FileData)
+    tables = (Recipe, Start, VisionShape, LanguageShape, WorldData, GroundingData, FileData, HeldOut)
     return [*get_args(Part), *(name for table in tables for name in table.model_fields)]
 
 
@@ -200,3 +221,21 @@ def _check(recipe: Recipe, path: Path) -> None:
         raise UsageError(f"recipe {str(path)!r}: grounding needs texts about scenes of the synthetic world")
     if not recipe.parts:
         raise UsageError(f"recipe {str(path)!r}: parts is empty, so nothing would learn")
+    _check_held_out(recipe, path)
+
+
+def _check_held_out(recipe: Recipe, path: Path) -> None:
+    held, world, files = recipe.held_out, recipe.world, recipe.files
+    if held is None:
+        return
+    if (held.records is None) != (held.images is None):
+        raise UsageError(f"recipe {str(path)!r}: held_out.records and held_out.images belong together")
+    if held.records is None and world is None:
+        raise UsageError(f"recipe {str(path)!r}: held_out needs records and images, as files has them")
+    patches = world is not None and world.task == "patches"
+    if patches and held.records is not None:
+        raise UsageError(f"recipe {str(path)!r}: patches are only known of scenes, so held_out cannot read records")
+    if patches and world.first < held.first + held.rows and held.first < world.first + world.scenes:
+        raise UsageError(f"recipe {str(path)!r}: training sees scenes of held_out; choose another held_out.first")
+    if files is not None and held.records is not None and files.records.resolve() == held.records.resolve():
+        raise UsageError(f"recipe {str(path)!r}: held_out.records is the file that training learns from")

@@ -14,7 +14,7 @@ from pumice.errors import ModelError, UsageError
 
 FILE = "state.pt"
 #: Fields of a recipe that may change between a run and its continuation.
-UNIMPORTANT = {"threads", "workers", "log_every", "save_every"}
+UNIMPORTANT = {"threads", "workers", "log_every", "save_every", "held_out", "trackers", "peak_flops"}
 
 
 @dataclass(frozen=True)
