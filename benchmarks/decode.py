@@ -1,4 +1,4 @@
-"""Pumice beside llama.cpp and transformers on one checkpoint of noise: picture, prompt, tokens a second, follow-up, memory.
+"""Pumice beside llama.cpp and transformers on one checkpoint of noise: picture, prompt, tokens a second, memory.
 
     python benchmarks/decode.py FOLDER [--gguf FOLDER] [--rounds 3] [--tokens 64] [--only "4-bit,Q4"]
 

@@ -35,7 +35,9 @@ System = Callable[[Text], Tensor]
 
 
 def noise(engine: Engine, length: int) -> Iterator[Text]:
-    ids = torch.randint(300, engine.model.config.language.vocab_size, (1, length), generator=torch.Generator().manual_seed(1))
+    ids = torch.randint(
+        300, engine.model.config.language.vocab_size, (1, length), generator=torch.Generator().manual_seed(1)
+    )
     yield engine.model.embed(ids, None)[0], 0
 
 
@@ -74,7 +76,9 @@ def ours(path: str, bits: int, group: int) -> System:
         embeddings, first = text
         cache, places = runner.new_cache(len(embeddings)), torch.arange(len(embeddings))
         rows = [native.read(embeddings[: first + 1], places[: first + 1], cache)]
-        rows += [native.read(embeddings[at : at + 1], places[at : at + 1], cache) for at in range(first + 1, len(places))]
+        rows += [
+            native.read(embeddings[at : at + 1], places[at : at + 1], cache) for at in range(first + 1, len(places))
+        ]
         return torch.cat(rows)
 
     return run
@@ -118,7 +122,9 @@ def main() -> None:
         found = {}
         for name, make in systems.items():
             system = make()
-            rows = [(wanted, F.log_softmax(system(text).float(), -1)) for text, wanted in zip(texts, reference, strict=True)]
+            rows = [
+                (wanted, F.log_softmax(system(text).float(), -1)) for text, wanted in zip(texts, reference, strict=True)
+            ]
             divergence = torch.cat([(wanted.exp() * (wanted - given)).sum(-1) for wanted, given in rows])
             other = torch.cat([wanted.argmax(-1) != given.argmax(-1) for wanted, given in rows])
             found[name] = {"kl": float(divergence.mean()), "other_token": float(other.float().mean())}

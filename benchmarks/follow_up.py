@@ -11,6 +11,7 @@ import argparse
 import json
 
 from load import FOLLOW_UP, QUESTION
+
 from pumice.engine.engine import Engine
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation, Image

@@ -67,12 +67,10 @@ def text_tensors(state: dict[str, Tensor], config: LlavaConfig) -> Iterator[tupl
     for name, tensor in state.items():
         if not name.startswith("language."):
             continue
-        if "q_proj" in name:
-            tensor = interleaved(tensor, config.language.heads)
-        elif "k_proj" in name:
-            tensor = interleaved(tensor, config.language.kv_heads)
+        heads = {"q_proj": config.language.heads, "k_proj": config.language.kv_heads}.get(name.split(".")[-2])
+        ordered = tensor if heads is None else interleaved(tensor, heads)
         target = torch.float32 if tensor.dim() == 1 else torch.bfloat16
-        yield named(name.removeprefix("language."), TEXT, TEXT_ENDS, ""), tensor.to(target)
+        yield named(name.removeprefix("language."), TEXT, TEXT_ENDS, ""), ordered.to(target)
 
 
 def tower_tensors(state: dict[str, Tensor], config: LlavaConfig) -> Iterator[tuple[str, Tensor]]:
@@ -137,7 +135,9 @@ def write_text(path: Path, state: dict[str, Tensor], config: LlavaConfig) -> Non
     writer.add_token_list(names)
     writer.add_token_scores([0.0] * count)
     kinds = gguf.TokenType
-    writer.add_token_types([kinds.UNKNOWN, kinds.CONTROL, kinds.CONTROL, *[kinds.BYTE] * 256, *[kinds.NORMAL] * (count - 259)])
+    writer.add_token_types(
+        [kinds.UNKNOWN, kinds.CONTROL, kinds.CONTROL, *[kinds.BYTE] * 256, *[kinds.NORMAL] * (count - 259)]
+    )
     write(writer, list(text_tensors(state, config)))
 
 

@@ -2,8 +2,8 @@
 
     python benchmarks/limits.py [--threads 2]
 
-The stream is a float32 matrix of a gigabyte times a vector, the fastest reader among PyTorch's operators; int8 is the native library's best shape (8 bits,
-groups of 128, 512 positions), float32 PyTorch's largest product. One JSON object.
+The stream is a float32 matrix of a gigabyte times a vector, the fastest reader among PyTorch's operators; int8 is the
+native library's best shape (8 bits, groups of 128, 512 positions), float32 PyTorch's largest product. One JSON object.
 """
 
 from __future__ import annotations

@@ -28,7 +28,9 @@ class Place:
 class Llama:
     """A model and a context for ``sequences`` sequences of ``positions`` positions each."""
 
-    def __init__(self, path: Path, *, positions: int, sequences: int = 1, threads: int = 2, flash: bool = False) -> None:
+    def __init__(
+        self, path: Path, *, positions: int, sequences: int = 1, threads: int = 2, flash: bool = False
+    ) -> None:
         c.llama_log_set(_quiet, ctypes.c_void_p(0))
         c.llama_backend_init()
         self.model = c.llama_model_load_from_file(str(path).encode(), c.llama_model_default_params())
@@ -45,7 +47,7 @@ class Llama:
         self.vocabulary = c.llama_vocab_n_tokens(c.llama_model_get_vocab(self.model))
 
     def read(self, tokens: Sequence[int] | np.ndarray, places: Sequence[Place], wanted: Sequence[int]) -> np.ndarray:
-        """Logits [len(wanted), V] after the items whose numbers are ``wanted``; ``tokens``: ids, or embeddings [n, D]."""
+        """Logits [len(wanted), V] after the items numbered ``wanted``; ``tokens``: ids, or embeddings [n, D]."""
         embedded = isinstance(tokens, np.ndarray)
         batch = c.llama_batch_init(len(tokens), tokens.shape[1] if embedded else 0, 1)
         batch.n_tokens = len(tokens)
@@ -61,7 +63,10 @@ class Llama:
         code = c.llama_decode(self.context, batch)
         if code != 0:
             raise SystemExit(f"llama_decode says {code}")
-        found = [np.ctypeslib.as_array(c.llama_get_logits_ith(self.context, index), (self.vocabulary,)).copy() for index in wanted]
+        found = [
+            np.ctypeslib.as_array(c.llama_get_logits_ith(self.context, index), (self.vocabulary,)).copy()
+            for index in wanted
+        ]
         c.llama_batch_free(batch)
         return np.stack(found) if found else np.empty((0, self.vocabulary), np.float32)
 

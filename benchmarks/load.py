@@ -30,7 +30,9 @@ def main() -> None:
     parser.add_argument("--vision-bits", type=int, choices=(4, 8))
     parser.add_argument("--picture", default="examples/cups.png")
     parser.add_argument("--tokens", type=int, default=32)
-    parser.add_argument("--guess", action="store_true", help="with prompt lookup: noise repeats itself as text never does")
+    parser.add_argument(
+        "--guess", action="store_true", help="with prompt lookup: noise repeats itself as text never does"
+    )
     options = parser.parse_args()
     started = time.monotonic()
     plan = standard_plan(options.bits, vision_bits=options.vision_bits) if options.bits else None

@@ -15,10 +15,10 @@ import time
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-
 from llama import Llama, Place, Tower
 from load import FOLLOW_UP, QUESTION
+from PIL import Image
+
 from pumice.checkpoint.sources import open_checkpoint
 from pumice.processor import Processor
 from pumice.prompts.conversation import Conversation

@@ -55,3 +55,13 @@ def test_too_little_room(capsys: pytest.CaptureFixture[str], monkeypatch: pytest
     assert main(["doctor"]) == 1
     out = capsys.readouterr().out
     assert "FIX  memory on cpu: 1.0 GiB free" in out and "FIX  disk for models: 1.0 MiB free" in out
+
+
+def test_a_check_that_fails_is_a_finding(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_arguments: object, **_options: object) -> Engine:
+        raise OSError("the file is gone")
+
+    monkeypatch.setattr(Engine, "load", broken)
+    assert main(["doctor", "--json"]) == 1
+    wrong = [check for check in json.loads(capsys.readouterr().out)["checks"] if not check["fine"]]
+    assert [check["name"] for check in wrong] == ["sight"] and "the file is gone" in wrong[0]["found"]

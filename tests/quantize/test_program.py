@@ -30,8 +30,8 @@ def run(*command: str | Path, **environment: str) -> str:
 
 def test_random_shapes_under_sanitizers(tmp_path: Path) -> None:
     program, library = build(tmp_path, "-DPUMICE_SANITIZE=ON")
-    said = run(program, library, "1", "120", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
-    assert "portable: 120 shapes tried" in said
+    said = run(program, library, "1", "40", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1")
+    assert "portable: 40 shapes tried" in said
 
 
 @pytest.mark.skipif(not (shutil.which(ARM) and shutil.which(EMULATOR)), reason=f"needs {ARM} and {EMULATOR}")

@@ -120,4 +120,4 @@ def _merged(weight: LazyTensor, a: LazyTensor, b: LazyTensor, scale: float) -> L
         base = weight.read()
         return (base.to(torch.float32) + scale * product).to(base.dtype)
 
-    return replace(weight, read=read)
+    return replace(weight, read=read, mapped=False)

@@ -81,7 +81,7 @@ def resized(matrix: LazyTensor, rows: int) -> LazyTensor:
         mean = tensor.mean(dim=0, keepdim=True, dtype=torch.float32).to(tensor.dtype)
         return torch.cat((tensor, mean.expand(extra, -1)))
 
-    return replace(matrix, shape=(rows, *matrix.shape[1:]), read=read)
+    return replace(matrix, shape=(rows, *matrix.shape[1:]), read=read, mapped=False)
 
 
 def _appended(first: LazyTensor, second: LazyTensor) -> LazyTensor:
@@ -89,7 +89,7 @@ def _appended(first: LazyTensor, second: LazyTensor) -> LazyTensor:
         tensor = first.read()
         return torch.cat((tensor, second.read().to(tensor.dtype)))
 
-    return replace(first, shape=(first.shape[0] + second.shape[0], *first.shape[1:]), read=read)
+    return replace(first, shape=(first.shape[0] + second.shape[0], *first.shape[1:]), read=read, mapped=False)
 
 
 def _unwrapped(name: str) -> str:

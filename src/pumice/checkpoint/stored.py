@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pumice.checkpoint.files import LazyTensor
 from pumice.quantize.grouped import Grouped, encode
+from pumice.quantize.library import native
 from pumice.quantize.plan import Format, Plan
 
 PAGE = 4096
@@ -53,15 +54,16 @@ def layer_read(tensors: Mapping[str, LazyTensor], layer: str, how: Format) -> It
     else:
         values, scales = read
         yield Grouped(values.view(torch.int8) if how.bits == 8 else values, scales, how)
+    kept = len(read) == 2 and native() is None  # integers that are not packed stay the layer's own
     for name, tensor in zip(names, read, strict=True):
-        if tensors[name].mapped:
+        if tensors[name].mapped and not kept:
             _let_go(tensor)
 
 
 def _let_go(tensor: Tensor) -> None:
     """Give back the memory of a mapped file. Linux only; elsewhere, and on any error, nothing happens."""
-    if sys.platform != "linux" or tensor.nbytes < PAGE:
-        return
+    if sys.platform != "linux" or tensor.nbytes < PAGE or not tensor.is_contiguous():
+        return  # what is not contiguous may stand for more bytes than the file has
     start = -(-tensor.data_ptr() // PAGE) * PAGE
     length = (tensor.data_ptr() + tensor.nbytes - start) // PAGE * PAGE
     if length > 0:

@@ -20,9 +20,7 @@ LEAST_DISK = 5 << 30
 
 @dataclass(frozen=True)
 class Check:
-    """What was looked at and found. ``fine`` is False where something does not work as it should; then ``fix`` says what
-    to do.
-    """
+    """What was looked at and found; ``fix`` says what to do where something does not work as it should."""
 
     name: str
     fine: bool
@@ -39,7 +37,7 @@ def doctor(
     Exits with 1 if anything does not work as it should.
     """
     found = []
-    for each in (each for check in CHECKS for each in check()):
+    for each in (each for check in CHECKS for each in _done(check)):
         found.append(each)
         if not as_json:
             print(f"{'ok ' if each.fine else 'FIX'}  {each.name}: {each.found}")
@@ -51,6 +49,14 @@ def doctor(
         raise Exit(1)
 
 
+def _done(check: Callable[[], Iterator[Check]]) -> Iterator[Check]:
+    """What ``check`` finds; that it fails is a finding too."""
+    try:
+        yield from check()
+    except Exception as error:  # whatever it is, the other checks go on
+        yield Check(check.__name__, False, f"this check failed: {error}", "install Pumice again, or report it")
+
+
 def versions() -> Iterator[Check]:
     import torch
 
@@ -58,7 +64,9 @@ def versions() -> Iterator[Check]:
 
     system = f"{platform.system()} {platform.machine()}"
     yield Check(
-        "versions", True, f"Pumice {__version__}, Python {platform.python_version()}, PyTorch {torch.__version__}, {system}"
+        "versions",
+        True,
+        f"Pumice {__version__}, Python {platform.python_version()}, PyTorch {torch.__version__}, {system}",
     )
 
 

@@ -16,7 +16,7 @@ from pumice.model.llava import Llava
 
 #: New slots are added in blocks, so that a growing answer seldom moves its cache.
 BLOCK = 256
-#: Positions of a prompt that the native library reads at a time: their hidden states stay in the cache of the processor.
+#: Positions of a prompt that the native library reads at a time: their hidden states stay in a processor's cache.
 PIECE = 512
 #: With 16-bit weights it reads only a short rest, so many positions at most and at a time: a follow-up is not worth
 #: widening all weights for.
@@ -52,7 +52,7 @@ class Runner:
             return model.language.logits(hidden[0, -1])
         embeddings = model.embed(rest, features)
         if not self.native.reads and rest.shape[1] > FEW:
-            # The last position is left to the library: widening the head for it alone would cost the most memory of all.
+            # The last position is the library's: to widen the head for it alone would cost the most memory of all.
             model.language(embeddings[:, :-1], positions[:, :-1], cache=cache)
             embeddings, positions = embeddings[:, -1:], positions[:, -1:]
         count = -(-embeddings.shape[1] // (PIECE if self.native.reads else TOGETHER))

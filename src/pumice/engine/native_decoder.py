@@ -77,6 +77,8 @@ class NativeDecoder:
         self._library = library
         self._vocabulary = config.vocab_size
         self._model = model
+        #: Whether it also reads prompts: its products of many rows are for integer weights.
+        self.reads = all(isinstance(each, QuantizedLinear) for each in language.layers.modules() if _is_known(each))
         angles = torch.arange(config.max_positions)[:, None] * rotary_frequencies(config, torch.device("cpu"))
         self._turns = angles.cos().contiguous(), angles.sin().contiguous()  # [positions, E / 2]
         self._layers = (_Layer * config.layers)(*(_layer(cast(DecoderLayer, each)) for each in language.layers))
@@ -104,11 +106,6 @@ class NativeDecoder:
         if tied or not all(_is_known(each) for each in products):
             return None
         return cls(library, model)
-
-    @property
-    def reads(self) -> bool:
-        """Whether it also reads prompts: its products of many rows are for integer weights."""
-        return all(isinstance(each, QuantizedLinear) for each in self._model.language.layers.modules() if _is_known(each))
 
     def step(self, x: Tensor, positions: Tensor, caches: Sequence[KVCache]) -> Tensor:
         """Logits [B, V] of the embeddings ``x`` [B, D] at ``positions`` [B]; keys and values go to each row's cache."""

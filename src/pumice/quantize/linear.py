@@ -19,8 +19,10 @@ from pumice.quantize.plan import Format
 
 
 class QuantizedLinear(nn.Module):
-    """``nn.Linear`` with grouped integers, multiplied by the best there is: the native library, whose inputs become int8
-    on the fly; an operator of PyTorch's, in bfloat16; or PyTorch's product with widened weights.
+    """``nn.Linear`` with grouped integers, multiplied by the best there is.
+
+    That is the native library, for which inputs become int8 on the fly; an operator of PyTorch's, in bfloat16; or
+    PyTorch's product with widened weights.
 
     Empty until ``fill``: its weights come from a checkpoint and are no part of the state dict.
     """

@@ -1,6 +1,8 @@
 """PyTorch's own products with 4-bit weights, for where the native library is not: CUDA, MPS, a CPU without a compiler.
 
-They take bfloat16 activations, and the integers in an order of their own. Shapes: N outputs, K inputs, G columns a group.
+They take bfloat16 activations, and the integers in an order of their own.
+
+Shapes: N outputs, K inputs, G columns a group.
 """
 
 from __future__ import annotations
@@ -31,7 +33,7 @@ def product(x: Tensor, values: Tensor, scales: Tensor, group: int) -> Tensor:
     flat = x.reshape(-1, x.shape[-1]).to(torch.bfloat16)
     multiply = torch._weight_int4pack_mm_for_cpu if x.device.type == "cpu" else torch._weight_int4pack_mm
     y: Tensor = multiply(flat, values, group, scales)
-    return y.unflatten(0, x.shape[:-1])
+    return y.reshape(*x.shape[:-1], y.shape[-1])
 
 
 @lru_cache

@@ -2,6 +2,7 @@
 //
 //   widen(from)     LANES bfloat16 numbers as floats
 //   total(floats)   the sum of a vector
+//   totals(four)    the sums of four vectors
 //
 // Few rows: one query after the other, keys and values straight from the cache. Many rows, positions of one text: keys
 // and values are widened once, keys turned as well, and tiles of queries pass by. A row's result does not depend on the
@@ -35,7 +36,7 @@ static inline float exponential(float x) {
 static inline float soften(float* scores, int64_t seen, float scale) {
     float largest = -INFINITY;
 #pragma omp simd reduction(max : largest)
-    for (int64_t t = 0; t < seen; ++t) largest = std::max(largest, scores[t]);
+    for (int64_t t = 0; t < seen; ++t) largest = scores[t] > largest ? scores[t] : largest;
     float total = 0;
 #pragma omp simd reduction(+ : total)
     for (int64_t t = 0; t < seen; ++t) {
@@ -60,6 +61,14 @@ static inline int64_t turned_stride(int64_t seen) { return ((seen + 63) / 64 * 4
 static constexpr int QUERIES = 6;  // rows of a tile
 static constexpr int KEYS = 4;     // keys side by side for one query
 
+// `V::totals` for paths that have nothing better.
+template <class V>
+static inline void each_total(const typename V::Floats (&four)[4], float* to) {
+    for (int i = 0; i < 4; ++i) to[i] = V::total(four[i]);
+}
+
+namespace {
+
 // A head whose size is no multiple of the vectors'.
 struct Single {
     static constexpr int LANES = 1;
@@ -72,7 +81,10 @@ struct Single {
     static float multiply(float a, float b) { return a * b; }
     static float add_product(float sum, float a, float b) { return sum + a * b; }
     static float total(float value) { return value; }
+    static void totals(const float (&four)[4], float* to) { each_total<Single>(four, to); }
 };
+
+}  // namespace
 
 template <class V>
 struct Attention {
@@ -148,7 +160,9 @@ private:
             const Floats q = V::load(query + i);
             for (int k = 0; k < COUNT; ++k) sum[k] = V::add_product(sum[k], q, V::load(keys + k * size + i));
         }
-        for (int k = 0; k < COUNT; ++k) to[k] = V::total(sum[k]);
+        if constexpr (COUNT == 4) V::totals(sum, to);
+        else
+            for (int k = 0; k < COUNT; ++k) to[k] = V::total(sum[k]);
     }
 
     template <int ROWS>

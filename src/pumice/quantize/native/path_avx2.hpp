@@ -28,6 +28,7 @@ struct Avx2 {
         const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
         return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
     }
+    static void totals(const Floats (&four)[4], float* to) { each_total<Avx2>(four, to); }
     static Bytes repeat(const int8_t* from) {
         int32_t four;
         std::memcpy(&four, from, 4);

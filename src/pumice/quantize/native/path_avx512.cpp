@@ -23,6 +23,16 @@ struct Avx512 {
         return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
     }
     static float total(Floats floats) { return _mm512_reduce_add_ps(floats); }
+    // Pairs, then fours, then the four quarters: a third of the shuffles that four separate sums would take.
+    static void totals(const Floats (&four)[4], float* to) {
+        const Floats ab = _mm512_add_ps(_mm512_unpacklo_ps(four[0], four[1]), _mm512_unpackhi_ps(four[0], four[1]));
+        const Floats cd = _mm512_add_ps(_mm512_unpacklo_ps(four[2], four[3]), _mm512_unpackhi_ps(four[2], four[3]));
+        const __m512d one = _mm512_castps_pd(ab), other = _mm512_castps_pd(cd);
+        const Floats all = _mm512_add_ps(_mm512_castpd_ps(_mm512_unpacklo_pd(one, other)),
+                                         _mm512_castpd_ps(_mm512_unpackhi_pd(one, other)));
+        const __m256 half = _mm256_add_ps(_mm512_castps512_ps256(all), _mm512_extractf32x8_ps(all, 1));
+        _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps(half, 1)));
+    }
     static Bytes repeat(const int8_t* from) {
         int32_t four;
         std::memcpy(&four, from, 4);

@@ -20,6 +20,7 @@ struct Neon {
     static Floats load(const float* from) { return vld1q_f32(from); }
     static Floats widen(const uint16_t* from) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16)); }
     static float total(Floats floats) { return vaddvq_f32(floats); }
+    static void totals(const Floats (&four)[4], float* to) { each_total<Neon>(four, to); }
     static Bytes repeat(const int8_t* from) {
         int32_t four;
         std::memcpy(&four, from, 4);

@@ -30,6 +30,7 @@ struct Portable {
         return floats;
     }
     static float total(Floats floats) { return (floats.lane[0] + floats.lane[1]) + (floats.lane[2] + floats.lane[3]); }
+    static void totals(const Floats (&four)[4], float* to) { each_total<Portable>(four, to); }
     static Bytes repeat(const int8_t* from) {
         Bytes bytes;
         for (int lane = 0; lane < LANES; ++lane) std::memcpy(bytes.byte + 4 * lane, from, 4);

@@ -101,7 +101,7 @@ private:
         return BITS == 4 ? V::dot4(sum, weights, x) : V::dot8(sum, weights, x);
     }
 
-    static constexpr int AHEAD = 2048;  // bytes: the memory's latency times one core's bandwidth
+    static constexpr int AHEAD = 1024;  // bytes: the memory's latency times one core's bandwidth
 };
 
 // Copy of a 4-bit block with one byte a weight, which the tiles of 4 columns a step read; the weights stay 0..15.
@@ -147,7 +147,10 @@ struct Path {
         for (int64_t at = 0; at < rows * groups_of(w); ++at, x += group, values += group) {
             float largest = 0;
 #pragma omp simd reduction(max : largest)
-            for (int i = 0; i < group; ++i) largest = std::max(largest, std::fabs(x[i]));
+            for (int i = 0; i < group; ++i) {
+                const float size = std::fabs(x[i]);
+                largest = size > largest ? size : largest;  // GCC makes no vectors of std::max
+            }
             float check = 0;  // NaN if any value is NaN or infinite
 #pragma omp simd reduction(+ : check)
             for (int i = 0; i < group; ++i) check += x[i] * 0.0f;

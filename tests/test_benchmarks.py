@@ -1,0 +1,54 @@
+"""The benchmarks that need no peer run on the bundled model, and what they print can be read by a program."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+MODEL = "src/pumice/pretrained/pumice-tiny"
+
+
+def last_line(*words: str) -> dict[str, object]:
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    found: dict[str, object] = json.loads(done.stdout.strip().splitlines()[-1])
+    return found
+
+
+@pytest.fixture(scope="module")
+def four_bits(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("benchmarks") / "tiny-4bit"
+    subprocess.run([sys.executable, "-m", "pumice", "quantize", MODEL, str(folder)], cwd=ROOT, check=True)
+    return str(folder)
+
+
+def test_load(four_bits: str) -> None:
+    found = last_line("benchmarks/load.py", four_bits, "--tokens", "8")
+    assert found["prompt_tokens"] == found["follow_up_cached_tokens"] or found["follow_up_cached_tokens"]
+    assert all(found[key] > 0 for key in ("first_token_s", "tokens_per_s", "peak_rss_gib"))  # type: ignore[operator]
+
+
+def test_batch(four_bits: str) -> None:
+    found = last_line("benchmarks/batch.py", four_bits, "--prompt", "20", "--tokens", "4", "--rounds", "1")
+    assert list(found["medians"]) == ["Pumice"]  # type: ignore[call-overload]
+
+
+def test_divergence() -> None:
+    found = last_line("benchmarks/divergence.py", MODEL, "--questions", "8")["found"]
+    four, eight = (found[f"Pumice {bits}-bit, group 32"]["kl"] for bits in (4, 8))  # type: ignore[index]
+    assert 0 < eight < four < 0.01, "more bits are nearer, and neither is far"
+
+
+def test_follow_up() -> None:
+    first, second = last_line("benchmarks/follow_up.py", MODEL, "--questions", "2", "--tokens", "8")["questions"]  # type: ignore[misc]
+    assert first["cached_tokens"] == 0 and second["cached_tokens"] >= first["prompt_tokens"]
+
+
+def test_vision() -> None:
+    found = last_line("benchmarks/vision.py", MODEL, "--rounds", "1")["found"]
+    assert found["Pumice float32"]["error"] == 0 < found["Pumice 8-bit"]["error"] < 0.05  # type: ignore[index]
