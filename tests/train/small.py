@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 import tiny
+from pumice.checkpoint.save import save_checkpoint
 from pumice.data.packing import Row, pack
 from pumice.model.llava import Llava
 from pumice.train.loop import run_steps
@@ -77,3 +78,36 @@ def run(how: Recipe, source: Rows) -> tuple[list[str], InstructionTuning]:
     """Train to the end; the log lines and what was trained."""
     task, optimizer = prepared(how)
     return list(run_steps(task, optimizer, source, how)), task
+
+
+#: A recipe about scenes for the model of ``checkpoint``.
+RECIPE = """
+output = "{folder}/run"
+template = "plain"
+batch = 4
+log_every = 1
+workers = 0
+[start]
+folder = "{folder}/start"
+[parts]
+vision = 1e-3
+connector = 1e-3
+language = 1e-3
+[world]
+task = "caption"
+scenes = 13
+sizes = [96]
+[held_out]
+every = 2
+rows = 4
+samples = 1
+tokens = 8
+"""
+
+
+def written(folder: Path) -> Path:
+    """A small model in ``folder`` and a recipe that trains it; returns the recipe."""
+    save_checkpoint(tiny.model(newline=False), tiny.processor(), folder / "start")
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(folder=folder), encoding="utf-8")
+    return path

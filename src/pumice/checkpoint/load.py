@@ -123,7 +123,7 @@ def load_checkpoint(
     warnings = (*source.warnings, *(source.doubts if chosen == own else ()))
     if chosen != own and not source.guessed:
         warnings = (*warnings, f"template {chosen} in place of the checkpoint's own {own}")
-    processor = _processor(source, chosen, str(path))
+    processor = processor_of(source, chosen, str(path))
     model = build(source, str(path), dtype=dtype, device=torch.device(device), how=how)
     return Checkpoint(model, processor, description, warnings)
 
@@ -133,18 +133,18 @@ def load_processor(
 ) -> tuple[Processor, Description]:
     """A checkpoint's own way to read, without weights, and what it says of itself. Raises as ``load_checkpoint``."""
     source = open_checkpoint(path, offline=offline)
-    return _processor(source, template or source.description.template, str(path)), source.description
+    return processor_of(source, template or source.description.template, str(path)), source.description
 
 
-def _processor(source: Source, template: str, name: str) -> Processor:
+def processor_of(source: Source, template: str, name: str) -> Processor:
     if source.tokenizer is None:
         raise ModelError(
             f"{name} has no tokenizer: expected tokenizer.json or tokenizer.model",
             hint="copy the tokenizer files of its language model into the folder",
         )
     _check_vocabulary(source, source.tokenizer, name)
-    described = source.description
-    return Processor(source.tokenizer, get_template(template), described.preprocessing, described.image_wrap)
+    description = source.description
+    return Processor(source.tokenizer, get_template(template), description.preprocessing, description.image_wrap)
 
 
 def build(

@@ -27,6 +27,7 @@ COMMANDS = {
     "convert": ("pumice.cli.convert", "convert"),
     "quantize": ("pumice.cli.quantize", "quantize"),
     "train": ("pumice.cli.train", "train"),
+    "estimate": ("pumice.cli.estimate", "estimate"),
     "doctor": ("pumice.cli.doctor", "doctor"),
     "data": ("pumice.cli.data", "data"),
 }

@@ -8,17 +8,23 @@ from typing import Annotated
 
 from typer import Argument, Option
 
+from pumice.cli.estimate import Flops, Overrides, Price, Utilisation, tell
 from pumice.cli.settings import Debug
+from pumice.errors import UsageError
 
 
 def train(
     recipe: Annotated[Path, Argument(help="A TOML file, such as recipes/tiny-pretrain.toml.")],
-    overrides: Annotated[
-        list[str] | None, Option("--set", metavar="A.B=VALUE", help="Replaces one value of the recipe. Repeatable.")
-    ] = None,
+    overrides: Overrides = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Only tell what it will take, like pumice estimate.")] = False,
+    price: Price = None,
+    flops: Flops = None,
+    utilisation: Utilisation = None,
     debug: Debug = False,
 ) -> None:
     """Train a model as a recipe says. Resumes where an earlier run of it stopped.
+
+    --price, --flops and --mfu are for --dry-run.
 
     \b
     pumice train recipes/tiny-finetune.toml
@@ -27,10 +33,21 @@ def train(
     from pumice.train.recipe import read_recipe
 
     plan = read_recipe(recipe, overrides or [])  # a mistake shows before torch is imported
+    if dry_run:
+        tell(plan, price, flops, utilisation)
+        return
+    if not (price is flops is utilisation is None):
+        raise UsageError("--price, --flops and --mfu belong to --dry-run", hint="add --dry-run, or leave them out")
+    from pumice.train.progress import open_bar
     from pumice.train.ranks import first_process
     from pumice.train.run import train as run
 
-    folder = run(plan, show=_log)
+    bar = open_bar(max(plan.parts.values())) if first_process() else None
+    if bar is None:
+        folder = run(plan, show=_log)
+    else:
+        with bar:
+            folder = run(plan, show=bar.line, display=bar)
     if first_process():
         print(folder)
 

@@ -76,7 +76,7 @@ class Llava(nn.Module):
         if features is None:
             return embeddings
         holes = ids < 0
-        assert int(holes.sum()) == len(features), f"{int(holes.sum())} image positions, {len(features)} features"
+        assert bool(holes.sum() == len(features)), f"{int(holes.sum())} image positions, {len(features)} features"
         return embeddings.masked_scatter(holes[..., None], features.to(embeddings.dtype))
 
     def forward(

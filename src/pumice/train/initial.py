@@ -15,10 +15,10 @@ from pumice.train.recipe import Start
 SPREAD = 0.02  # standard deviation of GPT-2 and LLaMA
 
 
-def random_model(start: Start, seed: int) -> Llava:
-    """A model of the shapes in ``start``, drawn with ``seed``."""
+def config_of(start: Start) -> LlavaConfig:
+    """The model that the shapes in ``start`` describe."""
     assert start.vision is not None and start.language is not None
-    config = LlavaConfig(
+    return LlavaConfig(
         language=LanguageConfig(
             **start.language.model_dump(),
             head_dim=start.language.hidden_size // start.language.heads,
@@ -27,6 +27,11 @@ def random_model(start: Start, seed: int) -> Llava:
         vision=VisionConfig(**start.vision.model_dump(), select_layer=-1),
         connector=ConnectorConfig(start.projector, 2),
     )
+
+
+def random_model(start: Start, seed: int) -> Llava:
+    """A model of the shapes in ``start``, drawn with ``seed``."""
+    config = config_of(start)
     torch.manual_seed(seed)
     model = Llava(config)
     _draw(model, config)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -20,17 +20,19 @@ from pumice.train.recipe import Recipe
 from pumice.train.schedule import rate_at
 from pumice.train.state import Progress, load_state, save_state
 from pumice.train.step import Metrics, Task, take_step
+from pumice.train.watch import UNWATCHED, Watch
 
 LOG = "log.jsonl"
 
 
 @dataclass
 class Log:
-    """Lines of JSON in the output folder, one for every ``every`` steps, also handed to ``show``."""
+    """Lines of JSON in the output folder, one for every ``every`` steps; those who watch add to them and get them."""
 
     path: Path
     every: int
     started: float
+    watch: Watch = UNWATCHED
     tokens: int = 0
     rows: int = 0
     skipped: int = 0
@@ -47,7 +49,7 @@ class Log:
         if step % self.every and step != steps:
             return None
         now = time.monotonic()
-        line = json.dumps(
+        line = self.write(
             {
                 "step": step,
                 "steps": steps,
@@ -60,11 +62,18 @@ class Log:
                 "skipped": self.skipped,
                 "dropped": self.dropped,
                 "cut": self.cut,
+                **self.watch.figures(),
             }
         )
         self.started, self.tokens, self.rows = now, 0, 0
+        return line
+
+    def write(self, values: Mapping[str, object]) -> str:
+        """Add a line, whatever the step."""
+        line = json.dumps(values)
         with self.path.open("a", encoding="utf-8") as file:
             file.write(line + "\n")
+        self.watch.tell(values)
         return line
 
 
@@ -74,7 +83,12 @@ def _rounded(value: float, digits: int) -> float | None:
 
 
 def run_steps(
-    task: Task, optimizer: torch.optim.Optimizer, source: RowSource, recipe: Recipe, ranks: Ranks = ALONE
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    source: RowSource,
+    recipe: Recipe,
+    ranks: Ranks = ALONE,
+    watch: Watch = UNWATCHED,
 ) -> Iterator[str]:
     """Train to the end of the recipe, from the saved state if there is one; yields log lines as they are written.
 
@@ -86,20 +100,25 @@ def run_steps(
     each_epoch = len(source) // recipe.batch
     steps = each_epoch * recipe.epochs
     recipe.output.mkdir(parents=True, exist_ok=True)
-    log = Log(recipe.output / LOG, recipe.log_every, time.monotonic())
+    log = Log(recipe.output / LOG, recipe.log_every, time.monotonic(), watch)
+    watch.begin(done, steps)
     ranks.wait()  # a state that the first process writes must not be read as the one to start from
     for step, portions in enumerate(_from(task, source, recipe, done, ranks), start=done):
         torch.manual_seed(chance(recipe.seed, step, ranks))
         share = rate_at(step, steps, warmup=recipe.warmup, final=recipe.final_rate)
         metrics = take_step(task, optimizer, portions.batches, share, recipe.clip, ranks, getattr(torch, recipe.dtype))
         sizes = ranks.total([portions.rows, portions.dropped, portions.cut])
+        watch.see(step + 1, steps, share, portions.batches, metrics)
+        begun = time.monotonic()
+        asked = watch.ask(step + 1, steps)  # before the state is saved: if this is killed, the next run asks again
+        log.started += time.monotonic() - begun
         if not ranks.first:
             continue
+        told = None if asked is None else log.write(asked)
         if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
             save_state(recipe.output, task, optimizer, Progress(step + 1, frozen))
         line = log.add(step + 1, steps, share, metrics, sizes)
-        if line is not None:
-            yield line
+        yield from (each for each in (told, line) if each is not None)
 
 
 def chance(seed: int, step: int, ranks: Ranks) -> int:

@@ -26,15 +26,6 @@ class Ranks:
         if self.count > 1:
             distributed.barrier()
 
-    def total(self, counts: Sequence[int]) -> list[int]:
-        """``counts`` added up over all processes."""
-        if self.count == 1:
-            return list(counts)
-        sums = torch.tensor(counts, dtype=torch.int64)
-        distributed.all_reduce(sums)
-        added: list[int] = sums.tolist()
-        return added
-
     @torch.no_grad()
     def add(self, parameters: Sequence[Tensor], numbers: Sequence[float]) -> list[float]:
         """Make every gradient the sum over all processes; returns the sums of ``numbers``. All travel in one message.
@@ -53,6 +44,15 @@ class Ranks:
             # What no process has reached, such as a tower without pictures, must not even decay.
             parameter.grad = gradient.copy_(piece.view_as(gradient)) if some else None
         added: list[float] = sums.tolist()
+        return added
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Each of ``values`` added up over all processes."""
+        if self.count == 1:
+            return list(values)
+        together = torch.tensor(values, dtype=torch.float64)
+        distributed.all_reduce(together)
+        added: list[float] = together.tolist()
         return added
 
 

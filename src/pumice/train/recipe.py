@@ -145,6 +145,23 @@ def _listed(value: object) -> object:
     return [value] if isinstance(value, dict | FileData) else value
 
 
+class HeldOut(_Strict):
+    """Data that training does not see; every ``every`` steps and at the end the model is asked what it makes of it.
+
+    rows: how many, the first ones. records, images: LLaVA JSON or JSONL with its pictures; without them scenes of the
+    synthetic world, from number ``first`` of a sequence of their own. samples: how many of the first rows are also
+    answered in words, ``tokens`` tokens at most.
+    """
+
+    every: Count = 100
+    rows: Count = 64
+    records: Path | None = None
+    images: Path | None = None
+    first: Number = 1_000_000
+    samples: Number = 4
+    tokens: Count = 48
+
+
 class Recipe(_Strict):
     """One stage of training.
 
@@ -155,7 +172,7 @@ class Recipe(_Strict):
     steps with a rising rate; then a cosine falls to ``final_rate`` of the peak. average: how much of the
     weights' running average each step keeps; then the average is what is saved, 0 saves the weights themselves. dtype:
     what matrices are multiplied in; weights stay float32. max_tokens: records lose their last turns to fit; 0 is all
-    that the model can read.
+    that the model can read. held_out: what the model is tried on. trackers: other programs that get the figures.
 
     What follows changes speed and memory, not what is learned. micro: rows that go through the model at a time. pack:
     tokens instead, of rows that are joined without padding. recompute: of a tower that learns, how many layers are
@@ -163,7 +180,8 @@ class Recipe(_Strict):
     pictures, on disk, for later epochs; the vision tower must be frozen.
 
     save_every: steps between resumable states. log_every: steps between log lines. threads: of the processor, 0 is all.
-    workers: processes that prepare batches, 0 for none.
+    workers: processes that prepare batches, 0 for none. peak_flops: operations a second that the machine could do at
+    best, 0 to measure it.
     """
 
     output: Path
@@ -195,6 +213,9 @@ class Recipe(_Strict):
     log_every: Count = 10
     threads: Number = 0
     workers: Number = 1
+    held_out: HeldOut | None = None
+    trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
+    peak_flops: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
 
 
 def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -244,7 +265,10 @@ def _explain(error: ValidationError) -> str:
 
 
 def _field_names() -> list[str]:
-    tables = (Recipe, Start, Join, VisionShape, LanguageShape, LoraShape, Integers, WorldData, GroundingData, FileData)
+    tables = (
+        *(Recipe, Start, Join, VisionShape, LanguageShape, LoraShape, Integers),
+        *(WorldData, GroundingData, FileData, HeldOut),
+    )
     return [*get_args(Part), *(name for table in tables for name in table.model_fields)]
 
 
@@ -275,6 +299,7 @@ def _check(recipe: Recipe, path: Path) -> None:
     if not recipe.parts:
         raise UsageError(f"recipe {str(path)!r}: parts is empty, so nothing would learn")
     _check_adapters(recipe, path)
+    _check_held_out(recipe, path)
 
 
 def _check_adapters(recipe: Recipe, path: Path) -> None:
@@ -293,3 +318,20 @@ def _check_adapters(recipe: Recipe, path: Path) -> None:
         )
     if recipe.lora and recipe.world is not None and recipe.world.task == "patches":
         raise UsageError(f"recipe {str(path)!r}: stage 0 makes a vision tower and knows no adapters; leave lora out")
+
+
+def _check_held_out(recipe: Recipe, path: Path) -> None:
+    held, world, files = recipe.held_out, recipe.world, recipe.files
+    if held is None:
+        return
+    if (held.records is None) != (held.images is None):
+        raise UsageError(f"recipe {str(path)!r}: held_out.records and held_out.images belong together")
+    if held.records is None and world is None:
+        raise UsageError(f"recipe {str(path)!r}: held_out needs records and images, as files has them")
+    patches = world is not None and world.task == "patches"
+    if patches and held.records is not None:
+        raise UsageError(f"recipe {str(path)!r}: patches are only known of scenes, so held_out cannot read records")
+    if patches and world.first < held.first + held.rows and held.first < world.first + world.scenes:
+        raise UsageError(f"recipe {str(path)!r}: training sees scenes of held_out; choose another held_out.first")
+    if files is not None and held.records is not None and held.records.resolve() in {each.records.resolve() for each in files}:
+        raise UsageError(f"recipe {str(path)!r}: held_out.records is the file that training learns from")

@@ -25,22 +25,28 @@ from pumice.train.average import keep_average, use_average
 from pumice.train.grounding import GroundedHeads
 from pumice.train.initial import random_model
 from pumice.train.loader import RowSource
-from pumice.train.loop import run_steps
+from pumice.train.loop import LOG, run_steps
 from pumice.train.parts import choose_parts
 from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.ranks import Ranks, join_ranks, leave_ranks
 from pumice.train.recipe import Recipe
+from pumice.train.report import write_report
 from pumice.train.rows import MixedRows, RecordRows, WorldRows
 from pumice.train.seen import SeenPictures
 from pumice.train.starting import base_of, load_start
 from pumice.train.step import InstructionTuning
 from pumice.train.thrift import compile_parts, recompute_layers
+from pumice.train.trackers import require_trackers
 from pumice.train.vocabulary import build_tokenizer
+from pumice.train.watch import Display
+from pumice.train.watchers import make_watch
 from pumice.world.records import corpus
 
 #: Scenes whose texts the tokenizer of a random start is learned from.
 CORPUS_SCENES = 6000
+VOCABULARY = "tokenizer"
 TOWER = "tower.safetensors"
+BEST, BEST_TOWER = "best", "best.safetensors"
 
 TrainedTask: TypeAlias = InstructionTuning | PatchReader
 
@@ -53,23 +59,25 @@ class Trainee:
     processor: Processor
 
 
-def train(recipe: Recipe, show: Callable[[str], None] = print) -> Path:
+def train(recipe: Recipe, show: Callable[[str], None] = print, display: Display | None = None) -> Path:
     """Run ``recipe`` to its end, from its last saved state if there is one.
 
-    Processes that ``torchrun`` has started share every batch; then the first of them speaks and writes.
+    show: gets every line of the log. display: gets every step. Processes that ``torchrun`` has started share every
+    batch; then the first of them speaks and writes.
     Returns what was written: the folder ``output/model``, or after stage 0 the file ``output/tower.safetensors``.
     Raises: UsageError for a recipe that cannot be run, ModelError for a start that cannot be loaded.
     """
     ranks = join_ranks()
     try:
-        return _train(recipe, show, ranks)
+        return _train(recipe, show, ranks, display)
     finally:
         leave_ranks()
 
 
-def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks) -> Path:
+def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: Display | None) -> Path:
     if recipe.batch % ranks.count:
         raise UsageError(f"{ranks.count} processes cannot share a batch of {recipe.batch} rows evenly")
+    require_trackers(recipe)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
@@ -78,9 +86,8 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks) -> Path:
     trainee = prepare(recipe)
     if ranks.first:
         ranks.wait()
-    task, source = _task(recipe, trainee)
-    if len(source) < recipe.batch:
-        raise UsageError(f"a batch of {recipe.batch} rows needs more data than the {len(source)} rows there are")
+    task, source = make_task(recipe, trainee)
+    require_rows(recipe, source)
     groups = choose_parts(task, trainee.model, recipe.parts, recipe.weight_decay)
     recompute_layers(trainee.model, recipe.recompute)
     if recipe.compile:
@@ -88,13 +95,26 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks) -> Path:
     optimizer = torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), fused=True)
     if recipe.average:
         keep_average(optimizer, recipe.average)
-    for line in run_steps(task, optimizer, source, recipe, ranks):
-        show(line)
+    watch = make_watch(
+        recipe, task, trainee.model, trainee.processor, ranks, lambda: _save(recipe, trainee, best=True), display
+    )
+    try:
+        for line in run_steps(task, optimizer, source, recipe, ranks, watch):
+            show(line)
+    finally:
+        watch.close()
     use_average(optimizer)
     if ranks.first:
-        _finish(recipe, trainee)
+        _save(recipe, trainee)
+        write_report(recipe, trainee.model, recipe.output / LOG, _result(recipe), watch.samples, show)
     ranks.wait()
     return _result(recipe)
+
+
+def require_rows(recipe: Recipe, source: RowSource) -> None:
+    """Raises: UsageError for data that does not fill a batch."""
+    if len(source) < recipe.batch:
+        raise UsageError(f"a batch of {recipe.batch} rows needs more data than the {len(source)} rows there are")
 
 
 def prepare(recipe: Recipe) -> Trainee:
@@ -103,19 +123,25 @@ def prepare(recipe: Recipe) -> Trainee:
     if start.vision is None:
         return Trainee(*load_start(recipe))
     template = get_template(recipe.template)
-    assert start.language is not None
-    folder = recipe.output / "tokenizer"
-    if not (folder / "tokenizer.json").is_file():
-        texts = itertools.chain([get_template("vicuna_v1").system] * 100, corpus(CORPUS_SCENES))
-        build_tokenizer(texts, start.language.vocab_size, folder)
-    tokenizer = load_tokenizer(folder)
-    if tokenizer.size > start.language.vocab_size:
-        raise UsageError(f"the tokenizer has {tokenizer.size} tokens, the model room for {start.language.vocab_size}")
-    how = Preprocessing(start.vision.image_size, start.vision.patch_size, mode="pad")
+    processor = new_processor(recipe, recipe.output / VOCABULARY, CORPUS_SCENES)
     model = random_model(start, recipe.seed)
     if start.tower is not None:
         _load_tower(model, start.tower)
-    return Trainee(model, Processor(tokenizer, template, how))
+    return Trainee(model, processor)
+
+
+def new_processor(recipe: Recipe, folder: Path, scenes: int) -> Processor:
+    """How a model that begins at random reads: with the tokenizer in ``folder``, or one learned from ``scenes``."""
+    vision, language = recipe.start.vision, recipe.start.language
+    assert vision is not None and language is not None
+    if not (folder / "tokenizer.json").is_file():
+        texts = itertools.chain([get_template("vicuna_v1").system] * 100, corpus(scenes))
+        build_tokenizer(texts, language.vocab_size, folder)
+    tokenizer = load_tokenizer(folder)
+    if tokenizer.size > language.vocab_size:
+        raise UsageError(f"the tokenizer has {tokenizer.size} tokens, the model room for {language.vocab_size}")
+    how = Preprocessing(vision.image_size, vision.patch_size, mode="pad")
+    return Processor(tokenizer, get_template(recipe.template), how)
 
 
 def _load_tower(model: Llava, path: Path) -> None:
@@ -126,7 +152,8 @@ def _load_tower(model: Llava, path: Path) -> None:
         raise ModelError(f"{path} is not a vision tower of the recipe's shape", hint="train stage 0 first") from error
 
 
-def _task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
+def make_task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
+    """What ``recipe`` teaches, and the rows it learns from."""
     world, processor = recipe.world, trainee.processor
     if world is None:
         assert recipe.files is not None
@@ -149,17 +176,25 @@ def _task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]:
     return InstructionTuning(trainee.model, heads, recipe.grounding.weight), rows
 
 
-def _result(recipe: Recipe) -> Path:
-    stage_0 = recipe.world is not None and recipe.world.task == "patches"
-    return recipe.output / (TOWER if stage_0 else "model")
+def _is_stage_0(recipe: Recipe) -> bool:
+    return recipe.world is not None and recipe.world.task == "patches"
 
 
-def _finish(recipe: Recipe, trainee: Trainee) -> None:
-    path = _result(recipe)
-    if path.name == TOWER:
-        assert trainee.model.vision is not None
-        save_file(trainee.model.vision.state_dict(), path)
-    elif recipe.lora:
-        save_adapter(trainee.model.eval(), trainee.processor, path, base=base_of(recipe.start), overwrite=True)
+def _result(recipe: Recipe, *, best: bool = False) -> Path:
+    if _is_stage_0(recipe):
+        return recipe.output / (BEST_TOWER if best else TOWER)
+    return recipe.output / (BEST if best else "model")
+
+
+def _save(recipe: Recipe, trainee: Trainee, *, best: bool = False) -> None:
+    """Write the present weights, whole or not at all."""
+    path = _result(recipe, best=best)
+    if recipe.lora:
+        save_adapter(trainee.model, trainee.processor, path, base=base_of(recipe.start), overwrite=True)
+    elif not _is_stage_0(recipe):
+        save_checkpoint(trainee.model, trainee.processor, path, overwrite=True)
     else:
-        save_checkpoint(trainee.model.eval(), trainee.processor, path, overwrite=True)
+        assert trainee.model.vision is not None
+        fresh = path.with_suffix(".new")
+        save_file(trainee.model.vision.state_dict(), fresh)
+        fresh.replace(path)

@@ -17,15 +17,8 @@ from pumice.errors import ModelError, UsageError
 FILE = "state.pt"
 #: Fields of a recipe that may change between a run and its continuation.
 UNIMPORTANT = {
-    "threads",
-    "workers",
-    "log_every",
-    "save_every",
-    "micro",
-    "pack",
-    "recompute",
-    "compile",
-    "keep_features",
+    *("threads", "workers", "log_every", "save_every", "held_out", "trackers", "peak_flops"),
+    *("micro", "pack", "recompute", "compile", "keep_features"),
 }
 _SAMPLES = 64  # numbers of a frozen tensor by which it is recognised
 

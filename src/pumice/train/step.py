@@ -133,7 +133,8 @@ def take_step(
         group["lr"] = group["peak"] * share
     optimizer.zero_grad(set_to_none=True)
     mine = [task.counts(batch) for batch in batches]
-    whole = Counts(*ranks.total([sum(each.predictions for each in mine), sum(each.others for each in mine)]))
+    sums = ranks.total([sum(each.predictions for each in mine), sum(each.others for each in mine)])
+    whole = Counts(*(int(each) for each in sums))
     learning = [p for group in optimizer.param_groups for p in group["params"]]
     loss, right = 0.0, 0
     for batch in batches:

@@ -1,0 +1,122 @@
+"""One training step without arithmetic: tensors have shapes and no contents, and what would be held is added up.
+
+This is the real step, so the sum includes whatever it does: what is frozen, what is kept for the way back, masks.
+What it cannot see is outside PyTorch's tensors: the interpreter, libraries, and what the allocator leaves unused.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch._subclasses.fake_tensor import FakeTensorMode
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.weak import WeakIdKeyDictionary
+
+from pumice.train.step import Task, take_step
+
+_ATEN = torch.ops.aten
+#: The second step is the first one with moments.
+_STEPS = 2
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """Bytes. peak: held at once, of which are weights, gradients, moments of the optimizer, and the batch."""
+
+    peak: int
+    weights: int
+    gradients: int
+    moments: int
+    batch: int
+
+    @property
+    def activations(self) -> int:
+        """What is left of the peak: kept for the way back, and passing."""
+        return self.peak - self.weights - self.gradients - self.moments - self.batch
+
+
+def shapes_only() -> FakeTensorMode:
+    """Within this context tensors have shapes and no contents, so a model of any size can be built."""
+    return FakeTensorMode(allow_non_fake_inputs=True)
+
+
+def rehearse(
+    shapes: FakeTensorMode, task: Task, groups: Sequence[Mapping[str, Any]], batch: object, clip: float
+) -> Rehearsal:
+    """Train ``task``, which was built within ``shapes``, on a real ``batch``. groups: its learning weights."""
+    assert isinstance(task, nn.Module)
+    optimizer = torch.optim.AdamW([dict(group) for group in groups], fused=True)
+    seen, held = list(tensors_in(batch)), _Held()
+    with shapes, held:
+        for tensor in (*task.parameters(), *task.buffers(), *seen):
+            held.add(tensor)
+        weights = held.now - sum(tensor.nbytes for tensor in seen)
+        for _ in range(_STEPS):
+            take_step(task, optimizer, batch, 1.0, clip)
+    learning = [parameter for group in groups for parameter in group["params"]]
+    moments = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
+    return Rehearsal(
+        peak=held.peak,
+        weights=weights,
+        gradients=sum(parameter.nbytes for parameter in learning),
+        moments=sum(moment.nbytes for moment in moments),
+        batch=sum(tensor.nbytes for tensor in seen),
+    )
+
+
+def tensors_in(value: object) -> Iterator[Tensor]:
+    """All tensors in a batch, however deep."""
+    if isinstance(value, Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for each in value:
+            yield from tensors_in(each)
+    elif is_dataclass(value):
+        for field in fields(value):
+            yield from tensors_in(getattr(value, field.name))
+
+
+class _Held(TorchDispatchMode):
+    """Adds up the storages that are alive."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known = WeakIdKeyDictionary()
+
+    def add(self, tensor: Tensor) -> None:
+        storage = tensor.untyped_storage()
+        if storage in self._known:
+            return
+        size = storage.nbytes()
+        self._known[storage] = weakref.finalize(storage, self._release, size)
+        self.now += size
+        self.peak = max(self.peak, self.now)
+
+    def _release(self, size: int) -> None:
+        self.now -= size
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        made = _answered(func, args)
+        if made is None:
+            made = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(made):
+            if isinstance(leaf, Tensor):
+                self.add(leaf)
+        return made
+
+
+def _answered(func: Any, args: Any) -> Any:
+    """What depends on contents, which are not there, is made up; None for everything else."""
+    if func is _ATEN._local_scalar_dense.default:
+        return {torch.bool: True}.get(args[0].dtype, 1.0 if args[0].is_floating_point() else 0)
+    if func is _ATEN.index.Tensor and args[1][0] is not None and args[1][0].dtype == torch.bool:
+        values, chosen = args[0], args[1][0]  # as if all were chosen: there cannot be more
+        return values.flatten(0, chosen.ndim - 1).clone()
+    return None

@@ -1,0 +1,206 @@
+"""What a recipe will take, told before: against what it then took."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import tiny
+from pumice.errors import ModelError, UsageError
+from pumice.train.estimate import Machine, describe, estimate, summary
+from pumice.train.recipe import GroundingData, LanguageShape, Recipe, Start, VisionShape, WorldData, read_recipe
+from pumice.train.run import train
+from train import small
+
+# Trains in a process of its own, once at a small scale to load what is loaded at first use, and prints by how many
+# bytes its memory grew at most the second time. Linux forgets the earlier peak where 5 is written.
+MEASURE = """
+import ctypes, gc, re, sys
+from pathlib import Path
+from pumice.train import run
+from pumice.train.recipe import Recipe
+
+def kept(name):
+    return 1024 * int(re.search(name + r":\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
+
+run.CORPUS_SCENES = 20
+warm, recipe = (Recipe.model_validate_json(text) for text in sys.argv[1:])
+run.train(warm, lambda _: None)
+gc.collect()
+ctypes.CDLL(None).malloc_trim(0)
+Path("/proc/self/clear_refs").write_text("5")
+before = kept("VmRSS")
+run.train(recipe, lambda _: None)
+print(kept("VmHWM") - before)
+"""
+EYES = {"image_size": 64, "patch_size": 16, "hidden_size": 64, "intermediate_size": 256, "layers": 2, "heads": 2}
+WORDS = {"vocab_size": 600, "hidden_size": 64, "intermediate_size": 128, "layers": 2, "heads": 4, "kv_heads": 4}
+
+
+def recipe(
+    folder: Path, eyes: dict[str, int] | None = None, words: dict[str, int] | None = None, **changes: Any
+) -> Recipe:
+    """Captions of scenes for a model of these shapes."""
+    values: dict[str, Any] = {
+        "output": folder,
+        "start": Start(
+            vision=VisionShape(**{**EYES, **(eyes or {})}), language=LanguageShape(**{**WORDS, **(words or {})})
+        ),
+        "template": "plain",
+        "parts": dict.fromkeys(("vision", "connector", "language"), 1e-3),
+        "world": WorldData(task="caption", scenes=8, captions=6, sizes=(96,)),
+        "batch": 4,
+        "workers": 0,
+        "threads": 2,
+    }
+    return Recipe(**{**values, **changes})
+
+
+LARGE = {"hidden_size": 384, "intermediate_size": 1024, "layers": 8}
+SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
+    "weights": ({}, LARGE, {}),
+    "activations": (
+        {},
+        {"hidden_size": 128, "intermediate_size": 384, "layers": 6},
+        {"batch": 32, "world": WorldData(task="caption", scenes=64, captions=6, sizes=(96,))},
+    ),
+    "frozen": ({}, {**LARGE, "layers": 12}, {"parts": {"connector": 1e-3}}),
+    "patches": (
+        {"image_size": 128, "hidden_size": 192, "intermediate_size": 768, "layers": 6, "heads": 3},
+        {},
+        {
+            "parts": {"vision": 1e-3},
+            "batch": 16,
+            "world": WorldData(task="patches", scenes=32, sizes=(128,)),
+        },
+    ),
+}
+
+
+def measured(warm: Recipe, how: Recipe) -> int:
+    paths = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
+    done = subprocess.run(
+        [sys.executable, "-c", MEASURE, warm.model_dump_json(), how.model_dump_json()],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return int(done.stdout)
+
+
+@pytest.mark.parametrize("shape", list(SHAPES))
+def test_memory_is_what_it_then_is(tmp_path: Path, shape: str) -> None:
+    """Within a tenth of the peak of a real process."""
+    eyes, words, changes = SHAPES[shape]
+    how = recipe(tmp_path / "run", eyes, words, **changes)
+    taken = measured(recipe(tmp_path / "warm", world=how.world and how.world.model_copy(update={"scenes": 8})), how)
+    told = estimate(how).peak
+    assert told == pytest.approx(taken, rel=0.1), f"told {told / 2**20:.1f} MiB, taken {taken / 2**20:.1f} MiB"
+
+
+def test_what_is_told_is_what_comes(tmp_path: Path) -> None:
+    """Steps, tokens and pictures of a run whose rows are all looked at."""
+    path = small.written(tmp_path)
+    how = read_recipe(path, ["world.scenes=12", "epochs=2"])
+    found = estimate(how)
+    assert not how.output.exists(), "nothing is written"
+    train(how, lambda _: None)
+    lines = [json.loads(line) for line in (how.output / "log.jsonl").read_text().splitlines()]
+    trained = [line for line in lines if "loss" in line]
+    assert (found.steps, found.rows, found.looked_at) == (len(trained), 12, 12)
+    seconds = [4 / line["rows_per_s"] for line in trained]
+    tokens = sum(line["tokens_per_s"] * each for line, each in zip(trained, seconds, strict=True))
+    assert found.tokens == pytest.approx(tokens, rel=0.02)
+    assert found.images == 24 and found.longest >= found.length > 10
+
+
+def test_weights_of_the_parts(tmp_path: Path) -> None:
+    how = read_recipe(small.written(tmp_path), ["parts={connector = 1e-3}"])
+    sizes = {part.name: part for part in estimate(how).parts}
+    made = {"vision": 0, "connector": 0, "language": 0}
+    for name, tensor in tiny.model(newline=False).named_parameters():
+        made[name.split(".")[0]] += tensor.numel()
+    assert {name: part.weights for name, part in sizes.items()} == made
+    assert {name: part.learning for name, part in sizes.items()} == {**made, "vision": 0, "language": 0}
+    rehearsal = estimate(how).rehearsal
+    assert rehearsal.weights == 4 * sum(made.values()) and rehearsal.gradients == 4 * made["connector"]
+    assert rehearsal.moments == pytest.approx(8 * made["connector"], rel=0.01)
+
+
+def test_a_model_of_seven_billion_weights(tmp_path: Path) -> None:
+    """Larger than this machine: the projector learns, the rest is only read."""
+    eyes = {
+        "image_size": 336,
+        "patch_size": 14,
+        "hidden_size": 1024,
+        "intermediate_size": 4096,
+        "layers": 23,
+        "heads": 16,
+    }
+    words = {
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008, "layers": 32, "heads": 32, "kv_heads": 32,
+    }  # fmt: skip
+    found = estimate(recipe(tmp_path, eyes, words, parts={"connector": 1e-3}, batch=2))
+    assert 6.9e9 < sum(part.weights for part in found.parts) < 7.1e9
+    assert found.rehearsal.weights == pytest.approx(4 * 7e9, rel=0.02)
+    assert found.length > 576
+    # Forward through all, back through the language model: about four operations a weight and token.
+    assert found.operations / found.tokens == pytest.approx(4 * 6.5e9, rel=0.15)
+
+
+def test_attention_that_is_taught_counts(tmp_path: Path) -> None:
+    alone = estimate(recipe(tmp_path)).rehearsal
+    taught = estimate(recipe(tmp_path, grounding=GroundingData(layers=(0, 1)))).rehearsal
+    assert taught.activations > alone.activations
+
+
+def test_batches_that_wait_count(tmp_path: Path) -> None:
+    one, two = (estimate(recipe(tmp_path, workers=workers)).waiting for workers in (1, 2))
+    assert two > one > estimate(recipe(tmp_path)).waiting > 0
+
+
+def test_time_and_cost() -> None:
+    machine = Machine(1e12, 0.5, 3.0)
+    assert machine.seconds(3.6e15) == 7200.0 and machine.cost(3.6e15) == 6.0
+    assert Machine(1e12).cost(1e15) is None
+
+
+def test_in_words_and_for_programs(tmp_path: Path) -> None:
+    found, machine = estimate(recipe(tmp_path)), Machine(2e9, 0.5, 2.5)
+    said = describe(found, machine)
+    for words in (
+        "vision",
+        "language",
+        "all",
+        "steps      2 of 4 rows",
+        "MiB: weights",
+        "50% of 2 GFLOP/s",
+        "at 2.50 an hour",
+    ):
+        assert words in said, words
+    values = json.loads(json.dumps(summary(found, machine)))
+    assert values["peak"] == found.peak and values["seconds"] == machine.seconds(found.operations)
+    assert "cost" not in describe(found, Machine(2e9))
+
+
+@pytest.mark.parametrize("what", ["too few rows", "no folder", "no such part"])
+def test_what_cannot_be_trained_cannot_be_estimated(tmp_path: Path, what: str) -> None:
+    how = recipe(tmp_path)
+    if what == "too few rows":
+        with pytest.raises(UsageError, match="a batch of 9 rows needs more data than the 8 rows"):
+            estimate(how.model_copy(update={"batch": 9}))
+    elif what == "no folder":
+        with pytest.raises(ModelError):
+            estimate(how.model_copy(update={"start": Start(folder=tmp_path / "nothing")}))
+    else:
+        world = WorldData(task="patches", scenes=8, sizes=(96,))
+        with pytest.raises(UsageError, match=r"parts\.language should learn"):
+            estimate(how.model_copy(update={"world": world}))
