@@ -75,7 +75,7 @@ def test_rows_about_one_picture(tmp_path: Path) -> None:
     assert sorted(records) == ["1", "2", "4", "5"]
 
 
-WORDS = st.text(alphabet="\\<image> a,\"\n;é", max_size=20) | st.text(
+WORDS = st.text(alphabet='\\<image> a,"\n;é', max_size=20) | st.text(
     st.characters(exclude_characters="\r\0", exclude_categories=["Cs"]), max_size=20
 )
 

@@ -173,7 +173,12 @@ def test_training_agrees(tmp_path: Path, pictures: Path, kind: str) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kind"),
-    [("damaged.png", "unreadable-image"), ("empty.png", "truncated-image"), ("a.png/b", "missing-image"), (".", "missing-image")],
+    [
+        ("damaged.png", "unreadable-image"),
+        ("empty.png", "truncated-image"),
+        ("a.png/b", "missing-image"),
+        (".", "missing-image"),
+    ],
 )
 def test_more_pictures(tmp_path: Path, pictures: Path, name: str, kind: str) -> None:
     assert kinds(examined(lines(tmp_path / "r.jsonl", shown(name)), pictures)[0]) == {kind}
@@ -256,7 +261,11 @@ def test_a_file_of_questions_that_is_none(tmp_path: Path, wrong: str) -> None:
 def test_lengths_are_those_of_training(tmp_path: Path, pictures: Path) -> None:
     """Counted without making tiles, equal to what the processor makes, in every geometry."""
     path = lines(tmp_path / "r.jsonl", FIRST, SECOND, {**SECOND, "id": "3", "image": "thin.png"})
-    for how in (tiny.processor(), tiny.processor(mode="anyres", merge="spatial_unpad"), tiny.processor("llava_llama_2")):
+    for how in (
+        tiny.processor(),
+        tiny.processor(mode="anyres", merge="spatial_unpad"),
+        tiny.processor("llava_llama_2"),
+    ):
         _, doctor = examined(path, pictures, processor=how)
         assert doctor.summary.tokens == [len(how(each.conversation).ids) for each in read_records(path, pictures)]
     assert doctor.summary.sizes == [(64, 48), (48, 64), (600, 40)]

@@ -28,7 +28,10 @@ HOSTILE = "</span><script>alert(1)</script><img src=http://example.test/x onerro
 def page(tmp_path: Path, text: str) -> tuple[str, list[Sample]]:
     noise(tiny.SIDE, tiny.SIDE, seed=3).save(tmp_path / "a.png")
     talk = [{"from": "human", "value": f"<image>\n{text}"}, {"from": "gpt", "value": text}]
-    records = [{"id": text, "image": "a.png", "conversations": talk}, {"id": text, "image": text, "conversations": talk}]
+    records = [
+        {"id": text, "image": "a.png", "conversations": talk},
+        {"id": text, "image": text, "conversations": talk},
+    ]
     path = tmp_path / "records.json"
     path.write_text(json.dumps(records), encoding="utf-8")
     doctor = Doctor(Task(path, tmp_path, tiny.processor(), 4096))
@@ -61,7 +64,14 @@ def test_nothing_in_the_data_is_markup(tmp_path: Path) -> None:
 
 def test_the_page_holds_everything(tmp_path: Path) -> None:
     made, samples = page(tmp_path, "Red.")
-    for text in ("2 records, 1 pictures", "missing-image", "duplicate-id", "[picture: 4 tokens]", "ASSISTANT:", "Findings"):
+    for text in (
+        "2 records, 1 pictures",
+        "missing-image",
+        "duplicate-id",
+        "[picture: 4 tokens]",
+        "ASSISTANT:",
+        "Findings",
+    ):
         assert text in made
     pictures = [Pil.open(io.BytesIO(base64.b64decode(each))) for each in re.findall(r"base64,([^\"]+)", made)]
     # Three histograms, and the one tile of the one sample that can be read.

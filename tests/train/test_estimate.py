@@ -14,7 +14,8 @@ import pytest
 import tiny
 from pumice.errors import ModelError, UsageError
 from pumice.train.estimate import Machine, describe, estimate, summary
-from pumice.train.recipe import GroundingData, LanguageShape, Recipe, Start, VisionShape, WorldData, read_recipe
+from pumice.train.recipe import GroundingData, LanguageShape, Recipe, Start, VisionShape, WorldData
+from pumice.train.recipe_file import read_recipe
 from pumice.train.run import train
 from train import small
 

@@ -20,7 +20,8 @@ from pumice.processor import Processor
 from pumice.prompts.conversation import Conversation, Image
 from pumice.prompts.templates import get_template
 from pumice.train.grounding import GroundedHeads, ground
-from pumice.train.recipe import GroundingData, Start, WorldData, read_recipe
+from pumice.train.recipe import GroundingData, Start, WorldData
+from pumice.train.recipe_file import read_recipe
 from pumice.train.run import train
 from pumice.train.step import InstructionTuning, take_step
 from pumice.world.draw import draw_scene

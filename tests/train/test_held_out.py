@@ -20,7 +20,8 @@ from pumice.prompts.conversation import Conversation, Image
 from pumice.train.held_out import Best, Examiner, Keeper, answer, make_sample, read_best
 from pumice.train.loop import run_steps
 from pumice.train.ranks import ALONE
-from pumice.train.recipe import FileData, HeldOut, Recipe, Start, WorldData, read_recipe
+from pumice.train.recipe import FileData, HeldOut, Recipe, Start, WorldData
+from pumice.train.recipe_file import read_recipe
 from pumice.train.rows import WorldRows
 from pumice.train.run import train
 from pumice.train.step import InstructionTuning, take_step

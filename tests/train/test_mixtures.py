@@ -19,7 +19,8 @@ from pumice.errors import UsageError
 from pumice.prompts.conversation import Conversation
 from pumice.train.loader import Order, batches
 from pumice.train.loop import run_steps
-from pumice.train.recipe import FileData, Recipe, read_recipe
+from pumice.train.recipe import FileData, Recipe
+from pumice.train.recipe_file import read_recipe
 from pumice.train.rows import MixedRows, RecordRows
 from train import small
 
@@ -46,7 +47,9 @@ def mixed(*parts: tuple[int, float]) -> MixedRows:
     return MixedRows(rows, tuple(weight for _, weight in parts))
 
 
-PARTS = st.lists(st.tuples(st.integers(1, 20), st.sampled_from([0.25, 0.5, 1.0, 1.3, 2.0, 3.5])), min_size=1, max_size=3)
+PARTS = st.lists(
+    st.tuples(st.integers(1, 20), st.sampled_from([0.25, 0.5, 1.0, 1.3, 2.0, 3.5])), min_size=1, max_size=3
+)
 
 
 @settings(deadline=None, max_examples=40)

@@ -32,7 +32,8 @@ from pumice.train.parts import choose_parts
 from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.progress import Bar
 from pumice.train.ranks import ALONE
-from pumice.train.recipe import WorldData, read_recipe
+from pumice.train.recipe import WorldData
+from pumice.train.recipe_file import read_recipe
 from pumice.train.run import train
 from pumice.train.step import InstructionTuning, Metrics
 from pumice.train.trackers import open_trackers

@@ -8,7 +8,8 @@ import pytest
 
 from pumice.errors import UsageError
 from pumice.prompts.templates import get_template
-from pumice.train.recipe import Recipe, read_recipe
+from pumice.train.recipe import Recipe
+from pumice.train.recipe_file import read_recipe
 
 GOOD = """
 output = "runs/x"

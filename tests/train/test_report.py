@@ -14,7 +14,7 @@ import pytest
 from PIL import Image as Pil
 
 from pumice.checkpoint.load import load_checkpoint
-from pumice.train.recipe import read_recipe
+from pumice.train.recipe_file import read_recipe
 from pumice.train.report import MISSING, read_log, training_seconds
 from pumice.train.run import train
 from train import small

@@ -64,7 +64,8 @@ def doctor(
         Path | None, Option("--images", metavar="FOLDER", help="Where its pictures are. Default: beside RECORDS.")
     ] = None,
     model: Annotated[
-        str | None, Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="The model to train. Default: bundled.")
+        str | None,
+        Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="The model to train. Default: bundled."),
     ] = None,
     template: Annotated[
         str | None, Option("--template", metavar="NAME", help="As in the recipe. Default: the model's own.")

@@ -44,7 +44,7 @@ def estimate(
     pumice estimate recipes/tiny-finetune.toml
     pumice estimate recipes/tiny-finetune.toml --flops 3e14 --mfu 0.4 --price 2.50
     """
-    from pumice.train.recipe import read_recipe
+    from pumice.train.recipe_file import read_recipe
 
     tell(read_recipe(recipe, overrides or []), price, flops, utilisation, as_json=as_json)
 

@@ -30,7 +30,7 @@ def train(
     pumice train recipes/tiny-finetune.toml
     torchrun --nproc-per-node 2 -m pumice train recipes/tiny-finetune.toml   # two processes share every batch
     """
-    from pumice.train.recipe import read_recipe
+    from pumice.train.recipe_file import read_recipe
 
     plan = read_recipe(recipe, overrides or [])  # a mistake shows before torch is imported
     if dry_run:

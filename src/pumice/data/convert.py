@@ -85,7 +85,7 @@ def _head(path: Path) -> bytes:
 def _write(records: Iterable[Value], file: BinaryIO, *, as_list: bool) -> int:
     """A record a line also in a list, so that line numbers say something."""
     count = 0
-    for count, record in enumerate(records, start=1):  # noqa: B007
+    for count, record in enumerate(records, start=1):
         if as_list:
             file.write(b"[\n" if count == 1 else b",\n")
         # Half a surrogate pair is no UTF-8; its escape in Python is its escape in JSON.
@@ -117,7 +117,9 @@ def _from_csv(source: Path, choices: Choices) -> Iterator[Value]:
         elif image in merged:
             turns = merged[image]["conversations"]
             assert isinstance(turns, list)
-            turns += _record("", "", row["question"], row["answer"])["conversations"]  # type: ignore[misc]
+            more = _record("", "", row["question"], row["answer"])["conversations"]
+            assert isinstance(more, list)
+            turns += more
         else:
             merged[image] = record
     yield from merged.values()
@@ -150,7 +152,7 @@ def _rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
 
 def _delimiter(first: str, source: Path) -> str:
     for delimiter in DELIMITERS:
-        names = {name.strip(" \t\r\n\"").lower() for name in first.split(delimiter)}
+        names = {name.strip(' \t\r\n"').lower() for name in first.split(delimiter)}
         if {"question", "answer"} <= names:
             return delimiter
     raise UsageError(f"{source}:1: expected the columns image, question and answer, found {first.strip()!r:.80}")

@@ -90,7 +90,7 @@ def _plot(title: str, values: Sequence[int]) -> str:
     drawn = io.BytesIO()
     figure.savefig(drawn, format="png", dpi=110)
     middle = sorted(values)[len(values) // 2]
-    return f'{_image(drawn.getvalue(), f"{title}: {min(values)} to {max(values)}, half of them below {middle}")}\n'
+    return f"{_image(drawn.getvalue(), f'{title}: {min(values)} to {max(values)}, half of them below {middle}')}\n"
 
 
 def _sheet(samples: Iterable[Sample]) -> Iterator[str]:

@@ -38,7 +38,7 @@ def image_names(raw: Mapping[str, object]) -> list[str] | None:
     """The pictures that a record names, none for text alone; None if ``image`` is no path and no list of paths."""
     named = raw.get("image") or []
     names = named if isinstance(named, list) else [named]
-    return names if all(isinstance(name, str) for name in names) else None
+    return [str(name) for name in names] if all(isinstance(name, str) for name in names) else None
 
 
 def said(raw: Mapping[str, object]) -> list[tuple[Role, str]]:

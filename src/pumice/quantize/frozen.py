@@ -43,7 +43,12 @@ class FrozenLinear(nn.Module):
         return Grouped(self.values, self.scales, self.how).decode()
 
     def forward(self, x: Tensor) -> Tensor:  # [..., K] -> [..., N]
-        y = cast(Tensor, _Product.apply(x, self.values, self.scales, self.how.bits, self.how.group))
+        y = cast(
+            Tensor,
+            _Product.apply(  # type: ignore[no-untyped-call]
+                x, self.values, self.scales, self.how.bits, self.how.group
+            ),
+        )
         return y if self.bias is None else y + self.bias.to(y.dtype)
 
     def extra_repr(self) -> str:

@@ -22,6 +22,7 @@ from pumice.train.initial import config_of
 from pumice.train.loader import WINDOW, order
 from pumice.train.meter import duration
 from pumice.train.parts import OWNER, choose_parts
+from pumice.train.portions import portion
 from pumice.train.recipe import Recipe
 from pumice.train.rehearsal import Rehearsal, rehearse, shapes_only, tensors_in
 from pumice.train.run import VOCABULARY, Trainee, make_task, new_processor, require_rows
@@ -85,9 +86,10 @@ def estimate(recipe: Recipe) -> Estimate:
     groups = choose_parts(task, model, recipe.parts, recipe.weight_decay)
     wanted = max(recipe.batch, min(MOST_ROWS, WINDOW * recipe.batch) // recipe.batch * recipe.batch)
     rows = sorted((source[each] for each in order(len(source), 0, recipe.seed)[:wanted]), key=_tokens)
-    batches = [task.collate(rows[at : at + recipe.batch]) for at in range(0, len(rows), recipe.batch)]
-    batches = [each for each in batches if each.rows == recipe.batch]
-    sizes = [size_of(each) for each in batches]
+    stretches = (rows[at : at + recipe.batch] for at in range(0, len(rows), recipe.batch))
+    cut = [portion(task.collate, each, micro=recipe.micro, pack=recipe.pack).batches for each in stretches]
+    batches = [each for each in cut if each]
+    sizes = [size_of(part) for each in batches for part in each]
     work = Work(model)
     bytes_each = sum(tensor.nbytes for each in batches for tensor in tensors_in(each)) / len(batches)
     steps = len(source) // recipe.batch * recipe.epochs
@@ -102,9 +104,9 @@ def estimate(recipe: Recipe) -> Estimate:
         looked_at=len(rows),
         length=sum(lengths) / len(rows),
         longest=max(lengths),
-        tokens=sum(each.tokens for each in sizes) / len(sizes) * steps,
-        images=sum(each.images for each in sizes) / len(sizes) * steps,
-        operations=sum(work.operations(each) for each in sizes) / len(sizes) * steps,
+        tokens=sum(each.tokens for each in sizes) / len(batches) * steps,
+        images=sum(each.images for each in sizes) / len(batches) * steps,
+        operations=sum(work.operations(each) for each in sizes) / len(batches) * steps,
         rehearsal=rehearsal,
         waiting=_waiting(recipe, bytes_each, steps, rehearsal.batch),
     )
@@ -134,7 +136,7 @@ def _weight(batch: Any) -> int:
 
 def _parts(model: Llava, task: nn.Module) -> tuple[PartSize, ...]:
     taught = {id(parameter) for parameter in task.parameters()}
-    sizes = {name: PartSize(name, 0, 0) for name in dict.fromkeys(OWNER.values())}
+    sizes = {str(name): PartSize(name, 0, 0) for name in OWNER.values()}
     for name, parameter in model.named_parameters():
         part, count = sizes[OWNER[name.split(".")[0]]], parameter.numel()
         learning = count if parameter.requires_grad and id(parameter) in taught else 0

@@ -90,8 +90,8 @@ class Examiner:
             spoken: tuple[str, ...] = ()
             if self._speak is not None and self._ranks.first:
                 spoken = tuple(self._speak(sample) for sample in self.samples)
-        loss, right, count = self._ranks.total((loss, right, count))
-        return Found(loss / max(1, count), right / max(1, count), int(count), spoken)
+        loss, hits, all_of_them = self._ranks.total((loss, right, count))
+        return Found(loss / max(1, all_of_them), hits / max(1, all_of_them), int(all_of_them), spoken)
 
 
 @contextmanager

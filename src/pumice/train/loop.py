@@ -39,12 +39,12 @@ class Log:
     dropped: int = 0
     cut: int = 0
 
-    def add(self, step: int, steps: int, share: float, metrics: Metrics, sizes: Sequence[int]) -> str | None:
+    def add(self, step: int, steps: int, share: float, metrics: Metrics, sizes: Sequence[float]) -> str | None:
         """Count one step; returns the line that was written, if one was due. sizes: rows learned from, dropped, cut."""
         self.tokens += metrics.count
-        self.rows += sizes[0]
-        self.dropped += sizes[1]
-        self.cut += sizes[2]
+        self.rows += int(sizes[0])
+        self.dropped += int(sizes[1])
+        self.cut += int(sizes[2])
         self.skipped += not metrics.applied
         if step % self.every and step != steps:
             return None

@@ -1,33 +1,18 @@
-"""A training run as a value: a TOML file, read strictly.
-
-Every field has one place and one meaning; an unknown name is refused with the nearest known one, and ``--set a.b=v``
-changes a single field.
-"""
+"""A training run as a value; ``recipe_file`` reads it."""
 
 from __future__ import annotations
 
-import difflib
-import sys
-from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from pumice.errors import UsageError
 from pumice.images.config import Mode
 from pumice.world.wording import QuestionKind
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 Part = Literal["vision", "connector", "language"]
 #: Parts that are stacks of layers.
 Tower = Literal["vision", "language"]
-
-
 #: Whole numbers; without ``strict`` pydantic takes ``true`` for 1.
 Count = Annotated[int, Field(strict=True, gt=0)]
 Number = Annotated[int, Field(strict=True, ge=0)]
@@ -216,122 +201,3 @@ class Recipe(_Strict):
     held_out: HeldOut | None = None
     trackers: tuple[Literal["tensorboard", "wandb", "trackio"], ...] = ()
     peak_flops: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0.0
-
-
-def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
-    """Read ``path`` and apply ``a.b=value`` overrides, values in TOML's notation (bare words are strings).
-
-    Raises: UsageError naming the field that is unknown, missing or wrong.
-    """
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise UsageError(f"cannot read recipe {str(path)!r}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"recipe {str(path)!r} is not valid TOML: {error}") from error
-    for override in overrides:
-        _override(values, override)
-    try:
-        recipe = Recipe.model_validate(values)
-    except ValidationError as error:
-        raise UsageError(f"recipe {str(path)!r}: {_explain(error)}") from error
-    _check(recipe, path)
-    return recipe
-
-
-def _override(values: dict[str, Any], override: str) -> None:
-    name, separator, text = override.partition("=")
-    if not separator:
-        raise UsageError(f"an override is written name=value, found {override!r}")
-    try:
-        value = tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
-        value = text.strip()
-    *tables, last = name.strip().split(".")
-    for table in tables:
-        values = values.setdefault(table, {})
-        if not isinstance(values, dict):
-            raise UsageError(f"override {name!r}: {table!r} is a value, not a table")
-    values[last] = value
-
-
-def _explain(error: ValidationError) -> str:
-    first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"])
-    if first["type"] != "extra_forbidden":
-        return f"{where}: {first['msg']}"
-    near = difflib.get_close_matches(str(first["loc"][-1]), _field_names(), n=1)
-    return f"unknown field {where!r}" + (f"; did you mean {near[0]!r}?" if near else "")
-
-
-def _field_names() -> list[str]:
-    tables = (
-        *(Recipe, Start, Join, VisionShape, LanguageShape, LoraShape, Integers),
-        *(WorldData, GroundingData, FileData, HeldOut),
-    )
-    return [*get_args(Part), *(name for table in tables for name in table.model_fields)]
-
-
-def _check(recipe: Recipe, path: Path) -> None:
-    start = recipe.start
-    ways = (start.folder, start.join, start.tower or start.vision or start.language)
-    whole = start.folder or start.join or (start.vision and start.language)
-    if not whole or sum(way is not None for way in ways) != 1:
-        raise UsageError(
-            f"recipe {str(path)!r}: start needs either a folder, or a table join, or both a vision and a language shape"
-        )
-    if start.pictures is not None and start.vision is not None:
-        raise UsageError(f"recipe {str(path)!r}: start.pictures is for finished models; random ones see them padded")
-    if (recipe.world is None) == (recipe.files is None):
-        raise UsageError(f"recipe {str(path)!r}: give exactly one of the tables world and files")
-    if recipe.grounding is not None and (recipe.world is None or recipe.world.task == "patches"):
-        raise UsageError(f"recipe {str(path)!r}: grounding needs texts about scenes of the synthetic world")
-    if recipe.pack and recipe.micro:
-        raise UsageError(f"recipe {str(path)!r}: pack and micro both say how much goes through the model at a time")
-    if recipe.pack and recipe.world is not None and recipe.world.task == "patches":
-        raise UsageError(f"recipe {str(path)!r}: pack joins rows of words, and patches have none")
-    if recipe.max_tokens and recipe.files is None:
-        raise UsageError(f"recipe {str(path)!r}: max_tokens is for records from files; scenes have no turns to spare")
-    if recipe.keep_features and ("vision" in recipe.parts or recipe.files is None):
-        raise UsageError(
-            f"recipe {str(path)!r}: keep_features needs pictures from files and a vision tower that is frozen"
-        )
-    if not recipe.parts:
-        raise UsageError(f"recipe {str(path)!r}: parts is empty, so nothing would learn")
-    _check_adapters(recipe, path)
-    _check_held_out(recipe, path)
-
-
-def _check_adapters(recipe: Recipe, path: Path) -> None:
-    for part in recipe.lora:
-        if part not in recipe.parts:
-            raise UsageError(f"recipe {str(path)!r}: lora.{part} should learn, but parts.{part} gives it no rate")
-    for part in recipe.quantize:
-        if part not in recipe.lora:
-            raise UsageError(
-                f"recipe {str(path)!r}: quantize.{part} needs lora.{part}: integers do not learn",
-                hint=f"add a table lora.{part}, or leave quantize.{part} out",
-            )
-    if recipe.lora and recipe.start.vision is not None:
-        raise UsageError(
-            f"recipe {str(path)!r}: adapters change a finished model; lora needs start.folder or start.join"
-        )
-    if recipe.lora and recipe.world is not None and recipe.world.task == "patches":
-        raise UsageError(f"recipe {str(path)!r}: stage 0 makes a vision tower and knows no adapters; leave lora out")
-
-
-def _check_held_out(recipe: Recipe, path: Path) -> None:
-    held, world, files = recipe.held_out, recipe.world, recipe.files
-    if held is None:
-        return
-    if (held.records is None) != (held.images is None):
-        raise UsageError(f"recipe {str(path)!r}: held_out.records and held_out.images belong together")
-    if held.records is None and world is None:
-        raise UsageError(f"recipe {str(path)!r}: held_out needs records and images, as files has them")
-    patches = world is not None and world.task == "patches"
-    if patches and held.records is not None:
-        raise UsageError(f"recipe {str(path)!r}: patches are only known of scenes, so held_out cannot read records")
-    if patches and world.first < held.first + held.rows and held.first < world.first + world.scenes:
-        raise UsageError(f"recipe {str(path)!r}: training sees scenes of held_out; choose another held_out.first")
-    if files is not None and held.records is not None and held.records.resolve() in {each.records.resolve() for each in files}:
-        raise UsageError(f"recipe {str(path)!r}: held_out.records is the file that training learns from")

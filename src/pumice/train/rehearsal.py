@@ -47,18 +47,18 @@ def shapes_only() -> FakeTensorMode:
 
 
 def rehearse(
-    shapes: FakeTensorMode, task: Task, groups: Sequence[Mapping[str, Any]], batch: object, clip: float
+    shapes: FakeTensorMode, task: Task, groups: Sequence[Mapping[str, Any]], batches: Sequence[object], clip: float
 ) -> Rehearsal:
-    """Train ``task``, which was built within ``shapes``, on a real ``batch``. groups: its learning weights."""
+    """Train ``task``, built within ``shapes``, on the real ``batches`` of a step. groups: its learning weights."""
     assert isinstance(task, nn.Module)
     optimizer = torch.optim.AdamW([dict(group) for group in groups], fused=True)
-    seen, held = list(tensors_in(batch)), _Held()
+    seen, held = list(tensors_in(batches)), _Held()
     with shapes, held:
         for tensor in (*task.parameters(), *task.buffers(), *seen):
             held.add(tensor)
         weights = held.now - sum(tensor.nbytes for tensor in seen)
         for _ in range(_STEPS):
-            take_step(task, optimizer, batch, 1.0, clip)
+            take_step(task, optimizer, batches, 1.0, clip)
     learning = [parameter for group in groups for parameter in group["params"]]
     moments = [value for state in optimizer.state.values() for value in state.values() if isinstance(value, Tensor)]
     return Rehearsal(
@@ -86,7 +86,7 @@ class _Held(TorchDispatchMode):
     """Adds up the storages that are alive."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._known = WeakIdKeyDictionary()
 

@@ -83,7 +83,7 @@ def _facts(recipe: Recipe, model: Llava, lines: Sequence[Mapping[str, Any]], bes
     data = f"{world.scenes} scenes of Pumice's synthetic world ({world.task})" if world else ""
     facts = {
         "started from": str(recipe.start.folder or "random weights"),
-        "data": str(files.records) if files else data,
+        "data": ", ".join(str(each.records) for each in files) if files else data,
         "weights": ", ".join(f"{part} {count:,}" for part, count in sizes.items()),
         "learning": ", ".join(f"{part} at {rate:g}" for part, rate in recipe.parts.items()),
     }

@@ -40,7 +40,7 @@ class RecordRows:
         record = self.records[index]
         try:
             fitted = fit(self.processor, record.conversation, self.limit)
-            return fitted.inputs and replace(pack([fitted.inputs]), cut=fitted.cut)
+            return None if fitted.inputs is None else replace(pack([fitted.inputs]), cut=fitted.cut)
         except PumiceError as error:
             raise type(error)(f"{record.where}: {error}", hint=error.hint) from error
 

@@ -122,7 +122,6 @@ def prepare(recipe: Recipe) -> Trainee:
     start = recipe.start
     if start.vision is None:
         return Trainee(*load_start(recipe))
-    template = get_template(recipe.template)
     processor = new_processor(recipe, recipe.output / VOCABULARY, CORPUS_SCENES)
     model = random_model(start, recipe.seed)
     if start.tower is not None:
@@ -166,14 +165,14 @@ def make_task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]
     if world.task == "patches":
         assert trainee.model.vision is not None and processor.preprocessing is not None
         return PatchReader(trainee.model.vision), PatchRows(world, processor.preprocessing, world.sizes)
-    rows = WorldRows(world, processor, world.sizes, grounded=recipe.grounding is not None)
+    scenes = WorldRows(world, processor, world.sizes, grounded=recipe.grounding is not None)
     if recipe.grounding is None:
-        return InstructionTuning(trainee.model), rows
+        return InstructionTuning(trainee.model), scenes
     layers = trainee.model.config.language.layers
     if max(recipe.grounding.layers) >= layers:
         raise UsageError(f"grounding.layers: the language model has {layers} layers, counted from 0")
     heads = GroundedHeads(trainee.model.language, recipe.grounding.layers)
-    return InstructionTuning(trainee.model, heads, recipe.grounding.weight), rows
+    return InstructionTuning(trainee.model, heads, recipe.grounding.weight), scenes
 
 
 def _is_stage_0(recipe: Recipe) -> bool:

@@ -44,7 +44,9 @@ def load_start(recipe: Recipe) -> tuple[Llava, Processor]:
     Raises: ModelError for a model that cannot be loaded or learned upon, UsageError for a recipe that does not suit it.
     """
     formats = {part: Format(each.bits, each.group) for part, each in recipe.quantize.items()}
-    model, processor = _loaded(recipe, Arithmetic(frozen=PartFormats(formats) if formats else None))
+    model, processor = _loaded(
+        recipe, Arithmetic(frozen=PartFormats({str(part): how for part, how in formats.items()}) if formats else None)
+    )
     mode, own = recipe.start.pictures, processor.preprocessing
     if mode is not None and own is None:
         raise UsageError("start.pictures needs a model that sees")

@@ -61,7 +61,9 @@ def held_out_data(recipe: Recipe, processor: Processor) -> tuple[RowSource, list
         records = read_records(held.records, held.images)[: held.rows]
         if recipe.files is not None:
             learned = {
-                each.conversation: each.where for each in read_records(recipe.files.records, recipe.files.images)
+                each.conversation: each.where
+                for part in recipe.files
+                for each in read_records(part.records, part.images)
             }
             for record in records:
                 if record.conversation in learned:
