@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from pumice.engine import device
-from pumice.engine.device import choose_device, choose_dtype, cpu_dtype
+from pumice.engine.dtype import choose_dtype, cpu_dtype
 from pumice.errors import UsageError
+from pumice.model.device import choose_device
 
 
 def test_the_cpu_is_always_there() -> None:

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from torch import Tensor
+from torch.distributed.checkpoint.format_utils import dcp_to_torch_save
 
 import tiny
 from pumice.checkpoint.save import save_checkpoint
@@ -17,6 +23,7 @@ from pumice.train.loop import run_steps
 from pumice.train.parts import choose_parts
 from pumice.train.recipe import FileData, LoraShape, Recipe, Start
 from pumice.train.starting import adapt
+from pumice.train.state import PROGRESS, STATES
 from pumice.train.step import InstructionTuning
 
 LORA = {
@@ -38,6 +45,9 @@ class Rows:
     def __getitem__(self, index: int) -> Row:
         time.sleep(self.pause)
         return self.rows[index]
+
+    def size(self, index: int) -> int:
+        return len(self.rows[index].ids)
 
 
 def rows(count: int) -> list[Row]:
@@ -74,10 +84,51 @@ def prepared(how: Recipe, model: Llava | None = None) -> tuple[InstructionTuning
     return task, torch.optim.AdamW(groups, betas=(0.9, how.beta2), fused=True)
 
 
+def states(folder: Path) -> list[Path]:
+    """The folders of saved steps, the last one at the end."""
+    return sorted((folder / STATES).glob("step-*"))
+
+
+def state_of(folder: Path) -> dict[str, Any]:
+    """The last saved step: its number, and its tensors by name."""
+    last = states(folder)[-1]
+    flat = folder / "state.pt"
+    dcp_to_torch_save(last, flat)
+    tensors: dict[str, Tensor] = torch.load(flat, weights_only=True)
+    return {**json.loads((last / PROGRESS).read_text()), "tensors": tensors}
+
+
+def assert_same(first: dict[str, Any], second: dict[str, Any]) -> None:
+    """Every bit of two states."""
+    assert first["step"] == second["step"]
+    assert first["tensors"].keys() == second["tensors"].keys()
+    assert any(name.startswith("moment:") for name in first["tensors"])
+    for name, tensor in first["tensors"].items():
+        assert torch.equal(tensor, second["tensors"][name]), name
+
+
 def run(how: Recipe, source: Rows) -> tuple[list[str], InstructionTuning]:
     """Train to the end; the log lines and what was trained."""
     task, optimizer = prepared(how)
     return list(run_steps(task, optimizer, source, how)), task
+
+
+def several(processes: int, *words: str) -> list[str]:
+    """A command of ``processes`` processes of Python. Without a port of its own two runs at a time would meet."""
+    run = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
+    return [sys.executable, *(run if processes > 1 else ()), *words]
+
+
+def environment() -> dict[str, str]:
+    """With one thread each, and the tests' modules at hand."""
+    paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
+def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
+    """Two processes, to their end."""
+    command = several(2, *words)
+    return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=240, check=False)
 
 
 #: A recipe about scenes for the model of ``checkpoint``.

@@ -104,7 +104,6 @@ def test_a_step_without_anything_to_learn(tmp_path: Path, how: dict[str, int]) -
 def test_portions_resume_exactly(tmp_path: Path, how: dict[str, int], stop: int) -> None:
     source = small.Rows(small.rows(12))
     recipe = small.recipe(tmp_path / "parts", batch=4, epochs=2, save_every=1, **how)
-    states = []
     task, optimizer = small.prepared(recipe)
     lines = small.run_steps(task, optimizer, source, recipe)
     for _ in range(stop):
@@ -113,11 +112,9 @@ def test_portions_resume_exactly(tmp_path: Path, how: dict[str, int], stop: int)
     small.run(recipe, source)
     whole = small.recipe(tmp_path / "whole", batch=4, epochs=2, **how)
     small.run(whole, source)
-    for folder in (recipe.output, whole.output):
-        states.append(torch.load(folder / "state.pt", weights_only=True))
-    one, other = states
-    assert one["step"] == other["step"] == 6
-    assert all(torch.equal(one["model"][name], other["model"][name]) for name in other["model"])
+    one, other = (small.state_of(each.output) for each in (recipe, whole))
+    assert one["step"] == 6
+    small.assert_same(one, other)
 
 
 def test_a_run_may_go_on_in_other_portions(tmp_path: Path) -> None:

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,6 +11,7 @@ import torch
 
 from pumice.train.loader import Order, batches, order
 from pumice.train.ranks import ALONE
+from train import small
 
 # Each of two processes works on its share of a step, in portions; the first compares with all of it done alone.
 HALVES = """
@@ -103,24 +101,14 @@ class Numbers:
     def __getitem__(self, index: int) -> int:
         return index
 
-
-class Sized(Numbers):
     def size(self, index: int) -> int:
         return index * 37 % 11
-
-
-def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
-    # Without a port of its own two runs at a time would meet.
-    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
-    paths = os.pathsep.join([str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")])
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": paths}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_two_halves_make_a_whole(tmp_path: Path) -> None:
     script = tmp_path / "halves.py"
     script.write_text(HALVES)
-    done = torchrun(str(script))
+    done = small.torchrun(str(script))
     assert done.returncode == 0, done.stderr
 
 
@@ -129,35 +117,37 @@ def test_a_recipe_in_two_processes(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     folder = tmp_path / "run"
     recipe.write_text(RECIPE.format(folder=folder))
-    done = torchrun("-m", "pumice", "train", str(recipe))
+    done = small.torchrun("-m", "pumice", "train", str(recipe))
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == [str(folder / "model")]
     lines = [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
     assert [line["step"] for line in lines] == [1, 2, 3]
-    assert torch.load(folder / "state.pt", weights_only=True)["step"] == 3
+    assert small.state_of(folder)["step"] == 3
     assert (folder / "model" / "pumice.json").is_file()
 
-    refused = torchrun("-m", "pumice", "train", str(recipe), "--set", "batch=3", "--set", f"output={tmp_path / 'no'}")
+    refused = small.torchrun(
+        "-m", "pumice", "train", str(recipe), "--set", "batch=3", "--set", f"output={tmp_path / 'no'}"
+    )
     assert refused.returncode != 0
     assert "2 processes cannot share a batch of 3 rows evenly" in refused.stderr
 
 
 @pytest.mark.parametrize(("count", "batch", "parts"), [(13, 2, 2), (24, 3, 4), (90, 2, 3)])
 def test_processes_take_different_rows(count: int, batch: int, parts: int) -> None:
-    """Of every step, also where rows are grouped by a length that is known beforehand: then a step is the same for any
-    number of processes."""
+    """Of every step, which has the same rows for any number of processes."""
+    source = Numbers(count)
     whole = count // (batch * parts) * batch * parts
-    for source in (Numbers(count), Sized(count)):
-        shares = [list(batches(source, Order(batch, 1, 5, part, parts), list)) for part in range(parts)]
-        steps = [sorted(itertools.chain(*each)) for each in zip(*shares, strict=True)]
-        assert all(len(each) == batch * parts for each in steps)
-        assert sorted(itertools.chain(*steps)) == sorted(order(count, 1, 5)[:whole])
-    assert steps == [sorted(each) for each in batches(Sized(count), Order(batch * parts, 1, 5), list)]
+    shares = [list(batches(source, Order(batch, 1, 5, part, parts), list)) for part in range(parts)]
+    steps = [sorted(itertools.chain(*each)) for each in zip(*shares, strict=True)]
+    assert all(len(each) == batch * parts for each in steps)
+    assert sorted(itertools.chain(*steps)) == sorted(order(count, 1, 5)[:whole])
+    assert steps == [sorted(each) for each in batches(source, Order(batch * parts, 1, 5), list)]
 
 
 def test_alone_nothing_changes() -> None:
     parameter = torch.nn.Parameter(torch.ones(2))
     parameter.grad = torch.full((2,), 3.0)
-    assert ALONE.first and ALONE.add([parameter], [7.0]) == [7.0] and ALONE.total([7, 8]) == [7, 8]
     ALONE.wait()
+    ALONE.add_gradients([parameter])
+    assert ALONE.first and ALONE.total([7, 8]) == [7, 8] and ALONE.most(3) == 3
     assert parameter.grad.tolist() == [3.0, 3.0]

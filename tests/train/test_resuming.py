@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,7 +17,8 @@ import torch
 import tiny
 from pumice.errors import ModelError, UsageError
 from pumice.train.loop import run_steps
-from pumice.train.state import Progress, load_state, save_state
+from pumice.train.state import STATES, Progress, fingerprint, load_state, save_state
+from pumice.train.step import InstructionTuning
 from train import small
 
 STEPS = 24  # four epochs of twelve rows, two at a time
@@ -65,25 +67,9 @@ for name, save_every in (("often", 1), ("seldom", 5)):
         time.sleep(chance.random() * 0.04)
         os.kill(child, signal.SIGKILL)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-        state = torch.load(folder / name / "state.pt", weights_only=True)
-        print(name, state["step"], flush=True)
+        print(name, int(small.states(folder / name)[-1].name.partition("-")[2]), flush=True)
     checked(start(name, 0.0, save_every))
 """
-
-
-def state_of(folder: Path) -> dict[str, Any]:
-    state: dict[str, Any] = torch.load(folder / "state.pt", weights_only=True)
-    return state
-
-
-def assert_same_state(first: dict[str, Any], second: dict[str, Any]) -> None:
-    assert first["step"] == second["step"]
-    assert first["model"].keys() == second["model"].keys()
-    assert all(torch.equal(first["model"][name], second["model"][name]) for name in first["model"])
-    mine, other = first["optimizer"]["state"], second["optimizer"]["state"]
-    assert mine.keys() == other.keys() and mine
-    for index in mine:
-        assert all(torch.equal(mine[index][name], other[index][name]) for name in mine[index])
 
 
 @pytest.mark.parametrize(("seed", "kind"), [("1", "whole"), ("2", "lora")])
@@ -102,10 +88,10 @@ def test_killed_and_started_again(tmp_path: Path, project: Path, seed: str, kind
     reached = [line.split() for line in done.stdout.splitlines()]
     assert [name for name, _ in reached] == ["often"] * 2 + ["seldom"] * 2
     assert all(0 < int(step) < STEPS for _, step in reached)
-    whole = state_of(tmp_path / "whole")
+    whole = small.state_of(tmp_path / "whole")
     assert whole["step"] == STEPS
     for name in ("often", "seldom"):
-        assert_same_state(state_of(tmp_path / name), whole)
+        small.assert_same(small.state_of(tmp_path / name), whole)
         steps = [json.loads(line)["step"] for line in (tmp_path / name / "log.jsonl").read_text().splitlines()]
         assert set(steps) == set(range(1, STEPS + 1))
 
@@ -123,7 +109,7 @@ def test_stopped_between_steps(tmp_path: Path, stop: int, changes: dict[str, Any
     rest, _ = small.run(how, source)
     assert [json.loads(line)["step"] for line in rest] == list(range(stop + 1, 9))
     small.run(small.recipe(tmp_path / "whole", epochs=2, **changes), source)
-    assert_same_state(state_of(tmp_path / "parts"), state_of(tmp_path / "whole"))
+    small.assert_same(small.state_of(tmp_path / "parts"), small.state_of(tmp_path / "whole"))
 
 
 def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
@@ -137,25 +123,41 @@ def test_a_finished_run_has_nothing_left_to_do(tmp_path: Path) -> None:
         assert torch.equal(tensor, loaded.state_dict()[name])
 
 
+def now(task: InstructionTuning, step: int = 0, recipe: str = "{}") -> Progress:
+    return Progress(step, recipe, fingerprint(task))
+
+
 def test_a_full_disk_leaves_the_old_state(tmp_path: Path) -> None:
     """The system itself refuses to write on; what was there stays whole."""
-    how = small.recipe(tmp_path)
-    task, optimizer = small.prepared(how)
-    save_state(tmp_path, task, optimizer, Progress(3, "{}"))
-    old = (tmp_path / "state.pt").read_bytes()
+    task, optimizer = small.prepared(small.recipe(tmp_path))
+    for parameter in task.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    optimizer.step()
+    save_state(tmp_path, task, optimizer, now(task, 3))
+    old = small.state_of(tmp_path)
+    largest = max(path.stat().st_size for path in small.states(tmp_path)[0].iterdir())
     with torch.no_grad():
         next(task.parameters()).add_(1.0)
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (len(old) // 2, limits[1]))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (largest // 2, limits[1]))
     try:
-        with pytest.raises((OSError, RuntimeError)):
-            save_state(tmp_path, task, optimizer, Progress(4, "{}"))
+        with pytest.raises(ModelError, match="cannot write"):
+            save_state(tmp_path, task, optimizer, now(task, 4))
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limits)
-    assert (tmp_path / "state.pt").read_bytes() == old
-    assert load_state(tmp_path, task, optimizer, "{}") == 3
-    save_state(tmp_path, task, optimizer, Progress(5, "{}"))
-    assert load_state(tmp_path, task, optimizer, "{}") == 5
+    assert [path.name for path in small.states(tmp_path)] == ["step-00000003"]
+    small.assert_same(small.state_of(tmp_path), old)
+    assert load_state(tmp_path, task, optimizer, now(task)) == 3
+    save_state(tmp_path, task, optimizer, now(task, 5))
+    assert load_state(tmp_path, task, optimizer, now(task)) == 5
+    left = {path.name for path in (tmp_path / STATES).iterdir()}
+    assert left == {"step-00000005"}, "neither the old state nor what was broken off"
+
+
+def test_the_last_states_stay(tmp_path: Path) -> None:
+    how = small.recipe(tmp_path, epochs=3, save_every=1, keep_states=3)
+    small.run(how, small.Rows(small.rows(4)))
+    assert [path.name for path in small.states(tmp_path)] == [f"step-{step:08d}" for step in (4, 5, 6)]
 
 
 def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
@@ -167,32 +169,37 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path) -> None:
     assert error.value.hint
 
 
-@pytest.mark.parametrize("cut", [0, 100, -1])
-def test_a_damaged_state_is_refused(tmp_path: Path, cut: int) -> None:
-    how = small.recipe(tmp_path)
-    task, optimizer = small.prepared(how)
-    save_state(tmp_path, task, optimizer, Progress(1, "{}"))
-    path = tmp_path / "state.pt"
-    path.write_bytes(path.read_bytes()[:cut])
+@pytest.mark.parametrize("part", ["progress.json", ".metadata", "__0_0.distcp"])
+@pytest.mark.parametrize("cut", [0, 30, -1])
+def test_a_damaged_state_is_refused(tmp_path: Path, part: str, cut: int) -> None:
+    """The message names the folder; without it, the one before is taken."""
+    task, optimizer = small.prepared(small.recipe(tmp_path))
+    save_state(tmp_path, task, optimizer, now(task, 1))
+    save_state(tmp_path, task, optimizer, now(task, 2), keep=2)
+    second = small.states(tmp_path)[1]
+    whole = (second / part).read_bytes()
+    (second / part).write_bytes(whole[: cut if cut >= 0 else len(whole) // 2])
     with pytest.raises(ModelError, match="damaged") as error:
-        load_state(tmp_path, task, optimizer, "{}")
-    assert error.value.hint and str(path) in str(error.value)
+        load_state(tmp_path, task, optimizer, now(task))
+    assert error.value.hint and str(second) in str(error.value)
+    shutil.rmtree(second)
+    assert load_state(tmp_path, task, optimizer, now(task)) == 1
 
 
 def test_no_state_is_a_fresh_start(tmp_path: Path) -> None:
     task, optimizer = small.prepared(small.recipe(tmp_path))
-    assert load_state(tmp_path, task, optimizer, "{}") == 0
+    assert load_state(tmp_path, task, optimizer, now(task)) == 0
 
 
 def test_a_state_holds_what_learns(tmp_path: Path) -> None:
     """Of adapters and a frozen tower not a byte more; the rest is where the run began."""
     how = small.recipe(tmp_path, lora={"language": small.LORA["lora"]["language"]}, parts={"language": 1e-2})
     _, task = small.run(how, small.Rows(small.rows(4)))
-    kept = state_of(tmp_path)["model"]
-    assert kept.keys() == {name for name, p in task.named_parameters() if p.requires_grad}
+    kept = {name for name in small.state_of(tmp_path)["tensors"] if name.startswith("weight:")}
+    assert kept == {f"weight:{name}" for name, p in task.named_parameters() if p.requires_grad}
     assert len(kept) == 2 * 2 * 7 and all("lora_" in name for name in kept)
-    again, _ = small.prepared(how)
-    assert load_state(tmp_path, again, small.prepared(how)[1], how.model_dump_json()) == 2
+    again, optimizer = small.prepared(how)
+    assert load_state(tmp_path, again, optimizer, now(again, recipe=how.model_dump_json())) == 2
     for name, tensor in task.state_dict().items():
         assert torch.equal(tensor, again.state_dict()[name]), name
 
@@ -202,5 +209,5 @@ def test_other_starting_weights_are_refused(tmp_path: Path) -> None:
     small.run(how, small.Rows(small.rows(4)))
     task, optimizer = small.prepared(how, tiny.model(seed=1))
     with pytest.raises(UsageError, match="other starting weights") as error:
-        load_state(tmp_path, task, optimizer, how.model_dump_json())
+        load_state(tmp_path, task, optimizer, now(task, recipe=how.model_dump_json()))
     assert error.value.hint

@@ -17,6 +17,7 @@ from pumice.prompts.conversation import Conversation, Image
 from pumice.train.recipe import FileData, LanguageShape, Recipe, Start, VisionShape, WorldData
 from pumice.train.run import prepare, train
 from pumice.world.records import write_llava_json
+from train import small
 
 VISION = VisionShape(image_size=28, patch_size=14, hidden_size=32, intermediate_size=48, layers=2, heads=2)
 LANGUAGE = LanguageShape(vocab_size=600, hidden_size=32, intermediate_size=48, layers=2, heads=4, kv_heads=2)
@@ -120,10 +121,10 @@ def test_everything_thrifty(tmp_path: Path) -> None:
     folder = train(recipe, said.append)
     log = json.loads(said[-1])
     assert log["cut"] > 0 and log["skipped"] == 0 and log["loss"] > 0
-    state = torch.load(recipe.output / "state.pt", weights_only=True)
-    averages = [each["average"] for each in state["optimizer"]["state"].values()]
+    tensors = small.state_of(recipe.output)["tensors"]
+    averages = [tensor for name, tensor in tensors.items() if name.endswith(":average")]
     saved = load_checkpoint(folder, dtype=torch.float32).model
-    final = {name.removeprefix("model."): tensor for name, tensor in state["model"].items()}
+    final = {name.removeprefix("weight:model."): tensor for name, tensor in tensors.items()}
     learned = [name for name, _ in saved.named_parameters() if name.startswith("language")]
     assert len(averages) == len(learned)
     moved = [name for name in learned if not torch.equal(saved.state_dict()[name], final[name])]

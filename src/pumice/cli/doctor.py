@@ -73,7 +73,7 @@ def versions() -> Iterator[Check]:
 def devices() -> Iterator[Check]:
     import torch
 
-    from pumice.engine.device import choose_device
+    from pumice.model.device import choose_device
 
     names = [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]
     names += ["Apple MPS"] if torch.backends.mps.is_available() else []
@@ -102,7 +102,7 @@ def memory() -> Iterator[Check]:
     import torch
 
     from pumice.checkpoint.memory import available_memory, gib
-    from pumice.engine.device import choose_device
+    from pumice.model.device import choose_device
 
     for device in {torch.device("cpu"), choose_device("auto")}:
         free = available_memory(device)

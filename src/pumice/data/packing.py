@@ -54,6 +54,10 @@ class Row:
     hashes: tuple[str, ...] = ()
 
 
+#: One position that predicts nothing, for a process that keeps others company.
+NOTHING = Row(ids=(0,), positions=(0,), groups=(HEAD,), sources=(), targets=(), tiles=(), grids=())
+
+
 def pack(inputs: Sequence[Inputs]) -> Row:
     """Pack conversations about the same pictures.
 

@@ -20,11 +20,12 @@ from pumice.checkpoint.load import Arithmetic, Guess, load_checkpoint
 from pumice.engine.answer import Answer
 from pumice.engine.answering import Answering
 from pumice.engine.decode import Runner
-from pumice.engine.device import choose_device, choose_dtype
+from pumice.engine.dtype import choose_dtype
 from pumice.engine.memory import FeatureMemory, PrefixMemory
 from pumice.engine.scheduler import Request, Scheduler
 from pumice.errors import UsageError
 from pumice.images.fetch import FetchPolicy
+from pumice.model.device import choose_device
 from pumice.model.llava import Llava
 from pumice.options import SamplingOptions
 from pumice.processor import Inputs, Processor

@@ -10,7 +10,6 @@ from typing import Any, Protocol, runtime_checkable
 import torch
 from torch.utils.data import DataLoader, Dataset
 
-from pumice.data.packing import Row
 from pumice.errors import PumiceError
 
 #: Batches whose rows are sorted by length together: less padding, while the order stays close to random.
@@ -31,15 +30,8 @@ class RowSource(Protocol):
 
     def __getitem__(self, index: int) -> Any: ...
 
-
-@runtime_checkable
-class SizedSource(RowSource, Protocol):
-    """A source that knows about how long a row is without making it.
-
-    Then each step has the same rows however many processes there are.
-    """
-
-    def size(self, index: int) -> int: ...
+    def size(self, index: int) -> int:
+        """About how long row ``index`` is beside the others, without making it; rows alike are put into a batch."""
 
 
 @runtime_checkable
@@ -69,30 +61,21 @@ class _Windows(Dataset[list[Any] | PumiceError]):
             return error  # raised by ``batches``: a worker process would bury it in a traceback
 
     def _made(self, window: int) -> list[Any]:
-        together = self.which.together
-        chosen = self.indices[window * WINDOW * together : (window + 1) * WINDOW * together]
-        groups = self._known(self.source, chosen) if isinstance(self.source, SizedSource) else self._measured(chosen)
-        return [self.collate(groups[place]) for place in order(len(groups), window + 1, self.which.seed)]
-
-    def _known(self, source: SizedSource, chosen: list[int]) -> list[list[Any]]:
-        """Grouped for all processes before any row is made, then this one's rows."""
-        which = self.which
-        ordered = sorted(chosen, key=source.size)
-        groups = [ordered[at : at + which.together] for at in range(0, len(ordered), which.together)]
-        return [[source[index] for index in group[which.part :: which.parts]] for group in groups]
-
-    def _measured(self, chosen: list[int]) -> list[list[Any]]:
-        """This process's rows, made and then grouped."""
-        which = self.which
-        rows = sorted((self.source[index] for index in chosen[which.part :: which.parts]), key=_length)
-        return [rows[at : at + which.batch] for at in range(0, len(rows), which.batch)]
+        """Grouped for all processes before any row is made, so that a step's rows do not depend on their number."""
+        which, source = self.which, self.source
+        chosen = sorted(self.indices[window * WINDOW * which.together :][: WINDOW * which.together], key=source.size)
+        groups = [chosen[at : at + which.together] for at in range(0, len(chosen), which.together)]
+        return [
+            self.collate([source[index] for index in groups[place][which.part :: which.parts]])
+            for place in order(len(groups), window + 1, which.seed)
+        ]
 
 
 @dataclass(frozen=True)
 class Order:
     """Which rows, in which order, how many together.
 
-    part, parts: of every ``batch * parts`` rows in a row this process takes each ``parts``-th, beginning at ``part``.
+    part, parts: of every ``batch * parts`` rows of a step this process takes each ``parts``-th, beginning at ``part``.
     together: rows of one step, of all processes.
     """
 
@@ -135,7 +118,3 @@ def batches(
             raise made
         yield from made[skip:]
         skip = 0
-
-
-def _length(row: object) -> int:
-    return len(row.ids) if isinstance(row, Row) else 0

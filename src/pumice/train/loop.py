@@ -6,7 +6,7 @@ import json
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pumice.train.portions import Portions, portion
 from pumice.train.ranks import ALONE, Ranks
 from pumice.train.recipe import Recipe
 from pumice.train.schedule import rate_at
-from pumice.train.state import Progress, load_state, save_state
+from pumice.train.state import Progress, fingerprint, load_state, save_state
 from pumice.train.step import Metrics, Task, take_step
 from pumice.train.watch import UNWATCHED, Watch
 
@@ -92,11 +92,11 @@ def run_steps(
 ) -> Iterator[str]:
     """Train to the end of the recipe, from the saved state if there is one; yields log lines as they are written.
 
-    Of several processes all read the state, and the first writes it and the log.
+    Of several processes all read and write the state, and the first writes the log.
     """
     assert isinstance(task, nn.Module), "a task's weights are saved and resumed with it"
-    frozen = recipe.model_dump_json()
-    done = load_state(recipe.output, task, optimizer, frozen)
+    begun = Progress(0, recipe.model_dump_json(), fingerprint(task))
+    done = load_state(recipe.output, task, optimizer, begun, ranks=ranks)
     each_epoch = len(source) // recipe.batch
     steps = each_epoch * recipe.epochs
     recipe.output.mkdir(parents=True, exist_ok=True)
@@ -109,14 +109,15 @@ def run_steps(
         metrics = take_step(task, optimizer, portions.batches, share, recipe.clip, ranks, getattr(torch, recipe.dtype))
         sizes = ranks.total([portions.rows, portions.dropped, portions.cut])
         watch.see(step + 1, steps, share, portions.batches, metrics)
-        begun = time.monotonic()
+        asking = time.monotonic()
         asked = watch.ask(step + 1, steps)  # before the state is saved: if this is killed, the next run asks again
-        log.started += time.monotonic() - begun
+        log.started += time.monotonic() - asking
+        told = log.write(asked) if asked is not None and ranks.first else None
+        if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
+            progress = replace(begun, step=step + 1)
+            save_state(recipe.output, task, optimizer, progress, keep=recipe.keep_states, ranks=ranks)
         if not ranks.first:
             continue
-        told = None if asked is None else log.write(asked)
-        if (step + 1) % recipe.save_every == 0 or step + 1 == steps:
-            save_state(recipe.output, task, optimizer, Progress(step + 1, frozen))
         line = log.add(step + 1, steps, share, metrics, sizes)
         yield from (each for each in (told, line) if each is not None)
 

@@ -59,6 +59,10 @@ class PatchRows:
     def __len__(self) -> int:
         return self.data.scenes
 
+    def size(self, index: int) -> int:
+        """All have the same number of patches."""
+        return 0
+
     def __getitem__(self, index: int) -> PatchRow:
         scene = make_crowd(self.data.first + index)
         side = random.Random(f"patches:{scene.index}").choice(self.sizes)

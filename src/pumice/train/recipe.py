@@ -162,11 +162,12 @@ class Recipe(_Strict):
     What follows changes speed and memory, not what is learned. micro: rows that go through the model at a time. pack:
     tokens instead, of rows that are joined without padding. recompute: of a tower that learns, how many layers are
     computed again in the backward pass and not remembered. compile: let torch compile what it can. keep_features: of
-    pictures, on disk, for later epochs; the vision tower must be frozen.
+    pictures, on disk, for later epochs; the vision tower must be frozen. shard: each of several processes holds a share
+    of the language model (FSDP2), not a copy.
 
-    save_every: steps between resumable states. log_every: steps between log lines. threads: of the processor, 0 is all.
-    workers: processes that prepare batches, 0 for none. peak_flops: operations a second that the machine could do at
-    best, 0 to measure it.
+    save_every: steps between resumable states, of which the last ``keep_states`` stay. log_every: steps between log
+    lines. device: auto, cpu, mps or cuda. threads: of the processor, 0 is all. workers: processes that prepare batches,
+    0 for none. peak_flops: operations a second that the machine could do at best, 0 to measure it.
     """
 
     output: Path
@@ -193,9 +194,12 @@ class Recipe(_Strict):
     pack: Number = 0
     recompute: dict[Tower, Count] = {}
     compile: bool = False
+    shard: bool = False
     keep_features: bool = False
     save_every: Count = 200
+    keep_states: Count = 2
     log_every: Count = 10
+    device: str = "auto"
     threads: Number = 0
     workers: Number = 1
     held_out: HeldOut | None = None

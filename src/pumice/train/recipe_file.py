@@ -122,6 +122,12 @@ def _contradictions(recipe: Recipe) -> Iterator[_Complaint]:
     yield cut, "max_tokens is for records from files; scenes have no turns to spare", None
     keep = recipe.keep_features and ("vision" in recipe.parts or recipe.files is None)
     yield keep, "keep_features needs pictures from files and a vision tower that is frozen", None
+    other = recipe.grounding is not None or bool(recipe.quantize) or patches
+    yield (
+        recipe.shard and other,
+        "shard is for language models without grounding and without integers",
+        None,
+    )
     yield not recipe.parts, "parts is empty, so nothing would learn", None
 
 

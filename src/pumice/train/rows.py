@@ -128,6 +128,10 @@ class WorldRows:
     def __len__(self) -> int:
         return self.data.scenes
 
+    def size(self, index: int) -> int:
+        """How many things there are to speak of."""
+        return len(make_scene(self.split, self.data.first + index).items)
+
     def __getitem__(self, index: int) -> Row:
         scene, conversations = self.conversations(index)
         picture = self.processor.see(next(conversations[0].images()).source)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ from pumice.checkpoint.save import save_checkpoint
 from pumice.data.records import read_records
 from pumice.errors import ModelError, UsageError
 from pumice.images.config import Preprocessing
+from pumice.model.device import choose_device
 from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.templates import get_template
@@ -33,6 +35,7 @@ from pumice.train.recipe import Recipe
 from pumice.train.report import write_report
 from pumice.train.rows import MixedRows, RecordRows, WorldRows
 from pumice.train.seen import SeenPictures
+from pumice.train.sharding import shard
 from pumice.train.starting import base_of, load_start
 from pumice.train.step import InstructionTuning
 from pumice.train.thrift import compile_parts, recompute_layers
@@ -67,7 +70,7 @@ def train(recipe: Recipe, show: Callable[[str], None] = print, display: Display 
     Returns what was written: the folder ``output/model``, or after stage 0 the file ``output/tower.safetensors``.
     Raises: UsageError for a recipe that cannot be run, ModelError for a start that cannot be loaded.
     """
-    ranks = join_ranks()
+    ranks = join_ranks(choose_device(recipe.device))
     try:
         return _train(recipe, show, ranks, display)
     finally:
@@ -86,8 +89,14 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: D
     trainee = prepare(recipe)
     if ranks.first:
         ranks.wait()
+    spread = None
+    if recipe.shard and ranks.count > 1:
+        ranks = replace(ranks, sharded=True)
+        spread = shard(trainee.model, ranks)
     task, source = make_task(recipe, trainee)
     require_rows(recipe, source)
+    if spread is None:
+        task.to(ranks.device)
     groups = choose_parts(task, trainee.model, recipe.parts, recipe.weight_decay)
     recompute_layers(trainee.model, recipe.recompute)
     if recipe.compile:
@@ -95,17 +104,22 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: D
     optimizer = torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), fused=True)
     if recipe.average:
         keep_average(optimizer, recipe.average)
-    watch = make_watch(
-        recipe, task, trainee.model, trainee.processor, ranks, lambda: _save(recipe, trainee, best=True), display
-    )
+
+    def save(*, best: bool = False) -> None:
+        model = trainee.model if spread is None else spread.whole(ranks)
+        if ranks.first:
+            assert model is not None
+            _save(recipe, Trainee(model, trainee.processor), _result(recipe, best=best))
+
+    watch = make_watch(recipe, task, trainee.model, trainee.processor, ranks, partial(save, best=True), display)
     try:
         for line in run_steps(task, optimizer, source, recipe, ranks, watch):
             show(line)
     finally:
         watch.close()
     use_average(optimizer)
+    save()
     if ranks.first:
-        _save(recipe, trainee)
         write_report(recipe, trainee.model, recipe.output / LOG, _result(recipe), watch.samples, show)
     ranks.wait()
     return _result(recipe)
@@ -185,9 +199,8 @@ def _result(recipe: Recipe, *, best: bool = False) -> Path:
     return recipe.output / (BEST if best else "model")
 
 
-def _save(recipe: Recipe, trainee: Trainee, *, best: bool = False) -> None:
+def _save(recipe: Recipe, trainee: Trainee, path: Path) -> None:
     """Write the present weights, whole or not at all."""
-    path = _result(recipe, best=best)
     if recipe.lora:
         save_adapter(trainee.model, trainee.processor, path, base=base_of(recipe.start), overwrite=True)
     elif not _is_stage_0(recipe):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -9,15 +10,17 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import clip_grad_norm_
 
 from pumice.data.batch import Batch, collate
-from pumice.data.packing import Row
+from pumice.data.packing import NOTHING, Row
 from pumice.model.llava import Llava
 from pumice.train.cross_entropy import summed_loss
 from pumice.train.grounding import GroundedHeads
 from pumice.train.parts import learns
 from pumice.train.ranks import ALONE, Ranks
 from pumice.train.seen import SeenPictures
+from pumice.train.sharding import clip_gradients, is_sharded
 
 
 class Counts(NamedTuple):
@@ -137,17 +140,19 @@ def take_step(
     whole = Counts(*(int(each) for each in sums))
     learning = [p for group in optimizer.param_groups for p in group["params"]]
     loss, right = 0.0, 0
-    for batch in batches:
+    rounds = ranks.most(len(batches)) if ranks.sharded else len(batches)
+    for batch in (*batches, *(task.collate([NOTHING]) for _ in range(rounds - len(batches)))):
         with torch.autocast(learning[0].device.type, dtype, enabled=dtype != torch.float32):
             part = task.loss(batch, whole)
         if part.value.requires_grad:  # words alone teach nothing to a projector, say
             part.value.backward()
         loss, right = loss + float(part.value.detach()), right + part.right
-    loss, hits = ranks.add(learning, [loss, float(right)])
-    norm = torch.nn.utils.clip_grad_norm_(learning, clip)
+    loss, hits = ranks.total([loss, float(right)])
+    ranks.add_gradients([each for each in learning if not is_sharded(each)])
+    norm = clip_gradients(learning, clip) if ranks.sharded else float(clip_grad_norm_(learning, clip))
     # A loss that is not finite has no finite gradient; without predictions there is no loss.
-    applied = whole.predictions > 0 and bool(torch.isfinite(norm))
+    applied = whole.predictions > 0 and math.isfinite(norm)
     if applied:
         optimizer.step()
     count = whole.predictions
-    return Metrics(loss if count else float("nan"), hits / max(1, count), float(norm), count, applied)
+    return Metrics(loss if count else float("nan"), hits / max(1, count), norm, count, applied)

@@ -1,4 +1,4 @@
-"""Where the model runs and in what number format."""
+"""In what number format the model runs."""
 
 from __future__ import annotations
 
@@ -9,20 +9,6 @@ from pumice.checkpoint.memory import available_memory
 from pumice.errors import UsageError
 
 DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
-
-
-def choose_device(name: str) -> torch.device:
-    """``auto`` takes CUDA, then Apple's MPS, then the CPU. Raises UsageError for what this machine lacks."""
-    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
-    if name == "auto":
-        return torch.device(next(device for device, there in present.items() if there))
-    kind, separator, number = name.partition(":")
-    if kind not in present or (separator and not (number.isascii() and number.isdigit())):
-        raise UsageError(f"device must be auto, cpu, mps or cuda, found {name!r}")
-    if not present[kind]:
-        found = ", ".join(device for device, there in present.items() if there)
-        raise UsageError(f"this machine has no {kind} device that PyTorch can use", hint=f"usable here: {found}")
-    return torch.device(name)
 
 
 def choose_dtype(name: str, device: torch.device) -> torch.dtype | DtypeRule:
