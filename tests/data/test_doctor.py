@@ -303,11 +303,20 @@ def test_photographs_with_captions_are_clean(
         shutil.copy(coco / "val2017" / name, tmp_path)
         (tmp_path / name).with_suffix(".txt").write_text(told[0], encoding="utf-8")
     records = tmp_path / "records.json"
-    assert convert(tmp_path, records) == len(captions)
+    assert convert(tmp_path, records).records == len(captions)
     processor, described = load_processor(BUNDLED, template=template)
     room = described.model.language.max_positions
     found, doctor = examined(records, tmp_path, processor=processor, max_tokens=room)
     assert not found and doctor.summary.records == len(doctor.summary.tokens) == len(captions)
+
+
+def test_cocos_own_captions_are_clean(tmp_path: Path, coco: Path, captions: dict[str, list[str]]) -> None:
+    records, chosen = tmp_path / "records.jsonl", Choices(coco / "val2017", skip_missing=True)
+    count = convert(coco / "captions_val2017.json", records, choices=chosen)
+    assert count.records == sum(map(len, captions.values())) and count.skipped > 0
+    processor, _ = load_processor(BUNDLED, template="plain")
+    found, doctor = examined(records, coco / "val2017", processor=processor, max_tokens=4096)
+    assert not found and len(doctor.summary.tokens) == count.records and len(doctor.summary.sizes) == len(captions)
 
 
 def test_a_table_of_questions_about_photographs_is_clean(

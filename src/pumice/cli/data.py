@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pumice.data.doctor import Summary, Task
     from pumice.data.faults import Finding
 
-SourceKind: TypeAlias = Literal["csv", "captions", "llava"]
+SourceKind: TypeAlias = Literal["csv", "captions", "coco", "llava"]
 #: As of training, which refuses such data.
 FAULTY = 2
 
@@ -28,12 +28,15 @@ def data() -> None:
 
 
 def convert(
-    source: Annotated[Path, Argument(help="A CSV file, a folder of pictures with .txt files, or records.")],
+    source: Annotated[Path, Argument(help="A CSV file, a folder of pictures with .txt files, COCO's captions, or records.")],
     target: Annotated[Path, Argument(help="The file to write: .json for a list, .jsonl for a record a line.")],
     kind: Annotated[SourceKind | None, Option("--from", help="What SOURCE is. Default: told by its content.")] = None,
     images: Annotated[
         Path | None, Option("--images", metavar="FOLDER", help="Where the pictures are; paths become relative to it.")
     ] = None,
+    skip_missing: Annotated[
+        bool, Option("--skip-missing", help="Leave out what has no picture in that folder, and say how much.")
+    ] = False,
     merge: Annotated[
         bool, Option("--merge", help="CSV: rows about one picture become one record of several turns.")
     ] = False,
@@ -48,13 +51,15 @@ def convert(
     \b
     pumice data convert questions.csv records.jsonl --images pictures
     pumice data convert pictures records.json         # a.jpg with a.txt beside it
+    pumice data convert captions_val2017.json records.json --images val2017 --skip-missing
     pumice data convert records.json records.jsonl
     """
     from pumice.data.convert import Choices
     from pumice.data.convert import convert as run
 
-    count = run(source, target, kind, Choices(images, merge, prompt, overwrite))
-    print(f"{count} records", file=sys.stderr)
+    count = run(source, target, kind, Choices(images, skip_missing, merge, prompt, overwrite))
+    skipped = f", {count.skipped} left out for want of their pictures" if count.skipped else ""
+    print(f"{count.records} records{skipped}", file=sys.stderr)
     print(target)
 
 
