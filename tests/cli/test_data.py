@@ -105,6 +105,7 @@ def test_report_against_and_limits(made: Path, capsys: pytest.CaptureFixture[str
         (["data", "doctor", "missing.json"], 2),
         (["data", "doctor", "missing.json", "-m", "./missing", "--offline"], 3),
         (["data", "doctor", "missing.json", "--template", "none-such"], 2),
+        (["data", "doctor", "missing.json", "--images", "missing"], 2),
         (["data", "convert", "missing.csv", "r.json"], 2),
         (["data", "convert", "missing.csv", "r.json", "--from", "yaml"], 2),
     ],

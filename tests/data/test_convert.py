@@ -289,7 +289,7 @@ def test_targets(tmp_path: Path) -> None:
     convert(records, records, choices=OVER)
     assert records.read_text() == before
     (tmp_path / "folder.json").mkdir()
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="no file"):
         convert(path, tmp_path / "folder.json", choices=OVER)
 
 

@@ -199,8 +199,9 @@ def test_bytes_that_are_not_utf_8(tmp_path: Path, pictures: Path, as_list: bool)
     found, doctor = examined(path, pictures)
     assert [(each.fault.kind, each.line) for each in found] == [("encoding", 2 + as_list)]
     assert "0xe9" in found[0].fault.found and doctor.summary.records == 2
-    path.write_bytes(text.encode("utf-16"))
-    assert [each.fault.kind for each in examined(path, pictures)[0]] == ["encoding"]
+    for wide in ("utf-16", "utf-16-le", "utf-32-be"):
+        path.write_bytes(text.encode(wide))
+        assert [each.fault.kind for each in examined(path, pictures)[0]] == ["encoding"]
 
 
 def test_broken_and_empty_files(tmp_path: Path, pictures: Path) -> None:
@@ -212,7 +213,16 @@ def test_broken_and_empty_files(tmp_path: Path, pictures: Path) -> None:
     for text in ("", " \n", "[ ]"):
         path.write_text(text, encoding="utf-8")
         assert kinds(examined(path, pictures)[0]) == {"no-records"}
-    with pytest.raises(UsageError, match="cannot read training data"):
+    # One fault says it all: a table, a text, an archive.
+    for data in (b"image;question\na.png;?\n", b"hello\nworld\n", b"PK\3\4" + bytes(range(256)) * 9):
+        path.write_bytes(data)
+        (only,) = examined(path, pictures)[0]
+        assert only.fault.kind == "bad-json" and "neither a list nor objects" in only.fault.found
+    path.write_text(json.dumps(FIRST, indent=1), encoding="utf-8")
+    assert "it does not end in this line" in examined(path, pictures)[0][0].fault.found
+    path.write_text(json.dumps({"data": [FIRST]}), encoding="utf-8")
+    assert "found only ['data']" in examined(path, pictures)[0][0].fault.found
+    with pytest.raises(UsageError, match="cannot read"):
         examined(tmp_path / "missing.json", pictures)
 
 

@@ -28,11 +28,20 @@ def data() -> None:
 
 
 def convert(
-    source: Annotated[Path, Argument(help="A CSV file, a folder of pictures with .txt files, COCO's captions, or records.")],
+    source: Annotated[
+        Path, Argument(help="A CSV file, a folder of pictures with .txt files, COCO's captions, or records.")
+    ],
     target: Annotated[Path, Argument(help="The file to write: .json for a list, .jsonl for a record a line.")],
     kind: Annotated[SourceKind | None, Option("--from", help="What SOURCE is. Default: told by its content.")] = None,
     images: Annotated[
-        Path | None, Option("--images", metavar="FOLDER", help="Where the pictures are; paths become relative to it.")
+        Path | None,
+        Option(
+            "--images",
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="Where the pictures are; paths become relative to it.",
+        ),
     ] = None,
     skip_missing: Annotated[
         bool, Option("--skip-missing", help="Leave out what has no picture in that folder, and say how much.")
@@ -66,7 +75,14 @@ def convert(
 def doctor(
     records: Annotated[Path, Argument(help="LLaVA's JSON or JSONL.")],
     images: Annotated[
-        Path | None, Option("--images", metavar="FOLDER", help="Where its pictures are. Default: beside RECORDS.")
+        Path | None,
+        Option(
+            "--images",
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="Where its pictures are. Default: beside RECORDS.",
+        ),
     ] = None,
     model: Annotated[
         str | None,
@@ -82,7 +98,14 @@ def doctor(
         Path | None, Option("--against", metavar="FILE", help="Questions of an evaluation, which must not be learned.")
     ] = None,
     against_images: Annotated[
-        Path | None, Option("--against-images", metavar="FOLDER", help="Their pictures. Default: as --images.")
+        Path | None,
+        Option(
+            "--against-images",
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="Their pictures. Default: as --images.",
+        ),
     ] = None,
     report: Annotated[Path | None, Option("--report", metavar="FILE", help="Write a page of HTML as well.")] = None,
     samples: Annotated[int, Option("--samples", min=0, help="Records shown in the report.")] = 12,
@@ -116,13 +139,13 @@ def doctor(
     examination = Doctor(task)
     with _progress(records, quiet) as watch:
         found = list(examination.findings(watch))
-    if report is not None:
-        _write_page(report, task, examination.summary, found)
     if as_json:
         print(json.dumps(_as_json(records, examination.summary, found)))
     else:
         _print_found(found, show)
         _print_summary(records, examination.summary, found)
+    if report is not None:
+        _write_page(report, task, examination.summary, found)
     if _errors(found):
         raise Exit(FAULTY)
 

@@ -172,7 +172,9 @@ def _rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except OSError as error:
         raise UsageError(f"cannot read {str(source)!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{source} is not in UTF-8", hint="save it as 'CSV UTF-8'") from error
+        raise UsageError(
+            f"{source} is not in UTF-8", hint="save it as UTF-8; spreadsheets call that 'CSV UTF-8'"
+        ) from error
     except csv.Error as error:
         raise UsageError(f"{source}:{reader.line_num}: not valid CSV: {error}") from error
 
@@ -182,7 +184,10 @@ def _delimiter(first: str, source: Path) -> str:
         names = {name.strip(' \t\r\n"').lower() for name in first.split(delimiter)}
         if {"question", "answer"} <= names:
             return delimiter
-    raise UsageError(f"{source}:1: expected the columns image, question and answer, found {first.strip()!r:.80}")
+    raise UsageError(
+        f"{source}:1: expected the columns image, question and answer, found {first.strip()!r:.80}",
+        hint="the first line names the columns, and these three must be among them",
+    )
 
 
 def _record(name: str, image: str, question: str, answer: str) -> Value:
