@@ -245,10 +245,12 @@ def _coco(source: Path) -> dict[str, list[Value]]:
         raise UsageError(f"cannot read {str(source)!r}: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise UsageError(f"{source}: not valid JSON in UTF-8: {error}") from error
-    lists = {name: told.get(name) if isinstance(told, dict) else None for name in ("images", "annotations")}
-    for name, values in lists.items():
+    lists: dict[str, list[Value]] = {}
+    for name in ("images", "annotations"):
+        values = told.get(name) if isinstance(told, dict) else None
         if not isinstance(values, list) or not all(isinstance(each, dict) for each in values):
             raise UsageError(f"{source}: expected COCO's captions, with a list of objects as {name!r}")
+        lists[name] = values
     return lists
 
 
