@@ -72,41 +72,43 @@ def convert(
     print(target)
 
 
+Images: TypeAlias = Annotated[
+    Path | None,
+    Option(
+        "--images", metavar="FOLDER", exists=True, file_okay=False, help="Where its pictures are. Default: its folder."
+    ),
+]
+Model: TypeAlias = Annotated[
+    str | None,
+    Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="The model to train. Default: bundled."),
+]
+Against: TypeAlias = Annotated[
+    Path | None, Option("--against", metavar="FILE", help="Questions of an evaluation, which must not be learned.")
+]
+AgainstImages: TypeAlias = Annotated[
+    Path | None,
+    Option(
+        "--against-images",
+        metavar="FOLDER",
+        exists=True,
+        file_okay=False,
+        help="Their pictures. Default: as --images.",
+    ),
+]
+
+
 def doctor(
     records: Annotated[Path, Argument(help="LLaVA's JSON or JSONL.")],
-    images: Annotated[
-        Path | None,
-        Option(
-            "--images",
-            metavar="FOLDER",
-            exists=True,
-            file_okay=False,
-            help="Where its pictures are. Default: beside RECORDS.",
-        ),
-    ] = None,
-    model: Annotated[
-        str | None,
-        Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="The model to train. Default: bundled."),
-    ] = None,
+    images: Images = None,
+    model: Model = None,
     template: Annotated[
         str | None, Option("--template", metavar="NAME", help="As in the recipe. Default: the model's own.")
     ] = None,
     max_tokens: Annotated[
         int | None, Option("--max-tokens", min=1, help="The longest record. Default: the model's positions.")
     ] = None,
-    against: Annotated[
-        Path | None, Option("--against", metavar="FILE", help="Questions of an evaluation, which must not be learned.")
-    ] = None,
-    against_images: Annotated[
-        Path | None,
-        Option(
-            "--against-images",
-            metavar="FOLDER",
-            exists=True,
-            file_okay=False,
-            help="Their pictures. Default: as --images.",
-        ),
-    ] = None,
+    against: Against = None,
+    against_images: AgainstImages = None,
     report: Annotated[Path | None, Option("--report", metavar="FILE", help="Write a page of HTML as well.")] = None,
     samples: Annotated[int, Option("--samples", min=0, help="Records shown in the report.")] = 12,
     seed: Annotated[int, Option("--seed", help="Chooses them.")] = 0,
@@ -139,15 +141,20 @@ def doctor(
     examination = Doctor(task)
     with _progress(records, quiet) as watch:
         found = list(examination.findings(watch))
-    if as_json:
-        print(json.dumps(_as_json(records, examination.summary, found)))
-    else:
-        _print_found(found, show)
-        _print_summary(records, examination.summary, found)
+    _print(records, examination.summary, found, None if as_json else show)
     if report is not None:
         _write_page(report, task, examination.summary, found)
     if _errors(found):
         raise Exit(FAULTY)
+
+
+def _print(records: Path, summary: Summary, found: Sequence[Finding], show: int | None) -> None:
+    """As JSON, or in words with ``show`` lines of a kind."""
+    if show is None:
+        print(json.dumps(_as_json(records, summary, found)))
+    else:
+        _print_found(found, show)
+        _print_summary(records, summary, found)
 
 
 def _errors(found: Sequence[Finding]) -> int:
