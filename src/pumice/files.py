@@ -19,10 +19,12 @@ def fresh_file(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     A crash leaves the old file or the new one under the name, never a part of one.
 
     Raises:
-        UsageError: the target exists (unless ``overwrite``), or the disk refuses.
+        UsageError: the target exists (unless ``overwrite`` and a file), or the disk refuses.
     """
-    if target.exists() and not (overwrite and target.is_file()):
-        raise UsageError(f"{target} exists already", hint="choose another name, or add --overwrite to replace a file")
+    if target.exists() and not target.is_file():
+        raise UsageError(f"{target} is there already and no file", hint="choose another name")
+    if target.exists() and not overwrite:
+        raise UsageError(f"{target} exists already", hint="choose another name, or add --overwrite to replace it")
     work = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from images.pictures import noise
-from pumice.data.convert import Choices, convert
+from pumice.data.convert import Choices, Count, convert
 from pumice.data.records import read_records
 from pumice.errors import UsageError
 from pumice.files import fresh_file
@@ -40,7 +40,7 @@ def table(tmp_path: Path, text: str, encoding: str = "utf-8") -> Path:
 
 @pytest.mark.parametrize("name", ["r.json", "r.jsonl"])
 def test_a_table(tmp_path: Path, name: str) -> None:
-    assert convert(table(tmp_path, TABLE), tmp_path / name) == 2
+    assert convert(table(tmp_path, TABLE), tmp_path / name).records == 2
     first, second = read(tmp_path / name)
     assert first == {
         "id": "1",
@@ -67,8 +67,8 @@ def test_what_tables_may_look_like(tmp_path: Path, delimiter: str) -> None:
 def test_rows_about_one_picture(tmp_path: Path) -> None:
     text = "image,question,answer\na.png,1?,A.\nb.png,2?,B.\na.png,3?,C.\n,4?,D.\n,5?,E.\n"
     path = table(tmp_path, text)
-    assert convert(path, tmp_path / "apart.json") == 5
-    assert convert(path, tmp_path / "r.json", choices=Choices(merge=True)) == 4
+    assert convert(path, tmp_path / "apart.json").records == 5
+    assert convert(path, tmp_path / "r.json", choices=Choices(merge=True)).records == 4
     records = {record.id: record.conversation for record in read_records(tmp_path / "r.json", tmp_path)}
     picture = (Image(tmp_path / "a.png"),)
     assert records["1"] == Conversation.ask("1?", picture).then_answer("A.").then_ask("3?").then_answer("C.")
@@ -89,7 +89,7 @@ def test_words_stay_words(tmp_path: Path, rows: list[tuple[bool, str, str]], as_
     writer.writerow(["image", "question", "answer"])
     writer.writerows(["a.png" if pictured else "", question, answer] for pictured, question, answer in rows)
     target = tmp_path / ("r.json" if as_list else "r.jsonl")
-    assert convert(table(tmp_path, text.getvalue()), target, "csv", OVER) == len(rows)
+    assert convert(table(tmp_path, text.getvalue()), target, "csv", OVER).records == len(rows)
     for record, (pictured, question, answer) in zip(read_records(target, tmp_path), rows, strict=True):
         asked, told = record.conversation.turns
         parts = (Image(tmp_path / "a.png"), Text(question.strip())) if pictured else (Text(question),)
@@ -107,6 +107,7 @@ VALUES = st.dictionaries(
 @given(records=st.lists(VALUES, min_size=1, max_size=5), half=st.booleans())
 def test_there_and_back(tmp_path: Path, records: list[dict[str, Any]], half: bool) -> None:
     """List to lines to list: the same values, and the same bytes."""
+    records = [{**each, "conversations": []} for each in records]
     if half:
         records[0]["half"] = "\ud83d!"
     source, lines, back = tmp_path / "a.json", tmp_path / "b.jsonl", tmp_path / "c.json"
@@ -133,7 +134,7 @@ def test_a_folder_of_captions(tmp_path: Path) -> None:
     (folder / "a.txt").write_bytes("\ufeffA cup <image>.\r\n".encode())
     (folder / "deep" / "a.b.txt").write_text("Zwei Würfel.", encoding="utf-8")
     (folder / "notes.json").write_text("{}")
-    assert convert(folder, tmp_path / "r.json", choices=Choices(prompt="What?")) == 2
+    assert convert(folder, tmp_path / "r.json", choices=Choices(prompt="What?")).records == 2
     first, second = read_records(tmp_path / "r.json", folder)
     assert (first.id, second.id) == ("a", "deep/a.b")
     assert first.conversation == Conversation.ask("What?", (Image(folder / "a.png"),)).then_answer("A cup <image>.")
@@ -149,6 +150,14 @@ def test_pictures_of_a_table_are_looked_for(tmp_path: Path) -> None:
     path = table(tmp_path, f"image,question,answer\na.png,?,A.\n{whole},?,B.\n")
     convert(path, tmp_path / "r.json", choices=Choices(images=tmp_path / "pictures"))
     assert [each["image"] for each in read(tmp_path / "r.json")] == ["a.png", "a.png"]
+    skipping = Choices(tmp_path / "pictures", skip_missing=True, overwrite=True)
+    path = table(tmp_path, f"image,question,answer\na.png,?,A.\n../{whole.name},?,B.\nb.png,?,B.\n,?,C.\n")
+    assert convert(path, tmp_path / "r.json", choices=skipping) == Count(records=2, skipped=2)
+    assert [each.get("image") for each in read(tmp_path / "r.json")] == ["a.png", None]
+    with pytest.raises(UsageError, match="nothing to convert in it, for none of 1 pictures is there"):
+        convert(table(tmp_path, "image,question,answer\nb.png,?,A.\n"), tmp_path / "x.json", choices=skipping)
+    with pytest.raises(UsageError, match="needs to know where pictures are"):
+        convert(path, tmp_path / "x.json", choices=Choices(skip_missing=True))
     for name in ("b.png", "../table.csv"):
         path = table(tmp_path, f"image,question,answer\na.png,?,A.\n{name},?,B.\n")
         with pytest.raises(UsageError, match=r"table\.csv:3: there is no picture"):
@@ -197,6 +206,53 @@ def test_captions_that_are_wrong(tmp_path: Path) -> None:
     refused(folder / "a.png", "captions are a folder", kind="captions")
 
 
+COCO: dict[str, Any] = {
+    "info": {"year": 2017},
+    "images": [{"id": 7, "file_name": "7.png"}, {"id": 8, "file_name": "8.png"}],
+    "annotations": [
+        {"id": 1, "image_id": 8, "caption": "A cup.\n"},
+        {"id": 2, "image_id": 7, "caption": "A <image>."},
+        {"id": 3, "image_id": 8, "caption": "A red cup."},
+    ],
+}
+
+
+@pytest.mark.parametrize("indent", [None, 1])
+def test_cocos_captions(tmp_path: Path, indent: int | None) -> None:
+    """A record a caption, told by content; pictures that were not downloaded may be left out."""
+    source, target = tmp_path / "captions", tmp_path / "r.json"
+    source.write_text(json.dumps(COCO, indent=indent))
+    assert convert(source, target, choices=Choices(prompt="What?")) == Count(3)
+    wanted = Conversation.ask("What?", (Image(tmp_path / "7.png"),)).then_answer("A <image>.")
+    first, second, third = read_records(target, tmp_path)
+    assert [each.id for each in (first, second, third)] == ["1", "2", "3"] and second.conversation == wanted
+    assert first.conversation.turns[1].text == "A cup."
+    (tmp_path / "val").mkdir()
+    noise(9, 9).save(tmp_path / "val" / "7.png")
+    refused(source, "captions: annotation 1: there is no picture '8.png'", choices=Choices(tmp_path / "val"))
+    some = Choices(tmp_path / "val", skip_missing=True, overwrite=True)
+    assert convert(source, target, choices=some) == Count(1, 2)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"annotations": None}, "a list of objects as 'annotations'"),
+        ({"images": [5]}, "a list of objects as 'images'"),
+        ({"annotations": [{"id": 1, "image_id": 7, "bbox": []}]}, "annotation 1 has no caption"),
+        ({"annotations": [{"id": 1, "image_id": 9, "caption": "A."}]}, "annotation 1 is about image_id 9"),
+        ({"annotations": []}, "nothing to convert"),
+    ],
+)
+def test_cocos_captions_that_are_wrong(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    source = tmp_path / "captions.json"
+    source.write_text(json.dumps({**COCO, **changes}))
+    refused(source, message)
+    source.write_text(json.dumps(COCO)[:-1])
+    refused(source, "not valid JSON in UTF-8")
+    refused(tmp_path / "missing.json", "cannot read", kind="coco")
+
+
 def refused(source: Path, message: str, **changes: Any) -> None:
     target = source.parent / "never" / "r.json"
     with pytest.raises(UsageError) as error:
@@ -206,11 +262,15 @@ def refused(source: Path, message: str, **changes: Any) -> None:
 
 
 def test_records_that_are_no_records(tmp_path: Path) -> None:
-    path = tmp_path / "a.jsonl"
-    for text, message in (('{"id": 1}\n{', r":2: not valid JSON"), ('{"id": 1}\n5', ":2: expected an object")):
+    path, some = tmp_path / "a.jsonl", '{"id": 1, "conversations": []}'
+    for text, message in (
+        (f"{some}\n{{", ":2: not valid JSON"),
+        (f"{some}\n5", ":2: expected an object"),
+        (f'{some}\n{{"id": 1, "text": "?"}}', ":2: expected a record with 'conversations', found ['id', 'text']"),
+    ):
         path.write_text(text)
         refused(path, message)
-    path.write_text('{"id": 1}')
+    path.write_text(some)
     refused(path, "keep their pictures' paths", choices=Choices(images=tmp_path))
     refused(path, "--merge is for the rows of a CSV", choices=Choices(merge=True))
     refused(tmp_path / "missing", "cannot read")
@@ -229,7 +289,7 @@ def test_targets(tmp_path: Path) -> None:
     convert(records, records, choices=OVER)
     assert records.read_text() == before
     (tmp_path / "folder.json").mkdir()
-    with pytest.raises(UsageError, match="exists already"):
+    with pytest.raises(UsageError, match="no file"):
         convert(path, tmp_path / "folder.json", choices=OVER)
 
 

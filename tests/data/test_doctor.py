@@ -199,8 +199,9 @@ def test_bytes_that_are_not_utf_8(tmp_path: Path, pictures: Path, as_list: bool)
     found, doctor = examined(path, pictures)
     assert [(each.fault.kind, each.line) for each in found] == [("encoding", 2 + as_list)]
     assert "0xe9" in found[0].fault.found and doctor.summary.records == 2
-    path.write_bytes(text.encode("utf-16"))
-    assert [each.fault.kind for each in examined(path, pictures)[0]] == ["encoding"]
+    for wide in ("utf-16", "utf-16-le", "utf-32-be"):
+        path.write_bytes(text.encode(wide))
+        assert [each.fault.kind for each in examined(path, pictures)[0]] == ["encoding"]
 
 
 def test_broken_and_empty_files(tmp_path: Path, pictures: Path) -> None:
@@ -212,7 +213,16 @@ def test_broken_and_empty_files(tmp_path: Path, pictures: Path) -> None:
     for text in ("", " \n", "[ ]"):
         path.write_text(text, encoding="utf-8")
         assert kinds(examined(path, pictures)[0]) == {"no-records"}
-    with pytest.raises(UsageError, match="cannot read training data"):
+    # One fault says it all: a table, a text, an archive.
+    for data in (b"image;question\na.png;?\n", b"hello\nworld\n", b"PK\3\4" + bytes(range(256)) * 9):
+        path.write_bytes(data)
+        (only,) = examined(path, pictures)[0]
+        assert only.fault.kind == "bad-json" and "neither a list nor objects" in only.fault.found
+    path.write_text(json.dumps(FIRST, indent=1), encoding="utf-8")
+    assert "it does not end in this line" in examined(path, pictures)[0][0].fault.found
+    path.write_text(json.dumps({"data": [FIRST]}), encoding="utf-8")
+    assert "found only ['data']" in examined(path, pictures)[0][0].fault.found
+    with pytest.raises(UsageError, match="cannot read"):
         examined(tmp_path / "missing.json", pictures)
 
 
@@ -303,11 +313,20 @@ def test_photographs_with_captions_are_clean(
         shutil.copy(coco / "val2017" / name, tmp_path)
         (tmp_path / name).with_suffix(".txt").write_text(told[0], encoding="utf-8")
     records = tmp_path / "records.json"
-    assert convert(tmp_path, records) == len(captions)
+    assert convert(tmp_path, records).records == len(captions)
     processor, described = load_processor(BUNDLED, template=template)
     room = described.model.language.max_positions
     found, doctor = examined(records, tmp_path, processor=processor, max_tokens=room)
     assert not found and doctor.summary.records == len(doctor.summary.tokens) == len(captions)
+
+
+def test_cocos_own_captions_are_clean(tmp_path: Path, coco: Path, captions: dict[str, list[str]]) -> None:
+    records, chosen = tmp_path / "records.jsonl", Choices(coco / "val2017", skip_missing=True)
+    count = convert(coco / "captions_val2017.json", records, choices=chosen)
+    assert count.records == sum(map(len, captions.values())) and count.skipped > 0
+    processor, _ = load_processor(BUNDLED, template="plain")
+    found, doctor = examined(records, coco / "val2017", processor=processor, max_tokens=4096)
+    assert not found and len(doctor.summary.tokens) == count.records and len(doctor.summary.sizes) == len(captions)
 
 
 def test_a_table_of_questions_about_photographs_is_clean(

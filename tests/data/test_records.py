@@ -159,7 +159,7 @@ def test_an_empty_file(tmp_path: Path, content: bytes) -> None:
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     for name in ("missing.json", "."):
-        with pytest.raises(UsageError, match="cannot read training data"):
+        with pytest.raises(UsageError, match="cannot read"):
             read_records(tmp_path / name, ROOM)
 
 

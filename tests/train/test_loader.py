@@ -115,6 +115,7 @@ def test_a_picture_that_is_missing_is_named_with_its_record(tmp_path: Path, work
         list(batches(source, Order(1, 0, 0), collate, workers=workers))
     assert str(error.value).startswith(f"{tmp_path / 'records.jsonl'}:2: ")
     assert "b.png" in str(error.value) and "\n" not in str(error.value)
+    assert error.value.hint is not None and "did you mean" in error.value.hint and "data doctor" in error.value.hint
 
 
 @pytest.mark.parametrize("workers", [0, 1])

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pumice.data.doctor import Summary, Task
     from pumice.data.faults import Finding
 
-SourceKind: TypeAlias = Literal["csv", "captions", "llava"]
+SourceKind: TypeAlias = Literal["csv", "captions", "coco", "llava"]
 #: As of training, which refuses such data.
 FAULTY = 2
 
@@ -28,12 +28,24 @@ def data() -> None:
 
 
 def convert(
-    source: Annotated[Path, Argument(help="A CSV file, a folder of pictures with .txt files, or records.")],
+    source: Annotated[
+        Path, Argument(help="A CSV file, a folder of pictures with .txt files, COCO's captions, or records.")
+    ],
     target: Annotated[Path, Argument(help="The file to write: .json for a list, .jsonl for a record a line.")],
     kind: Annotated[SourceKind | None, Option("--from", help="What SOURCE is. Default: told by its content.")] = None,
     images: Annotated[
-        Path | None, Option("--images", metavar="FOLDER", help="Where the pictures are; paths become relative to it.")
+        Path | None,
+        Option(
+            "--images",
+            metavar="FOLDER",
+            exists=True,
+            file_okay=False,
+            help="Where the pictures are; paths become relative to it.",
+        ),
     ] = None,
+    skip_missing: Annotated[
+        bool, Option("--skip-missing", help="Leave out what has no picture in that folder, and say how much.")
+    ] = False,
     merge: Annotated[
         bool, Option("--merge", help="CSV: rows about one picture become one record of several turns.")
     ] = False,
@@ -48,37 +60,55 @@ def convert(
     \b
     pumice data convert questions.csv records.jsonl --images pictures
     pumice data convert pictures records.json         # a.jpg with a.txt beside it
+    pumice data convert captions_val2017.json records.json --images val2017 --skip-missing
     pumice data convert records.json records.jsonl
     """
     from pumice.data.convert import Choices
     from pumice.data.convert import convert as run
 
-    count = run(source, target, kind, Choices(images, merge, prompt, overwrite))
-    print(f"{count} records", file=sys.stderr)
+    count = run(source, target, kind, Choices(images, skip_missing, merge, prompt, overwrite))
+    skipped = f", {count.skipped} left out for want of their pictures" if count.skipped else ""
+    print(f"{count.records} records{skipped}", file=sys.stderr)
     print(target)
+
+
+Images: TypeAlias = Annotated[
+    Path | None,
+    Option(
+        "--images", metavar="FOLDER", exists=True, file_okay=False, help="Where its pictures are. Default: its folder."
+    ),
+]
+Model: TypeAlias = Annotated[
+    str | None,
+    Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="The model to train. Default: bundled."),
+]
+Against: TypeAlias = Annotated[
+    Path | None, Option("--against", metavar="FILE", help="Questions of an evaluation, which must not be learned.")
+]
+AgainstImages: TypeAlias = Annotated[
+    Path | None,
+    Option(
+        "--against-images",
+        metavar="FOLDER",
+        exists=True,
+        file_okay=False,
+        help="Their pictures. Default: as --images.",
+    ),
+]
 
 
 def doctor(
     records: Annotated[Path, Argument(help="LLaVA's JSON or JSONL.")],
-    images: Annotated[
-        Path | None, Option("--images", metavar="FOLDER", help="Where its pictures are. Default: beside RECORDS.")
-    ] = None,
-    model: Annotated[
-        str | None,
-        Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="The model to train. Default: bundled."),
-    ] = None,
+    images: Images = None,
+    model: Model = None,
     template: Annotated[
         str | None, Option("--template", metavar="NAME", help="As in the recipe. Default: the model's own.")
     ] = None,
     max_tokens: Annotated[
         int | None, Option("--max-tokens", min=1, help="The longest record. Default: the model's positions.")
     ] = None,
-    against: Annotated[
-        Path | None, Option("--against", metavar="FILE", help="Questions of an evaluation, which must not be learned.")
-    ] = None,
-    against_images: Annotated[
-        Path | None, Option("--against-images", metavar="FOLDER", help="Their pictures. Default: as --images.")
-    ] = None,
+    against: Against = None,
+    against_images: AgainstImages = None,
     report: Annotated[Path | None, Option("--report", metavar="FILE", help="Write a page of HTML as well.")] = None,
     samples: Annotated[int, Option("--samples", min=0, help="Records shown in the report.")] = 12,
     seed: Annotated[int, Option("--seed", help="Chooses them.")] = 0,
@@ -111,15 +141,20 @@ def doctor(
     examination = Doctor(task)
     with _progress(records, quiet) as watch:
         found = list(examination.findings(watch))
+    _print(records, examination.summary, found, None if as_json else show)
     if report is not None:
         _write_page(report, task, examination.summary, found)
-    if as_json:
-        print(json.dumps(_as_json(records, examination.summary, found)))
-    else:
-        _print_found(found, show)
-        _print_summary(records, examination.summary, found)
     if _errors(found):
         raise Exit(FAULTY)
+
+
+def _print(records: Path, summary: Summary, found: Sequence[Finding], show: int | None) -> None:
+    """As JSON, or in words with ``show`` lines of a kind."""
+    if show is None:
+        print(json.dumps(_as_json(records, summary, found)))
+    else:
+        _print_found(found, show)
+        _print_summary(records, summary, found)
 
 
 def _errors(found: Sequence[Finding]) -> int:

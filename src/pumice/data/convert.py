@@ -1,4 +1,4 @@
-"""Other people's data sets into LLaVA's records: a CSV of questions, a folder of captions, LLaVA's own JSON and JSONL.
+"""Other people's data sets into LLaVA's records: a CSV, a folder of captions, COCO's captions, LLaVA's JSON and JSONL.
 
 What a person typed stays words: a typed ``<image>`` is escaped, and only the picture itself becomes a placeholder.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,58 +21,77 @@ from pumice.errors import UsageError
 from pumice.files import fresh_file
 from pumice.images.formats import accepted_format
 
-Source: TypeAlias = Literal["csv", "captions", "llava"]
+Source: TypeAlias = Literal["csv", "captions", "coco", "llava"]
 Value: TypeAlias = dict[str, object]
 
 DELIMITERS = ",;\t|"
 _HEAD = 4096  # bytes that tell what a file is
+_COCO = re.compile(rb'\{\s*"(info|licenses|images|annotations)"\s*:\s*[\[{]')  # how such a file begins
 
 
 @dataclass(frozen=True)
 class Choices:
-    """images: the folder that the records' pictures will be relative to; None keeps a CSV's paths as they are.
+    """images: the folder where pictures must be, and that paths become relative to; None keeps paths as they are.
 
-    merge: a CSV's rows about one picture become one record of several turns. prompt: the question before a caption.
-    overwrite: replace the target.
+    skip_missing: leave out what has no picture there. merge: a CSV's rows about one picture become one record of
+    several turns. prompt: the question before a caption. overwrite: replace the target.
     """
 
     images: Path | None = None
+    skip_missing: bool = False
     merge: bool = False
     prompt: str = "Describe the image."
     overwrite: bool = False
 
 
-def convert(source: Path, target: Path, kind: Source | None = None, choices: Choices = Choices()) -> int:
+@dataclass
+class Count:
+    """records: written. skipped: rows or captions without their picture."""
+
+    records: int = 0
+    skipped: int = 0
+
+
+def convert(source: Path, target: Path, kind: Source | None = None, choices: Choices = Choices()) -> Count:
     """Write ``source`` as records to ``target``, a JSON list or, where that ends in ``.jsonl``, one record a line.
 
-    kind: what the source is; None tells it by its content. Returns the number of records.
+    kind: what the source is; None tells it by its content.
     Raises: UsageError naming the file and line that cannot be converted; then the target is as it was.
     """
     if target.suffix not in (".json", ".jsonl"):
         raise UsageError(f"the target is written as .json or .jsonl, found {target.name!r}")
     chosen = kind or _told(source)
-    if chosen == "csv":
-        records = _from_csv(source, choices)
-    elif choices.merge:
+    count = Count()
+    if choices.merge and chosen != "csv":
         raise UsageError("--merge is for the rows of a CSV file")
+    if choices.skip_missing and (choices.images is None or chosen == "captions"):
+        raise UsageError("--skip-missing needs to know where pictures are", hint="name the folder with --images")
+    if chosen == "csv":
+        records = _from_csv(source, choices, count)
     elif chosen == "captions":
         records = _from_captions(source, choices)
+    elif chosen == "coco":
+        records = _from_coco(source, choices, count)
     elif choices.images is not None:
         raise UsageError("LLaVA's records keep their pictures' paths", hint="leave --images out")
     else:
         records = _from_llava(source)
     with fresh_file(target, overwrite=choices.overwrite) as file:
-        count = _write(records, file, as_list=target.suffix == ".json")
-        if not count:
-            raise UsageError(f"{source}: nothing to convert in it")
+        count.records = _write(records, file, as_list=target.suffix == ".json")
+        if not count.records:
+            missing = f", for none of {count.skipped} pictures is there" if count.skipped else ""
+            raise UsageError(f"{source}: nothing to convert in it{missing}")
     return count
 
 
 def _told(source: Path) -> Source:
-    """A folder holds captions; a file that begins like JSON holds records; anything else is a table."""
+    """A folder holds captions; a file that begins like JSON holds COCO's or records; anything else is a table."""
     if source.is_dir():
         return "captions"
-    return "llava" if _head(source).removeprefix(b"\xef\xbb\xbf").lstrip().startswith((b"[", b"{")) else "csv"
+    head = _head(source).removeprefix(b"\xef\xbb\xbf").lstrip()
+    if _COCO.match(head):
+        return "coco"
+    return "llava" if head.startswith((b"[", b"{")) else "csv"
 
 
 def _head(path: Path) -> bytes:
@@ -102,13 +122,20 @@ def _from_llava(source: Path) -> Iterator[Value]:
         if raw.faults or not isinstance(raw.value, dict):
             why = raw.faults[0].found if raw.faults else f"expected an object, found {type(raw.value).__name__}"
             raise UsageError(f"{raw.place(source)}: {why}", hint="pumice data doctor lists every fault of a file")
+        if "conversations" not in raw.value:
+            raise UsageError(
+                f"{raw.place(source)}: expected a record with 'conversations', found {[*raw.value]!s:.80}",
+                hint="make a CSV with the columns image, question and answer out of other data, and convert that",
+            )
         yield raw.value
 
 
-def _from_csv(source: Path, choices: Choices) -> Iterator[Value]:
+def _from_csv(source: Path, choices: Choices, count: Count) -> Iterator[Value]:
     merged: dict[str, Value] = {}
     for number, (line, row) in enumerate(_rows(source), start=1):
         image = row.get("image", "").strip()
+        if image and _is_left_out(image, choices, count):
+            continue
         if image and choices.images is not None:
             image = _within(image, choices.images, f"{source}:{line}")
         record = _record(row.get("id") or str(number), image, row["question"], row["answer"])
@@ -145,7 +172,9 @@ def _rows(source: Path) -> Iterator[tuple[int, dict[str, str]]]:
     except OSError as error:
         raise UsageError(f"cannot read {str(source)!r}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise UsageError(f"{source} is not in UTF-8", hint="save it as 'CSV UTF-8'") from error
+        raise UsageError(
+            f"{source} is not in UTF-8", hint="save it as UTF-8; spreadsheets call that 'CSV UTF-8'"
+        ) from error
     except csv.Error as error:
         raise UsageError(f"{source}:{reader.line_num}: not valid CSV: {error}") from error
 
@@ -155,7 +184,10 @@ def _delimiter(first: str, source: Path) -> str:
         names = {name.strip(' \t\r\n"').lower() for name in first.split(delimiter)}
         if {"question", "answer"} <= names:
             return delimiter
-    raise UsageError(f"{source}:1: expected the columns image, question and answer, found {first.strip()!r:.80}")
+    raise UsageError(
+        f"{source}:1: expected the columns image, question and answer, found {first.strip()!r:.80}",
+        hint="the first line names the columns, and these three must be among them",
+    )
 
 
 def _record(name: str, image: str, question: str, answer: str) -> Value:
@@ -168,11 +200,58 @@ def _record(name: str, image: str, question: str, answer: str) -> Value:
     return {"id": name, **pictured, "conversations": turns}
 
 
+def _is_left_out(name: str, choices: Choices, count: Count) -> bool:
+    """Whether a picture is missing and may be; counts it."""
+    missing = choices.skip_missing and choices.images is not None and not _is_there(name, choices.images)
+    count.skipped += missing
+    return missing
+
+
+def _is_there(name: str, images: Path) -> bool:
+    return not is_outside(name, images) and os.path.isfile(images / name)
+
+
 def _within(name: str, images: Path, place: str) -> str:
     """A picture's path relative to the folder of pictures, where it must be."""
-    if is_outside(name, images) or not (images / name).is_file():
-        raise UsageError(f"{place}: there is no picture {name!r} in {images}")
+    if not _is_there(name, images):
+        raise UsageError(
+            f"{place}: there is no picture {name!r} in {images}", hint="check --images, or add --skip-missing"
+        )
     return Path(os.path.relpath(images / name, images)).as_posix()
+
+
+def _from_coco(source: Path, choices: Choices, count: Count) -> Iterator[Value]:
+    """One record for each caption, in the file's order."""
+    told = _coco(source)
+    names = {each.get("id"): each.get("file_name") for each in told["images"]}
+    for number, each in enumerate(told["annotations"], start=1):
+        name, caption, place = names.get(each.get("image_id")), each.get("caption"), f"{source}: annotation {number}"
+        if not isinstance(caption, str):
+            raise UsageError(f"{place} has no caption", hint="of COCO's files captions_*.json is the one to convert")
+        if not isinstance(name, str):
+            raise UsageError(f"{place} is about image_id {each.get('image_id')!r}, which 'images' does not name")
+        if _is_left_out(name, choices, count):
+            continue
+        if choices.images is not None:
+            name = _within(name, choices.images, place)
+        yield _record(str(each.get("id", number)), name, choices.prompt, caption.strip())
+
+
+def _coco(source: Path) -> dict[str, list[Value]]:
+    """The two lists of objects that a file of captions consists of."""
+    try:
+        told = json.loads(source.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise UsageError(f"cannot read {str(source)!r}: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{source}: not valid JSON in UTF-8: {error}") from error
+    lists: dict[str, list[Value]] = {}
+    for name in ("images", "annotations"):
+        values = told.get(name) if isinstance(told, dict) else None
+        if not isinstance(values, list) or not all(isinstance(each, dict) for each in values):
+            raise UsageError(f"{source}: expected COCO's captions, with a list of objects as {name!r}")
+        lists[name] = values
+    return lists
 
 
 def _from_captions(source: Path, choices: Choices) -> Iterator[Value]:

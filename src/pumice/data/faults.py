@@ -31,7 +31,9 @@ def _warning(what: str, fix: str) -> Kind:
 
 KINDS = {
     "encoding": _error("bytes that are not UTF-8", "save the file as UTF-8"),
-    "bad-json": _error("text that is not valid JSON", "correct it there, or leave the record out"),
+    "bad-json": _error(
+        "text that is not valid JSON", "correct it there; what is no JSON at all may be one for pumice data convert"
+    ),
     "no-records": _error("a file without records", "check that it is the right file, and that writing it succeeded"),
     "not-object": _error("a record that is not a JSON object", "write an object for each record"),
     "no-conversations": _error("a record without turns", "give it a list of turns as 'conversations', or leave it out"),

@@ -51,7 +51,9 @@ def parse(path: Path) -> Iterator[Raw]:
     """
     try:
         with path.open("rb") as file:
-            wide = file.read(2) in _WIDE_MARKS
+            head = file.read(4)
+        # JSON begins with a character of ASCII: beside it a zero byte is half of a wide one.
+        wide = head.startswith(_WIDE_MARKS) or b"\0" in head
         if wide:
             found = Fault("encoding", "the file is in UTF-16 or UTF-32, expected UTF-8")
             yield Raw(1, 1, False, None, (found,))
@@ -60,7 +62,7 @@ def parse(path: Path) -> Iterator[Raw]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as text:
             yield from _values(text)
     except OSError as error:
-        raise UsageError(f"cannot read training data {str(path)!r}: {error.strerror or error}") from error
+        raise UsageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
 
 
 def _values(file: TextIO) -> Iterator[Raw]:
@@ -87,9 +89,14 @@ def _lined(file: TextIO) -> Iterator[Raw]:
         number += 1
         value, faults = None, _undecoded(text)
         try:
-            value = json.loads(text)
+            value = json.loads(text.rstrip())
         except json.JSONDecodeError as error:
-            faults += (_broken(f"{error.msg} at column {error.colno}"),)
+            if number == 1 and not text.lstrip().startswith("{"):
+                found = f"the file is neither a list nor objects, one a line; it begins with {text.strip()!r:.60}"
+                yield Raw(line, number, False, None, (_broken(found),), end)
+                return
+            cut = "; it does not end in this line, and it must" if error.pos >= len(text.rstrip()) else ""
+            faults += (_broken(f"{error.msg} at column {error.colno}{cut}"),)
         except RecursionError:
             faults += (_broken("it is nested too deeply"),)
         yield Raw(line, number, False, value, faults, end)

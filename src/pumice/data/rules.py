@@ -58,7 +58,8 @@ def broken(raw: object) -> Iterator[Fault]:
         yield Fault("bad-image-field", "'image' must be a path or a list of paths")
     turns = raw.get("conversations")
     if not isinstance(turns, list) or not turns:
-        yield Fault("no-conversations", "'conversations' must be a list of turns")
+        found = "" if "conversations" in raw else f", found only {[*raw]!s:.80}"
+        yield Fault("no-conversations", f"'conversations' must be a list of turns{found}")
         return
     wrong = [fault for turn in turns for fault in _wrong_turn(turn)]
     yield from wrong

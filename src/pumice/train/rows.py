@@ -17,6 +17,8 @@ from pumice.world.draw import draw_scene
 from pumice.world.records import caption_conversations, multi_turn, qa_conversations
 from pumice.world.scene import Scene, Split, make_scene
 
+_CHECK = "pumice data doctor finds every fault of a file before training"
+
 
 @dataclass(frozen=True)
 class RecordRows:
@@ -42,7 +44,8 @@ class RecordRows:
             fitted = fit(self.processor, record.conversation, self.limit)
             return None if fitted.inputs is None else replace(pack([fitted.inputs]), cut=fitted.cut)
         except PumiceError as error:
-            raise type(error)(f"{record.where}: {error}", hint=error.hint) from error
+            hint = f"{error.hint}; {_CHECK}" if error.hint else _CHECK
+            raise type(error)(f"{record.where}: {error}", hint=hint) from error
 
 
 @dataclass(frozen=True)
