@@ -163,7 +163,9 @@ def make(folder: Path, layers: int, hidden: int, count: int) -> dict[str, Any]:
         patch_size=PATCH,
     )
     torch.manual_seed(0)
-    model = LlavaForConditionalGeneration(LlavaConfig(tower, text, image_token_index=VOCABULARY - 1))
+    model = LlavaForConditionalGeneration(
+        LlavaConfig(vision_config=tower, text_config=text, image_token_index=VOCABULARY - 1)
+    )
     model.save_pretrained(folder / "model")
     samples = draw(count, seed=0)
     torch.save(samples, folder / "samples.pt")

@@ -19,17 +19,17 @@ from pumice.model.language import Decoder
 LOGITS = 2**24
 
 
-def summed_loss(decoder: Decoder, hidden: Tensor, targets: Tensor) -> tuple[Tensor, int]:
+def summed_loss(decoder: Decoder, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy of ``targets`` [n] after ``hidden`` [n, D], added up in float32; and how many were likeliest."""
     head = decoder.embed_tokens if decoder.config.tied_embeddings else decoder.lm_head
     if type(head) not in (nn.Linear, nn.Embedding):  # something else stands there, and knows how it is applied
         logits = decoder.logits(hidden).float()
-        return F.cross_entropy(logits, targets, reduction="sum"), int((logits.argmax(-1) == targets).sum())
+        return F.cross_entropy(logits, targets, reduction="sum"), (logits.argmax(-1) == targets).sum()
     kind = hidden.device.type
     dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
     learning = torch.is_grad_enabled()
-    total, right = _Summed.apply(hidden, head.weight, targets, dtype, learning)  # type: ignore[no-untyped-call]
-    return total, int(right)
+    found: tuple[Tensor, Tensor] = _Summed.apply(hidden, head.weight, targets, dtype, learning)  # type: ignore[no-untyped-call]
+    return found
 
 
 class _Summed(torch.autograd.Function):
