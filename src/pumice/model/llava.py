@@ -77,7 +77,7 @@ class Llava(nn.Module):
             return embeddings
         holes = ids < 0
         # A GPU is not asked: the answer would have to wait for all that it was given to do before.
-        fits = ids.is_cuda or bool(holes.sum() == len(features))
+        fits = ids.device.type != "cpu" or bool(holes.sum() == len(features))
         assert fits, f"{int(holes.sum())} image positions, {len(features)} features"
         return embeddings.masked_scatter(holes[..., None], features.to(embeddings.dtype))
 
