@@ -3,8 +3,8 @@
     python benchmarks/peer_trainer.py FOLDER [--steps FILE]
 
 FOLDER holds ``model`` and ``samples.pt`` of ``train.py``. Batches are padded to their longest sample and grouped by
-length, the tower is frozen, and the optimizer is the fused one that is its default. ``--steps`` gives the samples of
-each step, in place of the trainer's own order. Prints one JSON object.
+length, the tower is frozen, the optimizer is the fused one that is its default, and one worker process prepares
+batches. ``--steps`` gives the samples of each step, in place of the trainer's own order. Prints one JSON object.
 """
 
 from __future__ import annotations
@@ -36,7 +36,11 @@ class Samples(torch.utils.data.Dataset[dict[str, Any]]):
     def __getitem__(self, index: int) -> dict[str, Any]:
         sample = self.samples[self.order[index]]
         ids = [IMAGE_TOKEN if token < 0 else token for token in sample.ids]
-        return {"input_ids": ids, "labels": sample.labels, "tile": sample.tile}
+        return {
+            "input_ids": ids,
+            "labels": sample.labels,
+            "tile": None if sample.picture is None else torch.from_numpy(sample.tile()),
+        }
 
 
 def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
@@ -56,22 +60,25 @@ def collate(rows: list[dict[str, Any]]) -> dict[str, torch.Tensor]:
 
 
 class Timed(Trainer):
-    """Remembers when the first step began, and the loss of every one."""
+    """Remembers the loss of every step."""
 
     def __init__(self, **values: Any) -> None:
         super().__init__(**values)
-        self.began = 0.0
         self.losses: list[float] = []
 
     def training_step(self, *values: Any, **named: Any) -> torch.Tensor:
-        self.began = self.began or time.monotonic()
         loss = super().training_step(*values, **named)
         self.losses.append(float(loss))
         return loss
 
 
 class Clock(TrainerCallback):
-    ended = 0.0
+    """Runs from before the first sample is read to the end of the last step."""
+
+    began = ended = 0.0
+
+    def on_train_begin(self, *_: Any, **__: Any) -> None:
+        self.began = time.monotonic()
 
     def on_step_end(self, *_: Any, **__: Any) -> None:
         self.ended = time.monotonic()
@@ -106,6 +113,7 @@ def main() -> None:
             train_sampling_strategy="sequential" if options.steps else "group_by_length",
             remove_unused_columns=False,
             dataloader_drop_last=True,
+            dataloader_num_workers=1,
             dataloader_pin_memory=False,
             save_strategy="no",
             logging_strategy="no",
@@ -116,7 +124,7 @@ def main() -> None:
         trainer = Timed(model=model, args=arguments, train_dataset=data, data_collator=collate, callbacks=[clock])
         trainer.train()
     result = {
-        "samples_per_s": len(trainer.losses) * options.batch / (clock.ended - trainer.began),
+        "samples_per_s": len(trainer.losses) * options.batch / (clock.ended - clock.began),
         "peak_rss_gib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20,
         "losses": trainer.losses,
     }

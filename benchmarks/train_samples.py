@@ -2,16 +2,23 @@
 
 The mix has 665 thousand samples (Liu et al. 2023, table 7). Its parts are drawn by their share; how many turns a part's
 conversations have, and how many tokens a question and an answer, are ranges we chose from the published examples.
-A picture is SIDE x SIDE pixels of noise. Words are noise too: what is measured is work, which their ids do not change.
+A picture is a JPEG of 480 x 360 pixels, which the tower sees as SIDE x SIDE. Words are noise: what is measured is work,
+which their ids do not change.
 """
 
 from __future__ import annotations
 
+import hashlib
+import io
 import random
 from dataclasses import dataclass
 
-import torch
-from torch import Tensor
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from pumice.images.config import Preprocessing
+from pumice.images.preprocess import preprocess
 
 SIDE, PATCH = 168, 14
 PICTURE_TOKENS = (SIDE // PATCH) ** 2
@@ -46,11 +53,21 @@ MIX = (
 
 @dataclass(frozen=True)
 class Sample:
-    """ids and labels [L], negative ids at picture positions; tile [1, 3, SIDE, SIDE] or None."""
+    """ids and labels [L], negative ids at picture positions; picture: a JPEG file, or None."""
 
     ids: list[int]
     labels: list[int]
-    tile: Tensor | None
+    picture: bytes | None
+
+    def tile(self) -> NDArray[np.float32]:
+        """The picture as the tower sees it [1, 3, SIDE, SIDE]; decoded each time, as training does."""
+        assert self.picture is not None
+        with Image.open(io.BytesIO(self.picture)) as opened:
+            return preprocess(opened.convert("RGB"), Preprocessing(SIDE, PATCH, mode="pad"))[0]
+
+    def hash(self) -> str:
+        assert self.picture is not None
+        return hashlib.sha256(self.picture).hexdigest()
 
 
 def draw(count: int, seed: int) -> list[Sample]:
@@ -74,9 +91,15 @@ def _sample(part: Part, rng: random.Random) -> Sample:
         asked, answered = words(rng.randint(*part.asked)), words(rng.randint(*part.answered))
         ids += asked + answered
         labels += [IGNORE] * len(asked) + answered
-    generator = torch.Generator().manual_seed(rng.randrange(2**31))
-    tile = torch.randn(1, 3, SIDE, SIDE, generator=generator) if part.picture else None
-    return Sample(ids[:LONGEST], labels[:LONGEST], tile)
+    return Sample(ids[:LONGEST], labels[:LONGEST], _picture(rng.randrange(2**31)) if part.picture else None)
+
+
+def _picture(seed: int) -> bytes:
+    """Soft spots of colour, as large as a photograph on disk."""
+    spots = np.random.default_rng(seed).integers(0, 256, (24, 32, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(spots).resize((480, 360), Image.Resampling.BICUBIC).save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 def summary(samples: list[Sample]) -> dict[str, float]:
@@ -85,7 +108,7 @@ def summary(samples: list[Sample]) -> dict[str, float]:
     supervised = sum(label != IGNORE for sample in samples for label in sample.labels)
     return {
         "samples": len(samples),
-        "with_picture": sum(sample.tile is not None for sample in samples),
+        "with_picture": sum(sample.picture is not None for sample in samples),
         "shortest": lengths[0],
         "median": lengths[len(lengths) // 2],
         "mean": round(sum(lengths) / len(lengths)),

@@ -1,4 +1,4 @@
-"""The benchmarks that need no peer run on the bundled model, and what they print can be read by a program."""
+"""The benchmarks run, most of them on the bundled model, and what they print can be read by a program."""
 
 from __future__ import annotations
 
@@ -52,3 +52,13 @@ def test_follow_up() -> None:
 def test_vision() -> None:
     found = last_line("benchmarks/vision.py", MODEL, "--rounds", "1")["found"]
     assert found["Pumice float32"]["error"] == 0 < found["Pumice 8-bit"]["error"] < 0.05  # type: ignore[index]
+
+
+def test_train() -> None:
+    """Against transformers, on a few samples: the same losses first, then numbers for both and for what was left out."""
+    small = ("--layers", "1", "--hidden", "64", "--batch", "2", "--steps", "4", "--repeats", "1", "--without", "pack")
+    found = last_line("benchmarks/train.py", *small)
+    assert 0 <= found["worst_difference"] <= 1e-5  # type: ignore[operator]
+    both: tuple[dict[str, float], ...] = (found["pumice"], found["transformers"])  # type: ignore[assignment]
+    assert all(each["samples_per_s"] > 0 and each["peak_rss_gib"] > 0.1 for each in both)
+    assert len(found["without"]) == 1 and found["samples"] == 8  # type: ignore[arg-type]

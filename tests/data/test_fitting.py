@@ -54,13 +54,15 @@ def test_the_longest_beginning_that_fits(turns: list[tuple[int | None, int, int]
         assert fitted.inputs is not None and fitted.inputs.ids == wanted.ids and fitted.inputs.labels == wanted.labels
         assert fitted.inputs.ids.count(IMAGE_ID) == sum(grid.tokens for grid in fitted.inputs.grids)
         assert fitted.inputs.hashes == wanted.hashes
-    kept = len(turns) if wanted is not None and wanted.ids == whole.ids else len(fitting)
-    assert fitted.cut == (0 if kept == len(turns) and wanted == whole else 2 * (len(turns) - kept) + open_end)
+    fits = len(whole.ids) <= limit
+    assert fitted.cut == (0 if fits else 2 * (len(turns) - len(fitting)) + open_end)
 
 
 def test_no_limit() -> None:
     made = talk([(1, 5, 0)] * 6)
-    assert fit(READ, made, 0).inputs == READ(made) and fit(READ, made, 0).cut == 0
+    fitted, whole = fit(READ, made, 0), READ(made)
+    assert fitted.inputs is not None and fitted.cut == 0
+    assert (fitted.inputs.ids, fitted.inputs.labels, fitted.inputs.hashes) == (whole.ids, whole.labels, whole.hashes)
 
 
 def test_records_that_do_not_fit(tmp_path: Path) -> None:
@@ -79,5 +81,5 @@ def test_records_that_do_not_fit(tmp_path: Path) -> None:
     assert whole is not None and cut is not None
     assert (whole.cut, cut.cut) == (0, 2) and whole.ids == cut.ids
     assert rows[2] is None and rows[3] is None
-    with pytest.raises(UsageError, match=r"record 5: .*no supervised token"):
+    with pytest.raises(UsageError, match=r"record 5\): .*no supervised token"):
         _ = rows[4]

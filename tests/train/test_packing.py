@@ -22,6 +22,7 @@ from pumice.model.llava import Llava
 from pumice.train.grounding import GroundedHeads, ground
 from pumice.train.loader import Order, batches
 from pumice.train.portions import portion
+from pumice.train.rehearsal import tensors_in
 from pumice.train.step import Counts, InstructionTuning
 from pumice.world.draw import draw_scene
 from pumice.world.scene import make_scene
@@ -53,7 +54,7 @@ def whole(task: InstructionTuning, parts: Sequence[Batch]) -> tuple[float, dict[
     for batch in parts:
         value = task.loss(batch, counts).value
         value.backward()  # type: ignore[no-untyped-call]
-        loss += float(value)
+        loss += float(value.detach())
     return loss, {name: p.grad.clone() for name, p in task.named_parameters() if p.grad is not None}
 
 
@@ -138,8 +139,19 @@ def test_plain_rows_need_no_mask() -> None:
 
 def test_grounded_rows_can_be_packed() -> None:
     """What words speak of is found within their own sample."""
+    rows = grounded(3)
+    model = tiny.model()
+    task = InstructionTuning(model, GroundedHeads(model.language, (0, 1)), 0.5)
+    apart = [collate([each]) for each in rows]
+    assert sum(task.counts(batch).others for batch in apart) > 3
+    for capacity in (100, 1000):
+        assert_same(task, portion(collate, rows, pack=capacity).batches, apart)
+
+
+def grounded(count: int) -> list[Row]:
+    """Rows about scenes of the world, of one conversation and of two."""
     read, rows = tiny.processor(), []
-    for index in range(3):
+    for index in range(count):
         scene = make_scene("train", index)
         picture = read.see(draw_scene(scene, 96))
         name = scene.items[0].name
@@ -147,12 +159,27 @@ def test_grounded_rows_can_be_packed() -> None:
             tiny.question(f"A {name}?", index).then_answer(said) for said in ("Yes.", f"A {name}.")[: 1 + index % 2]
         ]
         rows.append(ground(pack([read.encode(each, [picture]) for each in talks]), scene, read.tokenizer))
+    return rows
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_nothing_waits_for_the_device(joined: bool) -> None:
+    """On a device whose numbers cannot be read, all of a loss can be asked for, and gradients of the words."""
+    nowhere = torch.device("meta")
     model = tiny.model()
-    task = InstructionTuning(model, GroundedHeads(model.language, (0, 1)), 0.5)
-    apart = [collate([each]) for each in rows]
-    assert sum(task.counts(batch).others for batch in apart) > 3
-    for capacity in (100, 1000):
-        assert_same(task, portion(collate, rows, pack=capacity).batches, apart)
+    task = InstructionTuning(model, GroundedHeads(model.language, (0, 1)), 0.5).to(nowhere)
+    batch = collate([*grounded(2), row(None, [1])], joined=joined)
+    there = batch.to(nowhere)
+    assert all(tensor.device == nowhere for tensor in tensors_in(there))
+    assert [each.shape for each in tensors_in(there)] == [each.shape for each in tensors_in(batch)]
+    assert (there.lengths, there.tailed, there.grids) == (batch.lengths, batch.tailed, batch.grids)
+    assert there.tailed == (False, True, False) and batch.to(torch.device("cpu")) is batch
+    assert task.loss(there, task.counts(batch)).value.device == nowhere
+    task.requires_grad_(False)
+    model.language.requires_grad_(True)
+    found = task.loss(there, task.counts(batch))
+    found.value.backward()  # type: ignore[no-untyped-call]
+    assert found.right.device == nowhere and all(p.grad is not None for p in model.language.parameters())
 
 
 @settings(deadline=None, max_examples=200)
@@ -176,14 +203,14 @@ def test_a_step_has_the_same_samples_packed_or_not(tmp_path: Path) -> None:
     """So packing changes how a step is computed, and nothing else of a run."""
     source = small.Rows(small.rows(20))
     apart = list(batches(source, Order(4, 1, 3), lambda rows: portion(collate, rows)))
-    packed = list(batches(source, Order(4, 1, 3), lambda rows: portion(collate, rows, pack=70)))
+    packed = list(batches(source, Order(4, 1, 3), lambda rows: portion(collate, rows, pack=80)))
     for one, other in zip(apart, packed, strict=True):
         assert len(one.batches) == 1 and 1 < len(other.batches) < 4 and one.rows == other.rows == 4
         assert sorted(torch.cat([b.targets for b in one.batches]).tolist()) == sorted(
             torch.cat([b.targets for b in other.batches]).tolist()
         )
     logs = []
-    for name, how in (("apart", {}), ("micro", {"micro": 1}), ("packed", {"pack": 70})):
+    for name, how in (("apart", {}), ("micro", {"micro": 1}), ("packed", {"pack": 80})):
         lines, _ = small.run(small.recipe(tmp_path / name, batch=4, epochs=2, **how), source)
         logs.append([json.loads(line) for line in lines])
     for lines in zip(*logs, strict=True):

@@ -20,7 +20,7 @@ from train import small
 def learned(task: InstructionTuning) -> tuple[float, dict[str, Tensor]]:
     loss = task.loss(collate(small.rows(3))).value
     loss.backward()  # type: ignore[no-untyped-call]
-    return float(loss), {name: p.grad for name, p in task.named_parameters() if p.grad is not None}
+    return float(loss.detach()), {name: p.grad for name, p in task.named_parameters() if p.grad is not None}
 
 
 def kept_bytes(task: InstructionTuning) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -24,14 +24,19 @@ class GroundedWords:
     sources: Tensor
     shares: Tensor
 
+    def to(self, device: torch.device) -> GroundedWords:
+        """See ``Batch.to``."""
+        return GroundedWords(*(moved(each, device) for each in (self.regions, self.sources, self.shares)))
+
 
 @dataclass(frozen=True)
 class Batch:
     """B rows padded on the right to length L, or one row of several that stand one behind the other.
 
     ids, positions, groups: [B, L]. sources: [n], flat indices into B x L; targets: [n], the ids predicted there.
-    tiles: per picture [t, 3, S, S]; grids: per picture. lengths: of the rows that are joined, which add up to L;
-    empty where each row is its own. hashes: per picture, a fingerprint of its pixels.
+    tiles: per picture [t, 3, S, S]; grids: per picture. tailed: per row, whether it has tails. lengths: of the rows
+    that are joined, which add up to L; empty where each row is its own. hashes: per picture, a fingerprint of its
+    pixels.
     """
 
     ids: Tensor
@@ -41,32 +46,54 @@ class Batch:
     targets: Tensor
     tiles: tuple[Tensor, ...]
     grids: tuple[Grid, ...]
+    tailed: tuple[bool, ...]
     grounded: GroundedWords | None = None
     lengths: tuple[int, ...] = ()
     hashes: tuple[str, ...] = ()
 
     @property
     def rows(self) -> int:
-        return len(self.lengths) or len(self.ids)
+        return len(self.tailed)
 
     def mask(self) -> Tensor | None:
         """bool [B, 1, L, L]: a position sees the head and its own tail, up to itself. None: there are no tails.
 
         Then plain causal attention says the same, for padding stands last.
         """
-        return None if self.lengths else _sight(self.groups)
+        return _sight(self.groups) if any(self.tailed) and not self.lengths else None
 
     def blocks(self) -> list[tuple[int, Tensor | None]] | None:
         """Of joined rows, which do not see one another: their lengths and masks [1, 1, n, n], None for causal."""
         if not self.lengths:
             return None
-        return [(own.shape[1], _sight(own)) for own in self.groups.split(self.lengths, dim=1)]
+        groups = self.groups.split(self.lengths, dim=1)
+        return [
+            (own.shape[1], _sight(own) if tailed else None) for own, tailed in zip(groups, self.tailed, strict=True)
+        ]
+
+    def to(self, device: torch.device) -> Batch:
+        """The same on ``device``, which copies while it still works on what came before."""
+        if self.ids.device == device:
+            return self
+        names = ("ids", "positions", "groups", "sources", "targets")
+        tiles = moved(torch.cat(self.tiles), device).split([len(own) for own in self.tiles]) if self.tiles else ()
+        return replace(
+            self,
+            **{name: moved(getattr(self, name), device) for name in names},
+            tiles=tiles,
+            grounded=None if self.grounded is None else self.grounded.to(device),
+        )
 
 
-def _sight(groups: Tensor) -> Tensor | None:
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """``tensor`` on ``device``; without waiting for it where the device can fetch it by itself."""
+    if device.type != "cuda" or tensor.is_cuda:
+        return tensor.to(device)
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
+def _sight(groups: Tensor) -> Tensor:
     """Who sees whom in rows of ``groups`` [B, L]."""
-    if not groups.any():
-        return None
     queries, keys = groups[:, :, None], groups[:, None, :]
     length = groups.shape[1]
     causal = torch.ones(length, length, dtype=torch.bool, device=groups.device).tril()
@@ -97,6 +124,7 @@ def collate(rows: Sequence[Row], *, joined: bool = False) -> Batch:
         targets=torch.tensor([target for row in rows for target in row.targets], dtype=torch.int64),
         tiles=tuple(torch.from_numpy(tiles) for row in rows for tiles in row.tiles),
         grids=tuple(grid for row in rows for grid in row.grids),
+        tailed=tuple(row.groups[-1] != HEAD for row in rows),
         grounded=_grounded(rows, begins, shape),
         lengths=tuple(used) if joined else (),
         hashes=tuple(each for row in rows for each in row.hashes),

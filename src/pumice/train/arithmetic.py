@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import torch
 from torch import nn
 
 from pumice.data.batch import Batch
@@ -37,7 +38,7 @@ def size_of(batch: Batch | PatchBatch) -> Size:
     """What is in ``batch``. Its padding has id 0, which no word has."""
     if isinstance(batch, PatchBatch):
         return Size(0, 0, 0, len(batch.tiles), len(batch.tiles), 0)
-    lengths = (batch.ids != 0).sum(1)  # [B]
+    lengths = torch.tensor(batch.lengths) if batch.lengths else (batch.ids != 0).sum(1)  # of rows
     tiles = sum(len(each) for each in batch.tiles)
     return Size(
         tokens=int(lengths.sum()),

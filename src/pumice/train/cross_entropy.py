@@ -19,17 +19,18 @@ from pumice.model.language import Decoder
 LOGITS = 2**24
 
 
-def summed_loss(decoder: Decoder, hidden: Tensor, targets: Tensor) -> tuple[Tensor, int]:
+def summed_loss(decoder: Decoder, hidden: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Cross-entropy of ``targets`` [n] after ``hidden`` [n, D], added up in float32; and how many were likeliest."""
     head = decoder.embed_tokens if decoder.config.tied_embeddings else decoder.lm_head
     if type(head) not in (nn.Linear, nn.Embedding):  # something else stands there, and knows how it is applied
         logits = decoder.logits(hidden).float()
-        return F.cross_entropy(logits, targets, reduction="sum"), int((logits.argmax(-1) == targets).sum())
+        return F.cross_entropy(logits, targets, reduction="sum"), (logits.argmax(-1) == targets).sum()
     kind = hidden.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else hidden.dtype
+    narrow = torch.amp.is_autocast_available(kind) and torch.is_autocast_enabled(kind)
+    dtype = torch.get_autocast_dtype(kind) if narrow else hidden.dtype
     learning = torch.is_grad_enabled()
-    total, right = _Summed.apply(hidden, head.weight, targets, dtype, learning)  # type: ignore[no-untyped-call]
-    return total, int(right)
+    found: tuple[Tensor, Tensor] = _Summed.apply(hidden, head.weight, targets, dtype, learning)  # type: ignore[no-untyped-call]
+    return found
 
 
 class _Summed(torch.autograd.Function):
@@ -44,21 +45,20 @@ class _Summed(torch.autograd.Function):
         to_hidden = torch.empty_like(hidden) if learning and ctx.needs_input_grad[0] else None
         to_weight = torch.zeros_like(weight) if learning and ctx.needs_input_grad[1] else None
         stretch = max(1, LOGITS // len(weight))
-        with torch.autocast(hidden.device.type, enabled=False):
-            narrow = weight.to(dtype)
-            for begin in range(0, len(targets), stretch):
-                own = slice(begin, begin + stretch)
-                wanted, x = targets[own, None], hidden[own].to(dtype)
-                scores = (x @ narrow.T).float().log_softmax(-1)  # [c, V]
-                right += (scores.argmax(-1, keepdim=True) == wanted).sum()
-                total -= scores.gather(1, wanted).sum()
-                if not learning:
-                    continue
-                errors = scores.exp_().scatter_add_(1, wanted, scores.new_full(wanted.shape, -1.0)).to(dtype)
-                if to_hidden is not None:
-                    to_hidden[own] = errors @ narrow
-                if to_weight is not None:
-                    _add_product(to_weight, errors, x)
+        narrow = weight.to(dtype)
+        for begin in range(0, len(targets), stretch):
+            own = slice(begin, begin + stretch)
+            wanted, x = targets[own, None], hidden[own].to(dtype)
+            scores = (x @ narrow.T).float().log_softmax(-1)  # [c, V]
+            right += (scores.argmax(-1, keepdim=True) == wanted).sum()
+            total -= scores.gather(1, wanted).sum()
+            if not learning:
+                continue
+            errors = scores.exp_().scatter_add_(1, wanted, scores.new_full(wanted.shape, -1.0)).to(dtype)
+            if to_hidden is not None:
+                to_hidden[own] = errors @ narrow
+            if to_weight is not None:
+                _add_product(to_weight, errors, x)
         ctx.gradients = (to_hidden, to_weight)
         ctx.mark_non_differentiable(right)
         return total, right

@@ -82,11 +82,14 @@ class Examiner:
         """All processes call this, and all get the loss of all rows; only the first one speaks."""
         assert isinstance(self._task, nn.Module)
         loss, right, count = 0.0, 0, 0
+        device = next(self._task.parameters()).device
         with _evaluating(self._task):
             for group in self._groups:
-                found = self._task.loss(self._task.collate(group))
-                loss += float(found.value) * found.count
-                right, count = right + found.right, count + found.count
+                batch = self._task.collate(group)
+                number = self._task.counts(batch).predictions
+                found = self._task.loss(batch.to(device))
+                loss += float(found.value) * number
+                right, count = right + int(found.right), count + number
             spoken: tuple[str, ...] = ()
             if self._speak is not None and self._ranks.first:
                 spoken = tuple(self._speak(sample) for sample in self.samples)

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from pumice.data.batch import moved
 from pumice.images.config import Preprocessing
 from pumice.images.preprocess import preprocess
 from pumice.model.vision import VisionTower
@@ -46,6 +47,10 @@ class PatchBatch:
     @property
     def rows(self) -> int:
         return len(self.tiles)
+
+    def to(self, device: torch.device) -> PatchBatch:
+        """See ``Batch.to``."""
+        return PatchBatch(*(moved(each, device) for each in (self.tiles, self.classes, self.boxes)))
 
 
 @dataclass(frozen=True)
@@ -106,11 +111,11 @@ class PatchReader(nn.Module):
             wanted = batch.classes[..., index]
             each = F.cross_entropy(logits.flatten(0, 1), wanted.flatten(), reduction="none")  # [B * N]
             # Many patches show nothing: those that show something count as much as all of them together.
-            total = total + each[covered.flatten()].sum() / counts.predictions + each.sum() / counts.others
+            total = total + (each * covered.flatten()).sum() / counts.predictions + each.sum() / counts.others
             right = right & (logits.argmax(-1) == wanted)
-        edges = F.l1_loss(self.boxes(x)[covered], batch.boxes[covered], reduction="sum")
-        total = total + 5.0 * edges / (4 * counts.predictions)
-        return Loss(total, int(right[covered].sum()), int(covered.sum()))
+        edges = F.l1_loss(self.boxes(x), batch.boxes, reduction="none") * covered[..., None]
+        total = total + 5.0 * edges.sum() / (4 * counts.predictions)
+        return Loss(total, (right & covered).sum())
 
 
 def _covered(batch: PatchBatch) -> Tensor:

@@ -23,6 +23,12 @@ from pumice.train.seen import SeenPictures
 from pumice.train.sharding import clip_gradients, is_sharded
 
 
+class Movable(Protocol):
+    """A batch, made where the processor is."""
+
+    def to(self, device: torch.device) -> Movable: ...
+
+
 class Counts(NamedTuple):
     """What losses are divided by: the number of predictions, and of whatever a task teaches beside them."""
 
@@ -32,11 +38,10 @@ class Counts(NamedTuple):
 
 @dataclass(frozen=True)
 class Loss:
-    """``value`` is to be minimised; ``right`` of ``count`` predictions were the most likely choice."""
+    """``value`` is to be minimised; ``right`` predictions were the most likely choice. Both are single numbers."""
 
     value: Tensor
-    right: int
-    count: int
+    right: Tensor
 
 
 class Task(Protocol):
@@ -87,11 +92,11 @@ class InstructionTuning(nn.Module):
         model, counts = self.model, whole or self.counts(batch)
         features = self._features(batch) if batch.tiles else None
         hidden = model(batch.ids, features, positions=batch.positions, mask=batch.mask(), blocks=batch.blocks())
-        total, right = summed_loss(model.language, hidden.flatten(0, 1)[batch.sources], batch.targets)
+        total, right = summed_loss(model.language, hidden.flatten(0, 1).index_select(0, batch.sources), batch.targets)
         value = total / counts.predictions
         if self._heads is not None and batch.grounded is not None:
             value = value + self._weight * self._heads.loss(batch.grounded) / counts.others
-        return Loss(value, right, len(batch.targets))
+        return Loss(value, right)
 
     def _features(self, batch: Batch) -> Tensor:
         """Token rows of all pictures [sum of tokens, D]."""
@@ -120,7 +125,7 @@ class Metrics:
 def take_step(
     task: Task,
     optimizer: torch.optim.Optimizer,
-    batches: Sequence[object],
+    batches: Sequence[Movable],
     share: float,
     clip: float,
     ranks: Ranks = ALONE,
@@ -139,15 +144,17 @@ def take_step(
     sums = ranks.total([sum(each.predictions for each in mine), sum(each.others for each in mine)])
     whole = Counts(*(int(each) for each in sums))
     learning = [p for group in optimizer.param_groups for p in group["params"]]
-    loss, right = 0.0, 0
+    device, found = learning[0].device, []
     rounds = ranks.most(len(batches)) if ranks.sharded else len(batches)
     for batch in (*batches, *(task.collate([NOTHING]) for _ in range(rounds - len(batches)))):
-        with torch.autocast(learning[0].device.type, dtype, enabled=dtype != torch.float32):
-            part = task.loss(batch, whole)
+        with torch.autocast(device.type, dtype, enabled=dtype != torch.float32):
+            part = task.loss(batch.to(device), whole)
         if part.value.requires_grad:  # words alone teach nothing to a projector, say
             part.value.backward()
-        loss, right = loss + float(part.value.detach()), right + part.right
-    loss, hits = ranks.total([loss, float(right)])
+        found.append(torch.stack((part.value.detach().float(), part.right.float())))
+    # Read once, for reading waits until the device has done all of it.
+    losses, rights = zip(*torch.stack(found).tolist(), strict=True) if found else ((), ())
+    loss, hits = ranks.total([math.fsum(losses), math.fsum(rights)])
     ranks.add_gradients([each for each in learning if not is_sharded(each)])
     norm = clip_gradients(learning, clip) if ranks.sharded else float(clip_grad_norm_(learning, clip))
     # A loss that is not finite has no finite gradient; without predictions there is no loss.
