@@ -32,8 +32,11 @@ class RMSNorm(nn.Module):
 
 
 def product(x: Tensor, weight: Tensor) -> Tensor:
-    """``x`` [..., D] times ``weight`` [N, D] -> [..., N]. A weight of another type is cast a piece at a time: all at once
-    takes memory for another copy, and most of the time of a product with few rows."""
+    """``x`` [..., D] times ``weight`` [N, D] -> [..., N].
+
+    A weight of another type is cast a piece at a time: all at once takes memory for another copy, and most of the time
+    of a product with few rows.
+    """
     if weight.dtype == x.dtype:
         return F.linear(x, weight)
     pieces = weight.split(max(1, PIECE // weight.shape[1]))
