@@ -1,6 +1,6 @@
 """How far quantised models are from float32: the Kullback-Leibler divergence of their next-token distributions.
 
-    python benchmarks/divergence.py MODEL [--gguf FOLDER --types Q4_0,Q4_K_M,Q8_0] [--questions 40 | --noise 256] [--kv-8bit]
+    python benchmarks/divergence.py MODEL [--gguf FOLDER --types Q4_0,Q8_0] [--questions 40 | --noise 256] [--kv-8bit]
 
 With --questions the bundled world's held-out pictures, questions and right answers are read, and every position of an
 answer counts; with --noise one text of so many random tokens, every position of which counts. All systems get the very
@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -113,14 +115,12 @@ def main() -> None:
         texts = list(questions(engine, options.questions) if options.questions else noise(engine, options.noise or 256))
         reference = [F.log_softmax(exact(engine)(text), -1) for text in texts]
         del engine
-        systems: dict[str, Callable[[], System]] = {
-            f"Pumice {bits}-bit, group {group}{', keys and values 8-bit' * narrow}": lambda bits=bits, group=group, narrow=(narrow): (
-                ours(options.model, bits, group, kv_8bit=narrow)
-            )
-            for bits in (4, 8)
-            for group in map(int, options.groups.split(","))
-            for narrow in ((False, True) if options.kv_8bit else (False,))
-        }
+        systems: dict[str, Callable[[], System]] = {}
+        for bits, group in product((4, 8), map(int, options.groups.split(","))):
+            make_ours = partial(ours, options.model, bits, group)
+            systems[f"Pumice {bits}-bit, group {group}"] = make_ours
+            if options.kv_8bit:
+                systems[f"Pumice {bits}-bit, group {group}, keys and values 8-bit"] = partial(make_ours, kv_8bit=True)
         for kind in options.types.split(",") if options.gguf else ():
             systems[f"llama.cpp {kind}"] = lambda kind=kind: theirs(options.gguf / f"{kind}.gguf")
         found = {}
