@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from pumice.model.cache import Cache
 from pumice.model.config import LanguageConfig
-from pumice.model.layers import RMSNorm, attend, rotary_frequencies, rotary_tables, rotate
+from pumice.model.layers import RMSNorm, attend, product, rotary_frequencies, rotary_tables, rotate
 
 
 class Attention(nn.Module):
@@ -124,5 +124,5 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:  # [..., D] -> [..., V]
         if self.config.tied_embeddings:
-            return F.linear(hidden, self.embed_tokens.weight.to(hidden.dtype))  # they may be stored narrower
+            return product(hidden, self.embed_tokens.weight)  # which may be stored narrower
         return self.lm_head(hidden)
