@@ -59,7 +59,7 @@ demo: $(VENV)/.stamp-demo
 	@echo "  $(BIN)/pumice ask -m $(BIGGER) -i $(PICTURE) \"$(QUESTION)\""
 
 test: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
 
 check: $(VENV)/.stamp-test
 	$(BIN)/ruff format --check

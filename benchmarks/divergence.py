@@ -1,6 +1,6 @@
 """How far quantised models are from float32: the Kullback-Leibler divergence of their next-token distributions.
 
-    python benchmarks/divergence.py MODEL [--gguf FOLDER --types Q4_0,Q4_K_M,Q8_0] [--questions 40 | --noise 256]
+    python benchmarks/divergence.py MODEL [--gguf FOLDER --types Q4_0,Q8_0] [--questions 40 | --noise 256] [--kv-8bit]
 
 With --questions the bundled world's held-out pictures, questions and right answers are read, and every position of an
 answer counts; with --noise one text of so many random tokens, every position of which counts. All systems get the very
@@ -12,6 +12,8 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Callable, Iterator
+from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -65,10 +67,10 @@ def exact(engine: Engine) -> System:
     return run
 
 
-def ours(path: str, bits: int, group: int) -> System:
+def ours(path: str, bits: int, group: int, *, kv_8bit: bool = False) -> System:
     """Pumice's native path, prompt read at once up to the first position that counts, then step by step."""
     plan = standard_plan(8 if bits == 8 else 4, group=group)
-    runner = Runner(load_model(path, how=Arithmetic(plan, torch.float32)).model)
+    runner = Runner(load_model(path, how=Arithmetic(plan, torch.float32)).model, kv_8bit=kv_8bit)
     native = runner.native
     assert native is not None and native.reads, f"no native path for groups of {group}"
 
@@ -104,6 +106,7 @@ def main() -> None:
     parser.add_argument("--gguf", type=Path)
     parser.add_argument("--types", default="Q4_0,Q4_K_M,Q8_0")
     parser.add_argument("--groups", default="32", help="of Pumice's weights; all layers must divide into them")
+    parser.add_argument("--kv-8bit", action="store_true", help="Pumice also with keys and values of 8 bits")
     parser.add_argument("--questions", type=int, default=0)
     parser.add_argument("--noise", type=int, default=0)
     options = parser.parse_args()
@@ -112,11 +115,12 @@ def main() -> None:
         texts = list(questions(engine, options.questions) if options.questions else noise(engine, options.noise or 256))
         reference = [F.log_softmax(exact(engine)(text), -1) for text in texts]
         del engine
-        systems: dict[str, Callable[[], System]] = {
-            f"Pumice {bits}-bit, group {group}": lambda bits=bits, group=group: ours(options.model, bits, group)
-            for bits in (4, 8)
-            for group in map(int, options.groups.split(","))
-        }
+        systems: dict[str, Callable[[], System]] = {}
+        for bits, group in product((4, 8), map(int, options.groups.split(","))):
+            make_ours = partial(ours, options.model, bits, group)
+            systems[f"Pumice {bits}-bit, group {group}"] = make_ours
+            if options.kv_8bit:
+                systems[f"Pumice {bits}-bit, group {group}, keys and values 8-bit"] = partial(make_ours, kv_8bit=True)
         for kind in options.types.split(",") if options.gguf else ():
             systems[f"llama.cpp {kind}"] = lambda kind=kind: theirs(options.gguf / f"{kind}.gguf")
         found = {}

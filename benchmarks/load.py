@@ -1,6 +1,6 @@
 """Load a checkpoint and answer once, in a process of its own: seconds, tokens per second, peak memory.
 
-    python benchmarks/load.py FOLDER [--dtype bfloat16] [--bits 4|8] [--picture FILE] [--tokens 32]
+    python benchmarks/load.py FOLDER [--dtype bfloat16] [--bits 4|8] [--kv-8bit] [--picture FILE] [--tokens 32]
 
 Prints one JSON object. ``peak_rss_gib`` is the kernel's high-water mark of the process; weights that stay mapped
 from the file count as they are touched.
@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--dtype", default="bfloat16")
     parser.add_argument("--bits", type=int, choices=(4, 8), help="quantise while loading")
     parser.add_argument("--vision-bits", type=int, choices=(4, 8))
+    parser.add_argument("--kv-8bit", action="store_true")
     parser.add_argument("--picture", default="examples/cups.png")
     parser.add_argument("--tokens", type=int, default=32)
     parser.add_argument(
@@ -36,7 +37,8 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     plan = standard_plan(options.bits, vision_bits=options.vision_bits) if options.bits else None
-    engine = Engine.load(options.model, dtype="auto" if plan else options.dtype, device="cpu", quantization=plan)
+    dtype = "auto" if plan else options.dtype
+    engine = Engine.load(options.model, dtype=dtype, device="cpu", quantization=plan, kv_8bit=options.kv_8bit)
     engine.runner.speculates &= options.guess
     loaded = time.monotonic() - started
     first = Conversation.ask(QUESTION, (Image(options.picture),))
@@ -47,6 +49,7 @@ def main() -> None:
         "model": options.model,
         "dtype": options.dtype,
         "bits": options.bits,
+        "kv_8bit": options.kv_8bit,
         "load_s": round(loaded, 2),
         "prompt_tokens": answer.usage.prompt_tokens,
         "vision_s": round(answer.timings.vision_s, 3),

@@ -19,6 +19,8 @@ _NEVER_EXISTS = (".invalid", ".test", ".example")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything is imported: libraries read these once."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        os.environ["OMP_NUM_THREADS"] = "1"  # one process for each core, and one thread for each process
     home = tempfile.mkdtemp(prefix="pumice-tests-")
     config.stash[_HOME] = home
     os.environ["HOME"] = home

@@ -68,6 +68,12 @@ def test_bits(flag: str, bits: int | None) -> None:
     assert engine.opened[0].bits == bits
 
 
+def test_the_width_of_keys_and_values() -> None:
+    engine = ScriptedEngine()
+    assert main(["ask", "--kv-8bit", "--4bit", "q"], engine) == main(["ask", "q"], engine) == 0
+    assert [(one.kv_8bit, one.bits) for one in engine.opened] == [(True, 4), (False, None)]
+
+
 def test_values_out_of_range_are_refused() -> None:
     with pytest.raises(UsageError, match="temperature"):
         Settings(temperature=-1).sampling()

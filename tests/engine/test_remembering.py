@@ -25,8 +25,8 @@ SHORT = SamplingOptions(max_tokens=6)
 class Counted:
     """An engine that counts the pictures its model encodes and the positions it runs."""
 
-    def __init__(self) -> None:
-        self.engine = tiny.engine()
+    def __init__(self, *, kv_8bit: bool = False) -> None:
+        self.engine = Engine(tiny.model(), tiny.processor(), kv_8bit=kv_8bit)
         self.pictures = self.positions = 0
         features, forward = self.engine.model.features, self.engine.model.language.forward
 
@@ -46,18 +46,19 @@ class Counted:
         return self.engine.ask(conversation, SHORT)
 
 
-def fresh(conversation: Conversation) -> str:
-    return tiny.engine().ask(conversation, SHORT).text
+def fresh(conversation: Conversation, *, kv_8bit: bool = False) -> str:
+    return Engine(tiny.model(), tiny.processor(), kv_8bit=kv_8bit).ask(conversation, SHORT).text
 
 
-def test_a_follow_up_runs_only_what_is_new() -> None:
-    counted = Counted()
+@pytest.mark.parametrize("kv_8bit", [False, True])
+def test_a_follow_up_runs_only_what_is_new(kv_8bit: bool) -> None:
+    counted = Counted(kv_8bit=kv_8bit)
     first = tiny.question("What is in the picture?", 1)
     answer = counted.ask(first)
     assert counted.pictures == 1
     follow = first.then_answer(answer.text).then_ask("How many dice are there?")
     again = counted.ask(follow)
-    assert again.text == fresh(follow)
+    assert again.text == fresh(follow, kv_8bit=kv_8bit)
     assert counted.pictures == 0
     assert again.usage.image_tokens == 4
     assert again.usage.cached_tokens >= answer.usage.prompt_tokens
@@ -179,8 +180,8 @@ def test_a_small_memory_changes_no_answer(limit: int, monkeypatch: pytest.Monkey
             talk = talk.then_answer(answer.text).then_ask(words)
 
 
-def row(length: int, value: float) -> KVCache:
-    cache = KVCache.empty(tiny.language(), 1, length, torch.device("cpu"), torch.float32)
+def row(length: int, value: float, dtype: torch.dtype = torch.float32) -> KVCache:
+    cache = KVCache.empty(tiny.language(), 1, length, torch.device("cpu"), dtype)
     for tensor in (*cache.keys, *cache.values):
         tensor.fill_(value)
     return cache
@@ -211,6 +212,16 @@ def test_the_same_again_takes_no_more_room() -> None:
     memory.keep([1, 2], row(2, 3))
     assert memory.take([1, 2]) is not None and memory.take([1, 2, 3]) is not None
     assert memory.take([1, 2]) is None
+
+
+def test_twice_as_much_is_remembered_of_integers() -> None:
+    """Nearly: a head of eight channels has a scale of four bytes."""
+    sizes = [row(4, 0, dtype).nbytes for dtype in (torch.bfloat16, torch.int8)]
+    assert sizes[1] == sizes[0] * (8 + 4) // 16
+    memory = PrefixMemory(2 * sizes[0])
+    for key in (1, 2, 3):
+        memory.keep([key, key], row(4, 1, torch.int8))
+    assert memory.take([1, 1]) is None and memory.take([2, 2]) is not None
 
 
 def test_what_turns_off_gets_a_copy() -> None:

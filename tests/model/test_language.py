@@ -9,8 +9,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 import tiny
+from pumice.model import layers as model_layers
 from pumice.model.cache import JoinedCache, KVCache
 from pumice.model.config import RopeScaling
 from pumice.model.language import Decoder
@@ -150,6 +152,35 @@ def test_tied_embeddings_are_the_output_weights() -> None:
     assert not hasattr(made, "lm_head")
     hidden = torch.randn(3, 32)
     torch.testing.assert_close(made.logits(hidden), hidden @ made.embed_tokens.weight.T)
+
+
+class Largest(TorchDispatchMode):
+    """Remembers how many numbers the largest new tensor of this type had."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype, self.numbers = dtype, 0
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        if isinstance(found, Tensor) and found.dtype == self.dtype:
+            self.numbers = max(self.numbers, found.numel())
+        return found
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@torch.inference_mode()
+def test_narrow_tied_embeddings_are_widened_by_pieces(dtype: torch.dtype, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To what they give as a whole, without ever being there as a whole."""
+    made = decoder("tied")
+    made.embed_tokens.weight.data = made.embed_tokens.weight.data.to(dtype)
+    wide, hidden = made.embed_tokens.weight.float(), torch.randn(2, 3, 32)
+    monkeypatch.setattr(model_layers, "PIECE", 7 * 32 + 5)
+    with Largest(torch.float32) as largest:
+        found = made.logits(hidden)
+    assert found.shape == (2, 3, tiny.VOCABULARY)
+    torch.testing.assert_close(found, hidden @ wide.T, rtol=1e-6, atol=1e-6)
+    assert largest.numbers == found.numel() < wide.numel()
 
 
 @pytest.mark.parametrize("name", ["default", "linear", "llama3"])

@@ -14,6 +14,8 @@ from pumice.checkpoint.load import Arithmetic, Checkpoint, load_checkpoint
 from pumice.checkpoint.quantized import quantize_checkpoint
 from pumice.checkpoint.save import save_checkpoint
 from pumice.cli.main import main
+from pumice.cli.session import open_engine
+from pumice.cli.settings import Settings
 from pumice.engine.engine import Engine
 from pumice.errors import ModelError
 from pumice.model.llava import Llava
@@ -57,12 +59,17 @@ def test_loading_and_storing_are_the_same(folder: Path, plan: Plan, tmp_path: Pa
     assert distance < (0.25 if plan.language.bits == 4 else 0.03)
 
 
-def test_it_answers_the_same_alone_and_in_batches(folder: Path) -> None:
-    engine = Engine.load(folder, quantization=standard_plan(4), device="cpu")
+@pytest.mark.parametrize("kv_8bit", [False, True])
+@pytest.mark.parametrize("plan", [None, standard_plan(4)], ids=str)
+def test_it_answers_the_same_alone_and_in_batches(folder: Path, plan: Plan | None, kv_8bit: bool) -> None:
+    def loaded() -> Engine:
+        return Engine.load(folder, quantization=plan, device="cpu", kv_8bit=kv_8bit)
+
+    engine = loaded()
     assert engine.model.dtype == torch.float32
     options = SamplingOptions(max_tokens=12)
     asked = [tiny.question(text, seed) for seed, text in enumerate(("What?", "How many dice are there?", "Sky?"))]
-    alone = [Engine.load(folder, quantization=standard_plan(4), device="cpu").ask(one, options).text for one in asked]
+    alone = [loaded().ask(one, options).text for one in asked]
     assert [answer.text for answer in engine.batch(asked, options)] == alone
 
 
@@ -98,7 +105,32 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert load_checkpoint(target).description.quantization == standard_plan(8, vision_bits=8)
     assert main(["quantize", str(folder), str(target)]) == 3
     assert main(["quantize", str(folder), str(target), "--bits", "5"]) == 2
-    for flag in ("--4bit", "--load-8bit"):
+    for flag in ("--4bit", "--load-8bit", "--kv-8bit"):
         assert main(["ask", flag, "-m", str(folder), "--max-tokens", "3", "What?"]) == 0
     assert main(["ask", "--4bit", "--8bit", "What?"]) == 2
     assert "exclude each other" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("wanted", [False, True])
+def test_the_flag_for_keys_and_values_arrives(folder: Path, wanted: bool) -> None:
+    for bits in ({}, {"four_bit": True}):
+        engine = open_engine(Settings(model=str(folder), kv_8bit=wanted, **bits))
+        assert isinstance(engine, Engine)
+        assert (engine.runner.new_cache(3).keys[0].dtype == torch.int8) == wanted
+
+
+@pytest.mark.parametrize("how", [standard_plan(4), standard_plan(8)], ids=str)
+def test_weights_that_are_not_finite_are_refused(
+    folder: Path, how: Plan, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = load_checkpoint(folder)
+    gate = made.model.language.layers[1].mlp.gate_proj.weight
+    gate.data = gate.data.clone()
+    gate.data[3, 5], gate.data[4, 0] = torch.inf, torch.nan
+    save_checkpoint(made.model, made.processor, tmp_path / "broken")
+    with pytest.raises(ModelError, match=r"language.layers.1.mlp.gate_proj.weight.* found 2 of 2048") as caught:
+        load_checkpoint(tmp_path / "broken", how=Arithmetic(how))
+    assert caught.value.hint is not None
+    assert main(["quantize", str(tmp_path / "broken"), str(tmp_path / "small"), "--bits", str(how.language.bits)]) == 3
+    said = capsys.readouterr().err
+    assert "gate_proj" in said and "Traceback" not in said and not (tmp_path / "small").exists()

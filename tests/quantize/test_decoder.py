@@ -45,12 +45,19 @@ def copy(cache: KVCache) -> KVCache:
 
 
 def tensors(caches: list[KVCache]) -> list[Tensor]:
-    return [tensor for cache in caches for tensor in (*cache.keys, *cache.values)]
+    """What is stored; integers times their scales."""
+    found = []
+    for cache in caches:
+        keys, values, *scales = cache.parts
+        ones = [torch.ones(1)] * len(keys)
+        for part, sizes in zip((keys, values), scales, strict=True):
+            found += [tensor.float() * size for tensor, size in zip(part, sizes or ones, strict=True)]
+    return found
 
 
-def both_ways(made: Llava, lengths: list[int], steps: int) -> None:
+def both_ways(made: Llava, lengths: list[int], steps: int, *, kv_8bit: bool = False) -> None:
     """Rows of these lengths, then ``steps`` tokens in each: every logit and every cache slot."""
-    fast, slow = Runner(made), Runner(made)
+    fast, slow = Runner(made, kv_8bit=kv_8bit), Runner(made, kv_8bit=kv_8bit)
     assert fast.native is not None
     slow.native = None
     generator = torch.Generator().manual_seed(sum(lengths))
@@ -86,11 +93,13 @@ def both_ways(made: Llava, lengths: list[int], steps: int) -> None:
 @pytest.mark.parametrize("plan", [standard_plan(4), standard_plan(8), Plan(Format(4), Format(4))], ids=str)
 def test_fused_is_eager(plan: Plan, changes: dict[str, Any]) -> None:
     both_ways(quantized(plan, **changes), [9], 4)
+    both_ways(quantized(plan, **changes), [9], 4, kv_8bit=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_16_bits_where_they_lie(dtype: torch.dtype) -> None:
     both_ways(wide(dtype), [9], 4)
+    both_ways(wide(dtype), [9], 4, kv_8bit=True)
     both_ways(wide(dtype, vocab_size=483), [3, 11, 30], 2)
 
 
@@ -105,18 +114,21 @@ def test_every_path(instructions: str) -> None:
     library = native()
     assert library is not None
     with library.using(instructions):
-        both_ways(quantized(standard_plan(4)), [5, 12], 3)
+        for size in (8, 16, 24):
+            both_ways(quantized(standard_plan(4), heads=4, head_dim=size), [5, 12], 3)
+            both_ways(quantized(standard_plan(4), heads=4, head_dim=size), [5, 12], 3, kv_8bit=True)
 
 
 @settings(max_examples=15, deadline=None)
-@given(st.lists(st.integers(1, 40), min_size=1, max_size=14))
-def test_ragged_rows(lengths: list[int]) -> None:
-    both_ways(quantized(standard_plan(4)), lengths, 2)
+@given(st.lists(st.integers(1, 40), min_size=1, max_size=14), st.booleans())
+def test_ragged_rows(lengths: list[int], kv_8bit: bool) -> None:
+    both_ways(quantized(standard_plan(4)), lengths, 2, kv_8bit=kv_8bit)
 
 
-def test_a_row_alone_is_that_row_among_others() -> None:
+@pytest.mark.parametrize("kv_8bit", [False, True])
+def test_a_row_alone_is_that_row_among_others(kv_8bit: bool) -> None:
     made = quantized(standard_plan(4))
-    runner = Runner(made)
+    runner = Runner(made, kv_8bit=kv_8bit)
     caches = []
     for length in (7, 20, 3):
         cache = runner.new_cache(length)
@@ -143,8 +155,9 @@ def test_what_it_cannot_do_is_left_to_pytorch() -> None:
     "made", [wide(), wide(torch.float16), quantized(standard_plan(4))], ids=["bf16", "fp16", "4 bits"]
 )
 @pytest.mark.parametrize(("start", "length"), [(0, 1), (0, 17), (5, FEW + 5), (60, 60 + FEW), (0, PIECE + 40)])
-def test_prompts_are_read_natively(made: Llava, start: int, length: int) -> None:
-    fast, slow = Runner(made), Runner(made)
+@pytest.mark.parametrize("kv_8bit", [False, True])
+def test_prompts_are_read_natively(made: Llava, start: int, length: int, kv_8bit: bool) -> None:
+    fast, slow = Runner(made, kv_8bit=kv_8bit), Runner(made, kv_8bit=kv_8bit)
     slow.native = None
     assert length <= made.config.language.max_positions
     ids = torch.randint(3, 400, (length,), generator=torch.Generator().manual_seed(length)).tolist()
@@ -158,10 +171,11 @@ def test_prompts_are_read_natively(made: Llava, start: int, length: int) -> None
         torch.testing.assert_close(one.float()[..., :length, :], other.float()[..., :length, :], rtol=0.03, atol=0.03)
 
 
+@pytest.mark.parametrize("kv_8bit", [False, True])
 @pytest.mark.parametrize("bits", [4, 8])
-def test_a_prompt_in_pieces_is_the_prompt(bits: Bits) -> None:
+def test_a_prompt_in_pieces_is_the_prompt(bits: Bits, kv_8bit: bool) -> None:
     """To the last bit, for pieces of a dozen positions or more: how requests share turns changes no answer."""
-    runner = Runner(quantized(standard_plan(bits), heads=4, kv_heads=2, head_dim=16))
+    runner = Runner(quantized(standard_plan(bits), heads=4, kv_heads=2, head_dim=16), kv_8bit=kv_8bit)
     ids = torch.randint(3, 400, (200,), generator=torch.Generator().manual_seed(bits)).tolist()
     whole, pieces = runner.new_cache(200), runner.new_cache(200)
     wanted = runner.prefill(ids, 0, None, whole)
@@ -192,3 +206,15 @@ def test_pictures_in_a_short_rest() -> None:
     torch.testing.assert_close(found, wanted, rtol=0.02, atol=0.02 * float(wanted.abs().max()))
     other = slow.prefill(inputs.ids, 0, features.flip(0), fast.new_cache(64))
     assert (other - wanted).abs().max() > 4 * (found - wanted).abs().max()
+
+
+def test_what_is_no_number_stays_in_sight() -> None:
+    """A position whose key is not finite spoils what looks at it, on either way; it does not become zero."""
+    made = quantized(standard_plan(8))
+    made.language.layers[0].input_layernorm.weight.data[3] = torch.inf
+    fast, slow = Runner(made, kv_8bit=True), Runner(made, kv_8bit=True)
+    slow.native = None
+    for runner in (fast, slow):
+        cache = runner.new_cache(20)
+        assert runner.prefill(list(range(5, 25)), 0, None, cache).isnan().all()
+        assert cache.key_scales[0][:, :, :20].isnan().all()

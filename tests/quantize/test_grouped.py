@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pumice.errors import UsageError
+from pumice.errors import ModelError, UsageError
 from pumice.quantize import grouped, linear
 from pumice.quantize.grouped import Grouped, encode, encode_plainly
 from pumice.quantize.linear import QuantizedLinear
@@ -41,6 +41,21 @@ def test_four_bits_are_nearer_than_the_plain_rule() -> None:
     searched = (encode(weight, Format(4)).decode().unflatten(1, (-1, 32)) - groups).square().sum(-1)
     assert searched.sum() < 0.92 * plain.sum()
     assert (searched <= plain * 1.01 + 1e-6).all()
+
+
+@pytest.mark.parametrize("how", FORMATS, ids=str)
+@pytest.mark.parametrize("wrong", [torch.inf, -torch.inf, torch.nan])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_what_is_not_finite_is_refused(how: Format, wrong: float, dtype: torch.dtype) -> None:
+    """In whatever slice; the group would have become zeros without a word."""
+    weight = torch.randn(70, 256, generator=torch.Generator().manual_seed(0)).to(dtype)
+    weight[65, 100] = wrong
+    with pytest.raises(ModelError, match=r"gate: expected finite weights, found 1 of 17920"):
+        encode(weight, how, "gate")
+
+
+def test_a_sum_that_is_too_large_is_no_mistake() -> None:
+    encode(torch.full((4, 64), 3e38), Format(8))
 
 
 def test_what_can_be_said_exactly_is() -> None:

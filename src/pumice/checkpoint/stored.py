@@ -50,7 +50,7 @@ def layer_read(tensors: Mapping[str, LazyTensor], layer: str, how: Format) -> It
     names = [layer + WEIGHT] if layer + WEIGHT in tensors else [layer + VALUES, layer + SCALES]
     read = [tensors[name].read() for name in names]
     if len(read) == 1:
-        yield encode(read[0], how)
+        yield encode(read[0], how, names[0])
     else:
         values, scales = read
         yield Grouped(values.view(torch.int8) if how.bits == 8 else values, scales, how)

@@ -59,4 +59,5 @@ def open_engine(settings: Settings, guess: str | None = None) -> AnsweringEngine
         dtype=settings.dtype,
         offline=settings.offline,
         quantization=None if settings.bits is None else standard_plan(settings.bits),
+        kv_8bit=settings.kv_8bit,
     )

@@ -74,6 +74,7 @@ class Settings:
     no_color: Annotated[bool, Option("--no-color", help="Plain text on a terminal, too.")] = False
     four_bit: Annotated[bool, Option("--4bit", help="Weights of 4 bits: a quarter of the memory, faster.")] = False
     eight_bit: Annotated[bool, Option("--8bit", help="Weights of 8 bits: half the memory, hardly a loss.")] = False
+    kv_8bit: Annotated[bool, Option("--kv-8bit", help="Keys and values of 8 bits: twice the text in memory.")] = False
 
     def __post_init__(self) -> None:
         if self.four_bit and self.eight_bit:

@@ -26,15 +26,18 @@ FEW, TOGETHER = 48, 8
 class Runner:
     """Runs a model over KV caches: its definition in PyTorch, or on a CPU the native library's version of that."""
 
-    def __init__(self, model: Llava) -> None:
+    def __init__(self, model: Llava, *, kv_8bit: bool = False) -> None:
+        """kv_8bit: caches hold int8 instead of the model's type, or on a CPU bfloat16."""
         self.model = model
         self.native = NativeDecoder.of(model)
+        self._kv_8bit = kv_8bit
         #: Whether tokens are guessed and several checked in one step; only where that gives the logits of single steps.
         self.speculates = self.native is not None
 
     def new_cache(self, positions: int) -> KVCache:
         """An empty cache of one row with room for at least ``positions``."""
         dtype = self.model.dtype if self.native is None else self.native.cache_dtype
+        dtype = torch.int8 if self._kv_8bit else dtype
         return KVCache.empty(self.model.config.language, 1, _rounded(positions), self.model.device, dtype)
 
     @torch.inference_mode()

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, TypedDict
 
 import torch
 from torch import Tensor
@@ -33,11 +34,21 @@ from pumice.prompts.conversation import Conversation
 from pumice.prompts.encode import stopping
 from pumice.quantize.plan import Plan
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
 BUNDLED = Path(__file__).parent.parent / "pretrained" / "pumice-tiny"
 #: Pictures from public addresses; a policy of one's own can allow more, None nothing.
 GUARDED = FetchPolicy()
 KV_BYTES = 2 << 30
 FEATURE_BYTES = 256 << 20
+
+
+class _Own(TypedDict, total=False):
+    """What an engine may be told that its checkpoint does not say."""
+
+    fetch: FetchPolicy | None
+    kv_8bit: bool
 
 
 class Stream:
@@ -90,12 +101,13 @@ class Engine:
         warnings: tuple[str, ...] = (),
         fetch: FetchPolicy | None = GUARDED,
         end_ids: Sequence[int] = (),
+        kv_8bit: bool = False,
     ) -> None:
         """fetch: which URLs pictures may come from; the attribute may be set at any time. end_ids: tokens that end an
-        answer besides the tokenizer's and the template's own.
+        answer besides the tokenizer's and the template's own. kv_8bit: keys and values are remembered as int8.
         """
         self.model = model.eval()
-        self.runner = Runner(self.model)
+        self.runner = Runner(self.model, kv_8bit=kv_8bit)
         self.processor = processor
         self.name = name
         self.warnings = warnings
@@ -117,11 +129,12 @@ class Engine:
         dtype: str = "auto",
         offline: bool = False,
         quantization: Plan | None = None,
+        **own: Unpack[_Own],
     ) -> Engine:
         """Load a folder or a hub name; None is the bundled model.
 
         base: the language model that a LoRA or a projector-only folder belongs to. template: instead of the one
-        that the checkpoint names. quantization: which layers become integers.
+        that the checkpoint names. quantization: which layers become integers. own: as for the engine itself.
         Raises: ModelError, MemoryLimitError, UsageError.
         """
         place = choose_device(device)
@@ -142,6 +155,7 @@ class Engine:
             name=name,
             warnings=found.warnings,
             end_ids=found.description.generation.end_ids,
+            **own,
         )
 
     def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:

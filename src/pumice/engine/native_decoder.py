@@ -62,6 +62,8 @@ class _Step(Structure):
         ("x", c_void_p),
         ("keys", c_void_p),
         ("values", c_void_p),
+        ("key_scales", c_void_p),
+        ("value_scales", c_void_p),
         ("answered", c_int64),
         ("logits", c_void_p),
     )
@@ -116,12 +118,12 @@ class NativeDecoder:
         return self._run(x, positions, [cache], 1)
 
     def _run(self, x: Tensor, positions: Tensor, caches: Sequence[KVCache], answered: int) -> Tensor:
-        assert all(cache.keys[0].dtype == self.cache_dtype for cache in caches)
+        kinds = {cache.keys[0].dtype for cache in caches}
+        assert len(kinds) == 1 and kinds <= {self.cache_dtype, torch.int8}, f"caches of {kinds}"
         x = x.float().clone()  # becomes the residual stream
         positions = positions.contiguous()
         logits = x.new_empty(answered, self._vocabulary)
-        keys = _addresses([cache.keys for cache in caches])
-        values = _addresses([cache.values for cache in caches])
+        parts = [_addresses(part) for part in zip(*(cache.parts for cache in caches), strict=True)]
         capacities = (c_int64 * len(caches))(*(cache.capacity for cache in caches))
         step = _Step(
             len(x),
@@ -129,8 +131,7 @@ class NativeDecoder:
             ctypes.cast(capacities, c_void_p),
             positions.data_ptr(),
             x.data_ptr(),
-            ctypes.cast(keys, c_void_p),
-            ctypes.cast(values, c_void_p),
+            *(ctypes.cast(part, c_void_p) if part else None for part in parts),
             answered,
             logits.data_ptr(),
         )
@@ -141,7 +142,7 @@ class NativeDecoder:
 
 
 def _addresses(rows: Sequence[Sequence[Tensor]]) -> ctypes.Array[c_void_p]:
-    """Of the tensors of each layer, row by row; ``rows`` holds the layers of each row."""
+    """Of the tensors of each layer, row by row; ``rows`` holds the layers of each row, if this part has any."""
     ordered = [tensor.data_ptr() for layer in zip(*rows, strict=True) for tensor in layer]
     return (c_void_p * len(ordered))(*ordered)
 

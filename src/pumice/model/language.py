@@ -18,6 +18,7 @@ from pumice.model.layers import (
     RMSNorm,
     attend,
     attend_blocks,
+    product,
     rotary_frequencies,
     rotary_tables,
     rotate,
@@ -182,5 +183,5 @@ class Decoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:  # [..., D] -> [..., V]
         if self.config.tied_embeddings:
-            return F.linear(hidden, self.embed_tokens.weight.to(hidden.dtype))  # they may be stored narrower
+            return product(hidden, self.embed_tokens.weight)  # which may be stored narrower
         return self.lm_head(hidden)

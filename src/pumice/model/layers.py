@@ -15,6 +15,9 @@ from torch.nn import functional as F
 
 from pumice.model.config import LanguageConfig, RopeScaling
 
+#: Weights that are widened at a time: they are still in a processor's cache when they are multiplied.
+PIECE = 1 << 20
+
 
 class RMSNorm(nn.Module):
     """Root-mean-square norm (Zhang and Sennrich 2019), computed in float32 whatever the input's type."""
@@ -28,6 +31,18 @@ class RMSNorm(nn.Module):
         wide = x.float()
         wide = wide * torch.rsqrt(wide.pow(2).mean(-1, keepdim=True) + self.eps)
         return self.weight * wide.to(x.dtype)
+
+
+def product(x: Tensor, weight: Tensor) -> Tensor:
+    """``x`` [..., D] times ``weight`` [N, D] -> [..., N].
+
+    A weight of another type is cast a piece at a time: all at once takes memory for another copy, and most of the time
+    of a product with few rows.
+    """
+    if weight.dtype == x.dtype:
+        return F.linear(x, weight)
+    pieces = weight.split(max(1, PIECE // weight.shape[1]))
+    return torch.cat([F.linear(x, piece.to(x.dtype)) for piece in pieces], dim=-1)
 
 
 def quick_gelu(x: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from pumice.errors import ModelError
 from pumice.quantize.library import Native, native
 from pumice.quantize.plan import Format
 
@@ -45,8 +46,11 @@ class Grouped:
         return weights
 
 
-def encode(weight: Tensor, how: Format) -> Grouped:
-    """The nearest integers for ``weight`` [N, K], of any float type, a slice at a time: float32 copies stay small."""
+def encode(weight: Tensor, how: Format, name: str = "a weight") -> Grouped:
+    """The nearest integers for ``weight`` [N, K], of any float type, a slice at a time: float32 copies stay small.
+
+    name: for the message. Raises ModelError if a weight is infinite or no number: its group would have no scale.
+    """
     rows, columns = weight.shape
     assert how.fits(weight.shape), f"{tuple(weight.shape)} does not divide into groups of {how.group}"
     values = torch.empty((rows, columns * how.bits // 8), dtype=torch.uint8)
@@ -55,6 +59,8 @@ def encode(weight: Tensor, how: Format) -> Grouped:
     step = max(1, SLICE // columns)
     for start in range(0, rows, step):
         some = weight[start : start + step].to(device="cpu", dtype=torch.float32).contiguous()
+        if not some.sum().isfinite():  # which costs no memory; a sum may also be too large for float32
+            _require_finite(weight, name)
         target = values[start : start + step], scales[start : start + step]
         if library is not None:
             _encode_natively(library, some, how, *target)
@@ -62,6 +68,15 @@ def encode(weight: Tensor, how: Format) -> Grouped:
             for place, found in zip(target, encode_plainly(some, how), strict=True):
                 place.copy_(found)
     return Grouped(values if how.bits == 4 else values.view(torch.int8), scales, how)
+
+
+def _require_finite(weight: Tensor, name: str) -> None:
+    wrong = int((~weight.isfinite()).sum())
+    if wrong:
+        raise ModelError(
+            f"{name}: expected finite weights, found {wrong} of {weight.numel()} infinite or not a number",
+            hint="the checkpoint is damaged, or its training diverged: fetch it again, or take an earlier one",
+        )
 
 
 def _encode_natively(library: Native, weight: Tensor, how: Format, values: Tensor, scales: Tensor) -> None:

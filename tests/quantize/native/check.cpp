@@ -136,11 +136,14 @@ struct Small {
     Floats ones, cosines, sines;
     std::vector<PumiceLayer> layer;
     PumiceDecoder decoder;
-    std::vector<std::vector<uint16_t>> memory;
-    std::vector<uint16_t*> keys, values;
+    std::vector<std::vector<uint8_t>> memory;
+    Floats sizes;  // scales of one side of one layer of one text after the other
+    std::vector<void*> keys, values;
+    std::vector<float*> key_scales, value_scales;
     std::vector<int64_t> capacities;
 
-    Small(int bits, int64_t head_size, int64_t texts) : size(head_size), ones(size_t(hidden), 1.0f) {
+    // narrow: keys and values are int8.
+    Small(int bits, int64_t head_size, int64_t texts, bool narrow) : size(head_size), ones(size_t(hidden), 1.0f) {
         kept.reserve(size_t(layers * 7 + 1));
         const auto linear = [&](int64_t outputs, int64_t inputs) {
             kept.push_back(matrix(bits, 32, outputs, inputs));
@@ -157,7 +160,13 @@ struct Small {
             cosines.push_back(std::cos(0.1f * float(at))), sines.push_back(std::sin(0.1f * float(at)));
         const PumiceLinear head = linear(vocabulary, hidden);
         decoder = {heads, kv_heads, size, layers, 1e-5f, layer.data(), ones.data(), head, cosines.data(), sines.data(), capacity};
-        memory.assign(size_t(2 * layers * texts), std::vector<uint16_t>(size_t(kv_heads * capacity * size)));
+        const int64_t slots = kv_heads * capacity;
+        memory.assign(size_t(2 * layers * texts), std::vector<uint8_t>(size_t(slots * size * (narrow ? 1 : 2))));
+        if (narrow) sizes.assign(size_t(2 * layers * texts * slots), 0.0f);
+        for (int64_t at = 0; narrow && at < layers * texts; ++at) {
+            key_scales.push_back(sizes.data() + 2 * at * slots);
+            value_scales.push_back(sizes.data() + (2 * at + 1) * slots);
+        }
         for (int64_t at = 0; at < layers * texts; ++at)
             keys.push_back(memory[size_t(2 * at)].data()), values.push_back(memory[size_t(2 * at + 1)].data());
         capacities.assign(size_t(texts), capacity);
@@ -166,15 +175,17 @@ struct Small {
     int32_t run(Floats x, const std::vector<int64_t>& positions, int64_t answered, Floats& logits) const {
         logits.assign(size_t(answered * vocabulary), 0.0f);
         const PumiceStep step{int64_t(positions.size()), int64_t(capacities.size()), capacities.data(), positions.data(),
-                              x.data(), keys.data(), values.data(), answered, logits.data()};
+                              x.data(), keys.data(), values.data(),
+                              key_scales.empty() ? nullptr : key_scales.data(),
+                              value_scales.empty() ? nullptr : value_scales.data(), answered, logits.data()};
         return CALL(pumice_decode)(&decoder, &step);
     }
 };
 
 // Logits of two steps of several texts.
-Floats decode(int bits, int64_t texts, unsigned seed) {
+Floats decode(int bits, int64_t texts, unsigned seed, bool narrow) {
     chance.seed(seed);
-    const Small small(bits, 16, texts);
+    const Small small(bits, 16, texts, narrow);
     Floats all, logits;
     for (int64_t position = 0; position < 2; ++position) {
         const std::vector<int64_t> positions(size_t(texts), position);
@@ -192,13 +203,13 @@ double distance(const Floats& found, const Floats& expected) {
 }
 
 // One text, read at once, in two pieces, and position by position.
-void read_text(const std::string& path, unsigned seed) {
+void read_text(const std::string& path, unsigned seed, bool narrow) {
     const int64_t length = pick(14, 38), head_size = std::vector<int64_t>{8, 16, 24, 48}[seed % 4];
     const int bits = seed % 2 ? 8 : 4;
     const unsigned same = unsigned(pick(0, 1 << 30));
     const auto read = [&](const std::vector<int64_t>& pieces) {
         chance.seed(same);
-        const Small small(bits, head_size, 1);
+        const Small small(bits, head_size, 1, narrow);
         const Floats x = noise(length * small.hidden, 1.0f);
         Floats logits;
         int64_t at = 0;
@@ -217,14 +228,15 @@ void read_text(const std::string& path, unsigned seed) {
     expect(distance(read(std::vector<int64_t>(size_t(length), 1)), whole) < 1e-3, path + ": positions are not the text");
 }
 
-void compare_decoders(const std::string& path, unsigned seed) {
+void compare_decoders(const std::string& path, unsigned seed, bool narrow) {
     const int bits = seed % 2 ? 8 : 4;
     const int64_t rows = 1 + seed % 3;
     CALL(pumice_choose_path)("portable");
-    const Floats expected = decode(bits, rows, seed);
+    const Floats expected = decode(bits, rows, seed, narrow);
     CALL(pumice_choose_path)(path.c_str());
     CALL(pumice_set_threads)(int32_t(1 + seed % 3));
-    const Floats found = decode(bits, rows, seed);
+    const Floats found = decode(bits, rows, seed, narrow);
+    if (narrow) expect(distance(found, decode(bits, rows, seed, false)) < 1e-3, path + ": int8 keys are far from bfloat16");
     expect(distance(found, expected) <= 1e-4, path + ": a decode step is not that of the portable path");
 }
 
@@ -233,11 +245,13 @@ void refuse() {
     expect(bytes(5, 32, 64, 32) == -1 && bytes(4, 0, 64, 32) == -1 && bytes(4, 32, 0, 32) == -1, "took bits or sizes that cannot be");
     expect(bytes(4, 32, 64, 12) == -1 && bytes(4, 32, 72, 16) == -1 && bytes(8, 32, 512, 512) == -1, "took groups that cannot be");
     expect(CALL(pumice_choose_path)("abacus") == -1, "took a path that is not there");
-    const Small small(4, 16, 1);
+    Small small(4, 16, 1, true);
     Floats logits;
     expect(small.run(Floats(128), {3, 5}, 1, logits) == -1, "took positions with a hole between them");
     expect(small.run(Floats(64), {40}, 1, logits) == -1, "took a position behind the cache");
     expect(small.run(Floats(64), {-1}, 1, logits) == -1, "took a position before the text");
+    small.value_scales.clear();
+    expect(small.run(Floats(64), {3}, 1, logits) == -1, "took scales for keys and none for values");
 }
 
 }  // namespace
@@ -253,8 +267,8 @@ int main(int count, char** words) {
         chance.seed(seed);
         CALL(pumice_choose_path)(path.c_str());
         for (int round = 0; round < std::atoi(words[3]); ++round) try_linear(path);
-        for (unsigned round = 0; round < 6; ++round) compare_decoders(path, seed + round);
-        for (unsigned round = 0; round < 4; ++round) read_text(path, seed + round);
+        for (unsigned round = 0; round < 6; ++round) compare_decoders(path, seed + round, round % 4 < 2);
+        for (unsigned round = 0; round < 4; ++round) read_text(path, seed + round, round % 3 == 0);
         std::printf("%s: %s shapes tried\n", path.c_str(), words[3]);
     }
     return failures ? 1 : 0;

@@ -1,6 +1,6 @@
 // Attention of one group of heads over its cache, written once over a vector type `V` (see tile.hpp) that also has
 //
-//   widen(from)     LANES bfloat16 numbers as floats
+//   widen(from)     LANES bfloat16 numbers, or int8 ones, as floats
 //   total(floats)   the sum of a vector
 //   totals(four)    the sums of four vectors
 //
@@ -8,8 +8,8 @@
 // and values are widened once, keys turned as well, and tiles of queries pass by. A row's result does not depend on the
 // rows beside it.
 #pragma once
-#include <algorithm>
-#include <cmath>
+#include <math.h>
+
 #include <cstdint>
 
 #include "half.hpp"
@@ -19,7 +19,7 @@ namespace pumice {
 
 // e^x for x <= 0 (Cephes' polynomial, relative error about 1e-7); all below -87 is as good as 0.
 static inline float exponential(float x) {
-    x = std::max(x, -87.0f);
+    x = x < -87.0f ? -87.0f : x;  // what is no number stays none
     const float turns = x * 1.44269504f + 12582912.0f, whole = turns - 12582912.0f;
     const float rest = (x - whole * 0.693359375f) + whole * 2.12194440e-4f;
     float sum = 1.9875691500e-4f;
@@ -46,12 +46,13 @@ static inline float soften(float* scores, int64_t seen, float scale) {
     return total;
 }
 
-// The heads that share keys and values, and those: bfloat16 [positions, size].
+// The heads that share keys and values, and those: [positions, size] of bfloat16, for which T is uint16_t, or of int8 with
+// a scale for each position.
+template <class T>
 struct HeadGroup {
     int64_t heads, size;
-    const uint16_t *keys, *values;
-
-    float scale() const { return 1.0f / std::sqrt(float(size)); }
+    const T *keys, *values;
+    const float *key_scales, *value_scales;  // [positions], or null
 };
 
 // Floats between two keys in the turned copy: whole vectors, and an odd number of them, because powers of two would all
@@ -77,6 +78,7 @@ struct Single {
     static float spread(float value) { return value; }
     static float load(const float* from) { return *from; }
     static float widen(const uint16_t* from) { return from_bf16(*from); }
+    static float widen(const int8_t* from) { return float(*from); }
     static void store(float* to, float value) { *to = value; }
     static float multiply(float a, float b) { return a * b; }
     static float add_product(float sum, float a, float b) { return sum + a * b; }
@@ -86,13 +88,15 @@ struct Single {
 
 }  // namespace
 
-template <class V>
+template <class V, class T>
 struct Attention {
     using Floats = typename V::Floats;
+    using Group = HeadGroup<T>;
     static constexpr int64_t L = V::LANES;
+    static constexpr bool SCALED = sizeof(T) == 1;
 
     // One row's queries [heads, size] -> out [heads, size]. scores: [heads, seen]; some: [KEYS, size].
-    static void few(const HeadGroup& g, const float* query, int64_t seen, float* scores, float* some, float* out) {
+    static void few(const Group& g, const float* query, int64_t seen, float* scores, float* some, float* out) {
         for (int64_t t = 0; t < seen;) {
             const int64_t count = seen - t >= KEYS ? KEYS : 1;
             for (int64_t i = 0; i < count * g.size; i += L) V::store(some + i, V::widen(g.keys + t * g.size + i));
@@ -105,7 +109,7 @@ struct Attention {
         for (int64_t h = 0; h < g.heads;) {
             const int64_t done = g.heads - h >= 4 ? 4 : 1;
             float total[4];
-            for (int64_t i = 0; i < done; ++i) total[i] = soften(scores + (h + i) * seen, seen, g.scale());
+            for (int64_t i = 0; i < done; ++i) total[i] = weigh(g, scores + (h + i) * seen, seen);
             const Source source{scores + h * seen, seen, nullptr, g.values, g.size};
             if (done == 4) all_columns<4>(source, seen, total, out + h * g.size, g.size);
             else all_columns<1>(source, seen, total, out + h * g.size, g.size);
@@ -114,19 +118,19 @@ struct Attention {
     }
 
     // Copies for `many`: turned [size, turned_stride], wide [seen, size].
-    static void prepare(const HeadGroup& g, int64_t seen, float* turned, float* wide) {
+    static void prepare(const Group& g, int64_t seen, float* turned, float* wide) {
         const int64_t stride = turned_stride(seen);
-        for (int64_t i = 0; i < seen * g.size; i += L) V::store(wide + i, V::widen(g.keys + i));
+        widen_all(g.keys, g.key_scales, seen, g.size, wide);
         for (int64_t i = 0; i < g.size; ++i) {
             for (int64_t t = 0; t < seen; ++t) turned[i * stride + t] = wide[t * g.size + i];
             for (int64_t t = seen; t < stride; ++t) turned[i * stride + t] = 0;
         }
-        for (int64_t i = 0; i < seen * g.size; i += L) V::store(wide + i, V::widen(g.values + i));
+        widen_all(g.values, g.value_scales, seen, g.size, wide);
     }
 
     // `rows` queries of one head, `between` floats apart, at the positions from `position` on. scores: [QUERIES,
     // turned_stride].
-    static void many(const HeadGroup& g, const float* query, int64_t rows, int64_t between, int64_t position,
+    static void many(const Group& g, const float* query, int64_t rows, int64_t between, int64_t position,
                      const float* turned, const float* wide, int64_t seen, float* scores, float* out) {
         for (int64_t row = 0; row < rows;) {
             const int64_t done = rows - row >= QUERIES ? QUERIES : 1;
@@ -144,13 +148,38 @@ private:
         const float* weights;
         int64_t stride;
         const float* wide;
-        const uint16_t* values;
+        const T* values;
         int64_t size;
 
         Floats at(int64_t t, int64_t column) const {
             return wide ? V::load(wide + t * size + column) : V::widen(values + t * size + column);
         }
     };
+
+    static inline float damping(const Group& g) { return 1.0f / sqrtf(float(g.size)); }
+
+    // Products with keys and, in the end, weights for values: the integers' scales go into them.
+    static inline float weigh(const Group& g, float* scores, int64_t seen) {
+        if constexpr (SCALED) {
+#pragma omp simd
+            for (int64_t t = 0; t < seen; ++t) scores[t] *= g.key_scales[t];
+        }
+        const float total = soften(scores, seen, damping(g));
+        if constexpr (SCALED) {
+#pragma omp simd
+            for (int64_t t = 0; t < seen; ++t) scores[t] *= g.value_scales[t];
+        }
+        return total;
+    }
+
+    static inline void widen_all(const T* from, const float* scales, int64_t seen, int64_t size, float* to) {
+        for (int64_t t = 0; t < seen; ++t)
+            for (int64_t i = t * size; i < (t + 1) * size; i += L) {
+                const Floats floats = V::widen(from + i);
+                if constexpr (SCALED) V::store(to + i, V::multiply(floats, V::spread(scales[t])));
+                else V::store(to + i, floats);
+            }
+    }
 
     template <int COUNT>
     static inline void dots(const float* query, const float* keys, int64_t size, float* to) {
@@ -166,7 +195,7 @@ private:
     }
 
     template <int ROWS>
-    static void tile(const HeadGroup& g, const float* query, int64_t between, int64_t position, const float* turned,
+    static void tile(const Group& g, const float* query, int64_t between, int64_t position, const float* turned,
                      const float* wide, int64_t seen, float* scores, float* out) {
         const int64_t stride = turned_stride(seen), last = position + ROWS;
         for (int64_t t = 0; t < last; t += 4 * L) {
@@ -186,7 +215,7 @@ private:
         }
         float total[ROWS];
         for (int m = 0; m < ROWS; ++m) {
-            total[m] = soften(scores + m * stride, position + m + 1, g.scale());
+            total[m] = soften(scores + m * stride, position + m + 1, damping(g));
             for (int64_t t = position + m + 1; t < last; ++t) scores[m * stride + t] = 0;
         }
         all_columns<ROWS>({scores, stride, wide, nullptr, g.size}, last, total, out, between);

@@ -62,7 +62,8 @@ bool all_integers(const Decoder& d) {
 
 bool possible(const Decoder& d, const Step& s) {
     if (s.rows < 1 || (s.caches != 1 && s.caches != s.rows)) return false;
-    if (s.answered < 0 || s.answered > s.rows || (s.one_text() && s.answered >= MANY)) return false;
+    if (!s.key_scales != !s.value_scales) return false;
+    if (s.answered < 0 || s.answered > s.rows || (is_one_text(s) && s.answered >= MANY)) return false;
     for (int64_t row = 0; row < s.rows; ++row) {
         const int64_t position = s.positions[row];
         if (position < 0 || position >= d.positions || position >= s.capacities[s.caches == 1 ? 0 : row]) return false;
@@ -77,7 +78,7 @@ public:
     void prepare(const Decoder& d, const Step& s, int threads) {
         const int64_t widest = std::max({d.hidden, d.inner, d.heads * d.head_dim});
         const int64_t seen = 1 + *std::max_element(s.positions, s.positions + s.rows);
-        const bool many = s.one_text();
+        const bool many = is_one_text(s);
         const int64_t query = add(s.rows * d.heads * d.head_dim), key = add(s.rows * d.kv_heads * d.head_dim);
         const int64_t value = add(s.rows * d.kv_heads * d.head_dim), mixed = add(s.rows * d.heads * d.head_dim);
         const int64_t gate = add(s.rows * d.inner), up = add(s.rows * d.inner), change = add(s.rows * d.hidden);
@@ -154,8 +155,8 @@ int32_t pumice_decode(const PumiceDecoder* decoder, const PumiceStep* step) {
                     decoder->head_dim,     decoder->eps,  decoder->layers,          layers.data(),
                     decoder->norm,         weights_of(decoder->head), decoder->cosines, decoder->sines, decoder->positions};
     const Step s{step->rows, step->caches, step->capacities, step->positions, step->x,
-                 step->keys, step->values, step->answered,   step->logits};
-    if (layers.empty() || !fits_together(d) || !possible(d, s) || (s.one_text() && !all_integers(d))) return -1;
+                 step->keys, step->values, step->key_scales, step->value_scales, step->answered, step->logits};
+    if (layers.empty() || !fits_together(d) || !possible(d, s) || (is_one_text(s) && !all_integers(d))) return -1;
     const Kernels& kernels = path();
     thread_local Memory memory;
     Memory& mine = memory;  // of this thread, for the others to use

@@ -22,21 +22,24 @@ struct Decoder {
     int64_t positions;
 };
 
-// Keys and values are for each layer bfloat16 [kv_heads, capacity, head_dim]; a position's slot is its number. Each row has
-// its own, or all rows have one: then they stand at positions one after the other. Rows of different caches may share
-// memory as well, a later one at a later position.
+// Keys and values are for each layer bfloat16 [kv_heads, capacity, head_dim]; a position's slot is its number. Or they are
+// int8, and each head's key and value of a position has a scale [kv_heads, capacity]. Each row has its own, or all rows
+// have one: then they stand at positions one after the other. Rows of different caches may share memory as well, a later
+// one at a later position.
 struct Step {
     int64_t rows, caches;       // caches: 1 or rows
     const int64_t* capacities;  // [caches]
     const int64_t* positions;   // [rows]: of the new tokens
     float* x;                   // [rows, hidden]: their embeddings; the residual stream
-    uint16_t* const* keys;      // [layers, caches]
-    uint16_t* const* values;
+    void* const* keys;          // [layers, caches]
+    void* const* values;
+    float* const* key_scales;   // [layers, caches] for int8, null for bfloat16
+    float* const* value_scales;
     int64_t answered;           // of the last so many rows logits are wanted
     float* logits;              // [answered, vocabulary]
-
-    bool one_text() const { return caches == 1 && rows >= MANY; }
 };
+
+static inline bool is_one_text(const Step& s) { return s.caches == 1 && s.rows >= MANY; }
 
 // Results of a stage that the next one reads, whichever thread made them.
 struct Shared {

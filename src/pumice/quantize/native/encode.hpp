@@ -1,6 +1,6 @@
 // Floats become integers: the search for the scale of each group.
 #pragma once
-#include <cmath>
+#include <math.h>
 
 #include "half.hpp"
 #include "layout.hpp"
@@ -14,8 +14,6 @@ static constexpr int TOGETHER = 16;
 // The smallest whole number that the largest weight of a group may become in 8 bits.
 static constexpr int LEAST_TOP = 120;
 
-// Nothing of the standard library is called here: its templates would be compiled with this path's instructions, and the
-// linker might give them to another path.
 static inline float between(float lowest, float value, float highest) {
     return value < lowest ? lowest : value > highest ? highest : value;
 }
@@ -36,7 +34,7 @@ static inline void extremes(const float* turned, int group, float* extreme) {
     for (int i = 0; i < group; ++i)
         for (int lane = 0; lane < TOGETHER; ++lane) {
             const float w = turned[i * TOGETHER + lane];
-            extreme[lane] = std::fabs(w) > std::fabs(extreme[lane]) ? w : extreme[lane];
+            extreme[lane] = fabsf(w) > fabsf(extreme[lane]) ? w : extreme[lane];
         }
 }
 
@@ -48,7 +46,7 @@ static inline void best_scales8(const float* turned, int group, float* best) {
     for (int top = 127; top >= LEAST_TOP; --top) {
         float errors[TOGETHER] = {};
         for (int lane = 0; lane < TOGETHER; ++lane) {
-            scale[lane] = from_fp16(to_fp16(std::fabs(extreme[lane]) / float(top)));
+            scale[lane] = from_fp16(to_fp16(fabsf(extreme[lane]) / float(top)));
             inverse[lane] = scale[lane] > 0 ? 1.0f / scale[lane] : 0.0f;
         }
         for (int i = 0; i < group; ++i) {

@@ -1,12 +1,17 @@
 // Half-precision numbers as bit patterns, for code that must run on any processor.
 //
-// `static`, here and in the other headers: each path is compiled for other machine instructions, and the linker must not
-// let one path call a function that was compiled for another.
+// `static`, here and in the other headers that paths include: each path is compiled for other machine instructions, and
+// the linker must not let one path call a function that was compiled for another. For the same reason their classes have
+// no functions of their own unless they depend on a path's vector type, and nothing of the C++ standard library is called:
+// its templates would be compiled with this path's instructions.
 #pragma once
 #include <cstdint>
 #include <cstring>
 
 namespace pumice {
+
+static inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+static inline int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 static inline float from_bits(uint32_t bits) {
     float value;

@@ -22,6 +22,9 @@ struct Avx512 {
         const __m256i halves = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(from));
         return _mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(halves), 16));
     }
+    static Floats widen(const int8_t* from) {
+        return _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(from))));
+    }
     static float total(Floats floats) { return _mm512_reduce_add_ps(floats); }
     // Pairs, then fours, then the four quarters: a third of the shuffles that four separate sums would take.
     static void totals(const Floats (&four)[4], float* to) {

@@ -19,6 +19,11 @@ struct Neon {
     static Bytes load(const uint8_t* from) { return vld1q_u8(from); }
     static Floats load(const float* from) { return vld1q_f32(from); }
     static Floats widen(const uint16_t* from) { return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(from), 16)); }
+    static Floats widen(const int8_t* from) {
+        int32_t four;
+        std::memcpy(&four, from, 4);
+        return vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four))))));
+    }
     static float total(Floats floats) { return vaddvq_f32(floats); }
     static void totals(const Floats (&four)[4], float* to) { each_total<Neon>(four, to); }
     static Bytes repeat(const int8_t* from) {

@@ -29,6 +29,11 @@ struct Portable {
         for (int lane = 0; lane < LANES; ++lane) floats.lane[lane] = from_bf16(from[lane]);
         return floats;
     }
+    static Floats widen(const int8_t* from) {
+        Floats floats;
+        for (int lane = 0; lane < LANES; ++lane) floats.lane[lane] = float(from[lane]);
+        return floats;
+    }
     static float total(Floats floats) { return (floats.lane[0] + floats.lane[1]) + (floats.lane[2] + floats.lane[3]); }
     static void totals(const Floats (&four)[4], float* to) { each_total<Portable>(four, to); }
     static Bytes repeat(const int8_t* from) {

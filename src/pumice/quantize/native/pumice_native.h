@@ -71,15 +71,18 @@ typedef struct {
     int64_t positions;
 } PumiceDecoder;
 
-/* One more token in each of `rows` rows, or a piece of one text (see decoder.hpp). x, [rows, hidden], is overwritten.
+/* One more token in each of `rows` rows, or a piece of one text. x, [rows, hidden], is overwritten. Keys and values are
+ * bfloat16, and scales null; or int8 with scales (see decoder.hpp).
  * A piece of a dozen positions or more wants integer weights in every layer, and at most eleven rows answered. */
 typedef struct {
     int64_t rows, caches;
     const int64_t* capacities;
     const int64_t* positions;
     float* x;
-    uint16_t* const* keys;
-    uint16_t* const* values;
+    void* const* keys;
+    void* const* values;
+    float* const* key_scales;
+    float* const* value_scales;
     int64_t answered;
     float* logits;
 } PumiceStep;

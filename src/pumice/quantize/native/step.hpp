@@ -3,18 +3,18 @@
 // Threads share products by output rows and attention by heads, and meet after each stage. What is small every thread
 // computes for itself, because that is sooner done than waiting for another.
 #pragma once
-#include <algorithm>
-#include <cmath>
+#include <math.h>
 
 #include "attention.hpp"
 #include "barrier.hpp"
 #include "decoder.hpp"
+#include "round.hpp"
 #include "tile.hpp"
 
 namespace pumice {
 
 static inline float sigmoid(float x) {
-    const float small = exponential(-std::fabs(x));
+    const float small = exponential(-fabsf(x));
     return (x >= 0 ? 1.0f : small) / (1.0f + small);
 }
 
@@ -75,14 +75,14 @@ private:
             float square = 0;
 #pragma omp simd reduction(+ : square)
             for (int64_t i = 0; i < d.hidden; ++i) square += x[i] * x[i];
-            const float scale = 1.0f / std::sqrt(square / float(d.hidden) + d.eps);
+            const float scale = 1.0f / sqrtf(square / float(d.hidden) + d.eps);
             for (int64_t i = 0; i < d.hidden; ++i) to[i] = x[i] * scale * weight[i];
         }
     }
 
     // What `w` takes, made of all rows of x. norm: of its root-mean-square norm, or null.
     Input input(const float* x, const float* norm, const Weights& w) const {
-        if (!s.one_text()) return own_input(x, s.rows, norm, w);
+        if (!is_one_text(s)) return own_input(x, s.rows, norm, w);
         const int64_t from = border(s.rows, me.index), to = border(s.rows, me.index + 1), groups = groups_of(w);
         for (int64_t row = from; row < to; ++row) {
             const float* one = x + row * w.columns;
@@ -113,10 +113,10 @@ private:
     template <float (*WIDEN)(uint16_t)>
     void wide_product(const Weights& w, const Input& x, float* out) const {
         const uint16_t* all = reinterpret_cast<const uint16_t*>(w.data);
-        const int64_t from = first_block(w) * BLOCK, to = std::min(w.rows, last_block(w) * BLOCK), k = w.columns;
+        const int64_t from = first_block(w) * BLOCK, to = smaller(w.rows, last_block(w) * BLOCK), k = w.columns;
         for (int64_t n = from; n < to; n += 4) {
             const uint16_t* row[4];
-            for (int64_t i = 0; i < 4; ++i) row[i] = all + std::min(n + i, to - 1) * k;
+            for (int64_t i = 0; i < 4; ++i) row[i] = all + smaller(n + i, to - 1) * k;
             for (int64_t m = 0; m < x.rows; ++m) {
                 const float* with = x.plain + m * k;
                 float a = 0, b = 0, c = 0, e = 0;
@@ -128,21 +128,21 @@ private:
                     e += with[i] * WIDEN(row[3][i]);
                 }
                 const float four[4] = {a, b, c, e};
-                for (int64_t i = 0; i < std::min<int64_t>(4, to - n); ++i) out[m * w.rows + n + i] = four[i];
+                for (int64_t i = 0; i < smaller(4, to - n); ++i) out[m * w.rows + n + i] = four[i];
             }
         }
     }
 
     void product_added(const Weights& w, const Input& x) const {
         product(w, x, shared.change);
-        const int64_t from = first_block(w) * BLOCK, to = std::min(w.rows, last_block(w) * BLOCK);
+        const int64_t from = first_block(w) * BLOCK, to = smaller(w.rows, last_block(w) * BLOCK);
         for (int64_t row = 0; row < s.rows; ++row)
             for (int64_t i = row * w.rows + from; i < row * w.rows + to; ++i) s.x[i] += shared.change[i];
     }
 
     // gate = silu(gate) * up, where this thread has made both.
     void activate(const Weights& w) const {
-        const int64_t from = first_block(w) * BLOCK, to = std::min(w.rows, last_block(w) * BLOCK);
+        const int64_t from = first_block(w) * BLOCK, to = smaller(w.rows, last_block(w) * BLOCK);
         for (int64_t row = 0; row < s.rows; ++row)
 #pragma omp simd
             for (int64_t i = row * w.rows + from; i < row * w.rows + to; ++i)
@@ -153,44 +153,59 @@ private:
     // the earlier ones have just stored.
     void attend(int64_t layer) const {
         for (int64_t head = border(d.kv_heads, me.index); head < border(d.kv_heads, me.index + 1); ++head) {
-            if (s.one_text()) attend_together(layer, head);
-            else
-                for (int64_t row = 0; row < s.rows; ++row) attend_alone(layer, row, head);
+            if (s.key_scales) attend<int8_t>(layer, head);
+            else attend<uint16_t>(layer, head);
         }
+    }
+
+    template <class T>
+    void attend(int64_t layer, int64_t head) const {
+        if (is_one_text(s)) return attend_together<T>(layer, head);
+        for (int64_t row = 0; row < s.rows; ++row) attend_alone<T>(layer, row, head);
     }
 
     // Turns the row's queries and its key, and stores key and value. Returns the cache from this head on.
-    HeadGroup store(int64_t layer, int64_t row, int64_t head) const {
+    template <class T>
+    HeadGroup<T> store(int64_t layer, int64_t row, int64_t head) const {
         const int64_t each = d.heads / d.kv_heads, size = d.head_dim, position = s.positions[row];
-        const int64_t cache = s.caches == 1 ? 0 : row, from = head * s.capacities[cache] * size;
-        uint16_t* keys = s.keys[layer * s.caches + cache] + from;
-        uint16_t* values = s.values[layer * s.caches + cache] + from;
+        const int64_t cache = s.caches == 1 ? 0 : row, at = layer * s.caches + cache, first = head * s.capacities[cache];
+        T* keys = static_cast<T*>(s.keys[at]) + first * size;
+        T* values = static_cast<T*>(s.values[at]) + first * size;
+        float* key_scales = s.key_scales ? s.key_scales[at] + first : nullptr;
+        float* value_scales = s.key_scales ? s.value_scales[at] + first : nullptr;
         float* key = shared.key + (row * d.kv_heads + head) * size;
-        const float* value = shared.value + (row * d.kv_heads + head) * size;
         rotate(key, position);
-        for (int64_t i = 0; i < size; ++i) {
-            keys[position * size + i] = to_bf16(key[i]);
-            values[position * size + i] = to_bf16(value[i]);
-        }
+        keep(key, position, keys, key_scales);
+        keep(shared.value + (row * d.kv_heads + head) * size, position, values, value_scales);
         for (int64_t one = head * each; one < (head + 1) * each; ++one)
             rotate(shared.query + (row * d.heads + one) * size, position);
-        return {each, size, keys, values};
+        return {each, size, keys, values, key_scales, value_scales};
     }
 
+    void keep(const float* x, int64_t position, uint16_t* to, float*) const {
+        for (int64_t i = 0; i < d.head_dim; ++i) to[position * d.head_dim + i] = to_bf16(x[i]);
+    }
+
+    void keep(const float* x, int64_t position, int8_t* to, float* scales) const {
+        scales[position] = round_to_int8(x, d.head_dim, to + position * d.head_dim).scale;
+    }
+
+    template <class T>
     void attend_alone(int64_t layer, int64_t row, int64_t head) const {
-        const HeadGroup group = store(layer, row, head);
+        const HeadGroup<T> group = store<T>(layer, row, head);
         const int64_t at = (row * d.heads + head * group.heads) * group.size, seen = s.positions[row] + 1;
-        const auto few = group.size % V::LANES ? Attention<Single>::few : Attention<V>::few;
+        const auto few = group.size % V::LANES ? Attention<Single, T>::few : Attention<V, T>::few;
         few(group, shared.query + at, seen, me.own.scores, me.own.wide, shared.mixed + at);
     }
 
+    template <class T>
     void attend_together(int64_t layer, int64_t head) const {
-        HeadGroup group{};
-        for (int64_t row = 0; row < s.rows; ++row) group = store(layer, row, head);
+        HeadGroup<T> group{};
+        for (int64_t row = 0; row < s.rows; ++row) group = store<T>(layer, row, head);
         const int64_t seen = s.positions[0] + s.rows, between = d.heads * d.head_dim;
         const bool odd = group.size % V::LANES != 0;
-        (odd ? Attention<Single>::prepare : Attention<V>::prepare)(group, seen, me.own.turned, me.own.wide);
-        const auto many = odd ? Attention<Single>::many : Attention<V>::many;
+        (odd ? Attention<Single, T>::prepare : Attention<V, T>::prepare)(group, seen, me.own.turned, me.own.wide);
+        const auto many = odd ? Attention<Single, T>::many : Attention<V, T>::many;
         for (int64_t one = head * group.heads; one < (head + 1) * group.heads; ++one)
             many(group, shared.query + one * group.size, s.rows, between, s.positions[0], me.own.turned, me.own.wide, seen,
                  me.own.scores, shared.mixed + one * group.size);

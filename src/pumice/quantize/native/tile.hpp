@@ -10,13 +10,12 @@
 // A sum of int8 products is exact. What is rounded is added group by group in the order of the columns, whatever the
 // number of rows: one row at a time gives bit for bit what many give together.
 #pragma once
-#include <algorithm>
-#include <cmath>
 #include <cstring>
 
 #include "encode.hpp"
 #include "half.hpp"
 #include "kernels.hpp"
+#include "round.hpp"
 
 namespace pumice {
 
@@ -139,37 +138,13 @@ struct Path {
         else each_block<Unpacked<V>, 8>(w, first, last, x, rows, out, room);
     }
 
-    // Plain loops: every path's compiler makes vectors of them. All paths give the same integers.
-    // What is not finite makes its whole group NaN, as it would in floats.
     static void quantize(const Weights& w, const float* x, int64_t rows, int8_t* values, float* scales,
                          int32_t* starts) {
         const int group = w.group, zero = w.bits == 4 ? Tile<V, 4>::ZERO : Tile<V, 8>::ZERO;
         for (int64_t at = 0; at < rows * groups_of(w); ++at, x += group, values += group) {
-            float largest = 0;
-#pragma omp simd reduction(max : largest)
-            for (int i = 0; i < group; ++i) {
-                const float size = std::fabs(x[i]);
-                largest = size > largest ? size : largest;  // GCC makes no vectors of std::max
-            }
-            float check = 0;  // NaN if any value is NaN or infinite
-#pragma omp simd reduction(+ : check)
-            for (int i = 0; i < group; ++i) check += x[i] * 0.0f;
-            if (check != 0) {
-                for (int i = 0; i < group; ++i) values[i] = 0;
-                scales[at] = check;
-                starts[at] = 0;
-                continue;
-            }
-            const float inverse = largest > TINY ? 127.0f / largest : 0.0f;
-            int32_t sum = 0;
-#pragma omp simd reduction(+ : sum)
-            for (int i = 0; i < group; ++i) {
-                const int32_t value = nearest(x[i] * inverse);
-                values[i] = int8_t(value);
-                sum += value;
-            }
-            scales[at] = largest > TINY ? largest / 127.0f : 0.0f;
-            starts[at] = -zero * sum;
+            const Rounded found = round_to_int8(x, group, values);
+            scales[at] = found.scale;
+            starts[at] = -zero * found.sum;
         }
     }
 
@@ -178,20 +153,13 @@ struct Path {
     }
 
 private:
-    static constexpr float TINY = 1e-30f;  // below this, 127 / largest would overflow
-
-    // Rounds to the nearest integer, ties to even, for |value| < 2^22: the sum has no bits left for a fraction.
-    static inline int32_t nearest(float value) {
-        return int32_t(to_bits(value + 12582912.0f)) - 0x4b400000;
-    }
-
     template <class U, int BITS>
     static void each_block(const Weights& w, int64_t first, int64_t last, const Activations& x, int64_t rows, float* out,
                            uint8_t* room) {
         int64_t at = first;
         if (rows == 1) at = several<U, BITS>(w, first, last, x, out);
         for (; at < last; ++at) {
-            const int64_t here = std::min<int64_t>(BLOCK, w.rows - at * BLOCK);
+            const int64_t here = smaller(BLOCK, w.rows - at * BLOCK);
             const uint8_t* block = w.data + at * block_bytes_of(w);
             float few[MANY * BLOCK];
             float* sums = few;
@@ -215,7 +183,7 @@ private:
     static void by_pieces(const Weights& w, const uint8_t* block, const Activations& x, int64_t rows, float* sums,
                           uint8_t* panel) {
         for (int64_t group = 0; group < x.groups; group += groups_of_panel(w)) {
-            const int64_t end = std::min(x.groups, group + groups_of_panel(w));
+            const int64_t end = smaller(x.groups, group + groups_of_panel(w));
             const uint8_t* piece = block + group * group_bytes(w.bits, w.group);
             if (w.bits == 4) {
                 unpack<V>(piece, end - group, w.group, panel);
@@ -229,8 +197,8 @@ private:
     template <class U, int BITS>
     static int64_t several(const Weights& w, int64_t first, int64_t last, const Activations& x, float* out) {
         constexpr int COUNT = U::STREAMS;
-        const int64_t whole = std::min(last, w.rows / BLOCK);  // an incomplete last block is written with care
-        const int64_t each = std::max<int64_t>(0, whole - first) / COUNT;
+        const int64_t whole = smaller(last, w.rows / BLOCK);  // an incomplete last block is written with care
+        const int64_t each = larger(0, whole - first) / COUNT;
         for (int64_t i = 0; i < each; ++i) {
             const uint8_t* block[COUNT];
             float* to[COUNT];
