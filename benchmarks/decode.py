@@ -33,7 +33,9 @@ def commands(folder: str, gguf: Path | None) -> dict[str, list[str]]:
     ours, theirs = [sys.executable, str(HERE / "load.py")], [sys.executable, str(HERE / "peer_llama.py"), folder]
     found = {
         "Pumice 4-bit": [*ours, f"{folder}-4bit"],
+        "Pumice 4-bit, cache 8-bit": [*ours, f"{folder}-4bit", "--kv-8bit"],
         "Pumice 8-bit": [*ours, f"{folder}-8bit"],
+        "Pumice 8-bit, cache 8-bit": [*ours, f"{folder}-8bit", "--kv-8bit"],
         "Pumice bf16": [*ours, folder],
     }
     for kind in ("Q4_0", "Q4_K_M", "Q8_0", "BF16"):
@@ -82,7 +84,7 @@ def main() -> None:
         if any(part in name for part in wanted)
     }
     for bits in (4, 8):
-        if f"Pumice {bits}-bit" in chosen:
+        if any(name.startswith(f"Pumice {bits}-bit") for name in chosen):
             quantised(options.model, bits)
     runs: dict[str, list[dict[str, float]]] = {name: [] for name in chosen}
     for _ in range(options.rounds):

@@ -136,7 +136,10 @@ def test_one_that_fails_while_answering_harms_no_other(monkeypatch: pytest.Monke
 @pytest.mark.parametrize("after", [0, 2])
 def test_one_whose_logits_are_no_numbers_harms_no_other(monkeypatch: pytest.MonkeyPatch, after: int) -> None:
     made = tiny.engine()
-    good, bad = made.stream(ASKED[0], OPTIONS), made.stream(ASKED[2], SamplingOptions(max_tokens=9, temperature=1.0, seed=1))
+    good, bad = (
+        made.stream(ASKED[0], OPTIONS),
+        made.stream(ASKED[2], SamplingOptions(max_tokens=9, temperature=1.0, seed=1)),
+    )
     take = bad._request.answering.take
 
     def spoiled(logits: Tensor) -> str:
