@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 from train import small
 
 STEPS = 12
+pytestmark = pytest.mark.timeout(400)
 CHANGES = (
     *("batch=4", f"world.scenes={4 * STEPS}", "world.questions=2", "world.details=0", "world.several_turns=0"),
     *("log_every=1", "save_every=2", "threads=1", "world.sizes=[96]"),
@@ -37,14 +38,24 @@ def run(words: list[str]) -> None:
 
 def killed(words: list[str], output: Path, after: int) -> None:
     """Start, and kill all of its processes once ``after`` steps are in the log."""
-    started = subprocess.Popen(words, env=small.environment(), stderr=subprocess.DEVNULL, start_new_session=True)
+    started = subprocess.Popen(words, env=small.environment(), stderr=subprocess.DEVNULL)
     try:
         while len(losses(output)) < after:
             assert started.poll() is None, "it ended before it could be killed"
             time.sleep(0.002)
     finally:
-        os.killpg(started.pid, signal.SIGKILL)
+        for process in (started.pid, *descendants(started.pid)):
+            os.kill(process, signal.SIGKILL)
     assert started.wait() == -signal.SIGKILL
+
+
+def descendants(process: int) -> list[int]:
+    """The launcher's workers lead sessions of their own, and have workers too."""
+    found = []
+    for task in Path(f"/proc/{process}/task").iterdir():
+        for child in map(int, (task / "children").read_text().split()):
+            found += [child, *descendants(child)]
+    return found
 
 
 def losses(output: Path) -> dict[int, float]:
@@ -96,3 +107,22 @@ def test_two_processes_then_one(tmp_path: Path, project: Path, shard: str) -> No
     assert one.keys() == other.keys() == set(range(1, STEPS + 1))
     assert all(abs(one[step] - other[step]) < 2e-3 for step in one), (one, other)
     assert len({round(loss, 2) for loss in one.values()}) > STEPS // 2, "steps can be told from one another"
+
+
+def test_two_runs_do_not_share_a_folder(tmp_path: Path, project: Path) -> None:
+    """The second is refused before it touches anything, and the first goes on."""
+    output = tmp_path / "run"
+    words = command(project, output, 1)
+    first = subprocess.Popen(words, env=small.environment(), stderr=subprocess.DEVNULL)
+    try:
+        while not losses(output):
+            assert first.poll() is None
+            time.sleep(0.002)
+        second = subprocess.run(words, env=small.environment(), capture_output=True, text=True, check=False)
+        assert second.returncode == 2 and f"another process is training into {output}" in second.stderr
+        assert "hint: " in second.stderr and "Traceback" not in second.stderr
+    finally:
+        first.send_signal(signal.SIGINT)
+    assert first.wait() == 130
+    run(words)
+    assert losses(output).keys() == set(range(1, STEPS + 1))

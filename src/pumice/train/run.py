@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
@@ -72,9 +74,27 @@ def train(recipe: Recipe, show: Callable[[str], None] = print, display: Display 
     """
     ranks = join_ranks(choose_device(recipe.device))
     try:
-        return _train(recipe, show, ranks, display)
+        with _alone_in(recipe.output, ranks):
+            return _train(recipe, show, ranks, display)
     finally:
         leave_ranks()
+
+
+@contextmanager
+def _alone_in(folder: Path, ranks: Ranks) -> Iterator[None]:
+    """No other run may write there: workers live on when only their launcher is killed."""
+    if not ranks.first:
+        yield
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            yield
+    except Timeout as error:
+        raise UsageError(
+            f"another process is training into {folder}",
+            hint="wait for its end, end it (launchers may leave workers behind), or choose another output",
+        ) from error
 
 
 def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: Display | None) -> Path:
