@@ -55,7 +55,7 @@ def test_vision() -> None:
 
 
 def test_train() -> None:
-    """Against transformers, on a few samples: the same losses first, then numbers for both and for what was left out."""
+    """Against transformers, on a few samples: the same losses first, then numbers for both and one technique off."""
     small = ("--layers", "1", "--hidden", "64", "--batch", "2", "--steps", "4", "--repeats", "1", "--without", "pack")
     found = last_line("benchmarks/train.py", *small)
     assert 0 <= found["worst_difference"] <= 1e-5  # type: ignore[operator]

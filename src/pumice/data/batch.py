@@ -75,12 +75,14 @@ class Batch:
         """The same on ``device``, which copies while it still works on what came before."""
         if self.ids.device == device:
             return self
-        names = ("ids", "positions", "groups", "sources", "targets")
-        tiles = moved(torch.cat(self.tiles), device).split([len(own) for own in self.tiles]) if self.tiles else ()
         return replace(
             self,
-            **{name: moved(getattr(self, name), device) for name in names},
-            tiles=tiles,
+            ids=moved(self.ids, device),
+            positions=moved(self.positions, device),
+            groups=moved(self.groups, device),
+            sources=moved(self.sources, device),
+            targets=moved(self.targets, device),
+            tiles=moved(torch.cat(self.tiles), device).split([len(own) for own in self.tiles]) if self.tiles else (),
             grounded=None if self.grounded is None else self.grounded.to(device),
         )
 

@@ -18,7 +18,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.weak import WeakIdKeyDictionary
 
-from pumice.train.step import Task, take_step
+from pumice.train.step import Movable, Task, take_step
 
 _ATEN = torch.ops.aten
 #: The second step is the first one with moments.
@@ -47,7 +47,7 @@ def shapes_only() -> FakeTensorMode:
 
 
 def rehearse(
-    shapes: FakeTensorMode, task: Task, groups: Sequence[Mapping[str, Any]], batches: Sequence[object], clip: float
+    shapes: FakeTensorMode, task: Task, groups: Sequence[Mapping[str, Any]], batches: Sequence[Movable], clip: float
 ) -> Rehearsal:
     """Train ``task``, built within ``shapes``, on the real ``batches`` of a step. groups: its learning weights."""
     assert isinstance(task, nn.Module)
