@@ -4,10 +4,12 @@
 
 A shop keeps its things by a rule of its own: what a thing is decides the wall, its colour the number. So a picture of
 one thing and the question where to put it have one right answer of forty, which nobody could guess. It is made of words
-that the model knows: with a frozen head, LoRA teaches a new use of words, not new words (docs/training.md).
-Pictures and questions are written as LLaVA's JSON, ``pumice train recipes/tiny-lora.toml`` learns from a part of them,
-and others, with pictures of another sequence, are asked before and after, as are ordinary questions: does the model
-forget what it knew? An answer is right if it is the same letter by letter. The last line is one JSON object.
+that the model knows: with a frozen head, LoRA teaches a new use of words, not new words (docs/training.md). An answer
+first says what is seen, so that the rule is about words and not about pixels: "A red cup. On the left, number 1."
+Pictures and questions are written as LLaVA's JSON, ``pumice train recipes/tiny-lora.toml`` learns from a part of them
+and from some ordinary ones, and others, with pictures of another sequence, are asked before and after. So are ordinary
+questions: does the model forget what it knew? An answer is right if it is the same letter by letter. The last line is
+one JSON object.
 """
 
 from __future__ import annotations
@@ -30,13 +32,16 @@ from PIL import Image
 from pumice.engine.engine import BUNDLED, Engine
 from pumice.world.benchmark import held_out_questions, run_benchmark, wilson
 from pumice.world.draw import draw_scene
+from pumice.world.records import write_llava_json
 from pumice.world.scene import Item, Scene, Split, make_scene
 from pumice.world.vocabulary import COLOURS, OBJECTS, SHAPES
+from pumice.world.wording import listed
 
 ROOT = Path(__file__).parent.parent
 RECIPE = ROOT / "recipes" / "tiny-lora.toml"
 FIRST = 900_000  # scenes from here on have taught the bundled model nothing
 SIDE = 224
+WEIGHT = 10  # passes over one's own pictures for each over the ordinary ones
 QUESTIONS = ("Where do we put this?", "Where should this thing be in the shop?", "What is the place of this?")
 WALLS = ("On the left", "On the right", "At the top", "At the bottom", "In the centre")
 
@@ -80,7 +85,7 @@ def write(folder: Path, split: Split, many: int) -> list[Own]:
         file = f"{split}_{number:03d}.png"
         draw_scene(scene, SIDE).save(folder / "images" / file)
         question = QUESTIONS[number % len(QUESTIONS)]
-        made.append(Own(file, question, place(item), (item.name, item.colour)))
+        made.append(Own(file, question, f"{listed([item])} {place(item)}", (item.name, item.colour)))
     records = [
         {
             "id": Path(own.file).stem,
@@ -120,15 +125,11 @@ def share(right: int, asked: int) -> list[float]:
     return [right, asked, *(round(end, 4) for end in wilson(right, asked))]
 
 
-def teach(folder: Path, overrides: Sequence[str]) -> tuple[Path, float, list[dict[str, float]]]:
+def teach(folder: Path, ordinary: Path | None, overrides: Sequence[str]) -> tuple[Path, float, list[dict[str, float]]]:
     """Run the command; the folder that it wrote, the seconds that it took, and its log."""
-    values = [
-        f"start.folder={BUNDLED}",
-        f"files.records={folder / 'train.json'}",
-        f"files.images={folder / 'images'}",
-        f"output={folder / 'run'}",
-        *overrides,
-    ]
+    own = table(records=str(folder / "train.json"), images=str(folder / "images"), weight=WEIGHT)
+    others = [] if ordinary is None else [table(records=str(ordinary), images=str(ordinary.parent / "images"))]
+    values = [f"files=[{', '.join([own, *others])}]", f"start.folder={BUNDLED}", f"output={folder / 'run'}", *overrides]
     command = [sys.executable, "-m", "pumice", "train", str(RECIPE)]
     for value in values:
         command += ["--set", value]
@@ -139,10 +140,16 @@ def teach(folder: Path, overrides: Sequence[str]) -> tuple[Path, float, list[dic
     return Path(done.stdout.strip()), seconds, log
 
 
+def table(**values: str | int) -> str:
+    """A table in TOML's notation; its strings are written as JSON's."""
+    return "{" + ", ".join(f"{name} = {json.dumps(value)}" for name, value in values.items()) + "}"
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", type=Path, default=Path("runs/own"), help="data and adapter; a new or empty one")
     parser.add_argument("--pictures", type=int, default=100)
+    parser.add_argument("--ordinary", type=int, default=300, help="ordinary pictures that are learned as well")
     parser.add_argument("--held-out", type=int, default=240)
     parser.add_argument("--per-kind", type=int, default=40, help="ordinary questions of each of eight kinds")
     parser.add_argument("--set", action="append", default=[], metavar="FIELD=VALUE", help="changes the recipe")
@@ -154,11 +161,15 @@ def main() -> None:
     asked = write(folder, "held_out", options.held_out)
     print("before")
     before = ask(BUNDLED, folder, asked, taught, options.per_kind)
-    model, seconds, log = teach(folder, options.set)
+    others = None
+    if options.ordinary:
+        others = write_llava_json(folder / "ordinary", "train", 2 * FIRST, options.ordinary, side=SIDE)
+    model, seconds, log = teach(folder, others, options.set)
     print(f"after {seconds:.0f} s")
     after = ask(model, folder, asked, taught, options.per_kind)
     figures = {
         "pictures": len(taught),
+        "ordinary_pictures": options.ordinary,
         "train_s": round(seconds, 1),
         "first_loss": log[0]["loss"],
         "last_loss": log[-1]["loss"],
