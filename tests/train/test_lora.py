@@ -8,8 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import peft
 import pytest
 import torch
+import transformers
 from safetensors.torch import load_file, save_file
 
 import tiny
@@ -73,7 +75,7 @@ def learned(how: Recipe) -> tuple[Path, Llava]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pumice.train.run.save_adapter", catch)
         folder = train(how, lambda _: None)
-    return folder, live[0]
+    return folder, live[0].eval()  # without dropout
 
 
 @torch.inference_mode()
@@ -201,8 +203,8 @@ def test_attention_that_is_taught_learns_through_adapters(tmp_path: Path, base: 
     torch.testing.assert_close(logits(load_checkpoint(folder).model), logits(live), rtol=0, atol=1e-5)
 
 
-def test_over_a_language_model_and_a_tower(tmp_path: Path, base: Path) -> None:
-    """As the original has it: the base is the language model alone."""
+def words_alone(tmp_path: Path, base: Path) -> tuple[Path, Path]:
+    """The language model of ``base`` as a plain LLaMA folder, and its tower as a CLIP folder."""
     convert(base, tmp_path / "original", "original")
     tensors = load_file(tmp_path / "original" / "model.safetensors")
     words = tmp_path / "words"
@@ -213,13 +215,49 @@ def test_over_a_language_model_and_a_tower(tmp_path: Path, base: Path) -> None:
     (words / "config.json").write_text(json.dumps({**plain, "model_type": "llama"}))
     for name in ("tokenizer.json", "tokenizer_config.json"):
         shutil.copy(tmp_path / "original" / name, words)
-    join = Join(language=str(words), vision=str(tmp_path / "original" / "vision_tower"))
+    return words, tmp_path / "original" / "vision_tower"
+
+
+@pytest.mark.parametrize("projector", ["mlp", "linear"])
+def test_over_a_language_model_and_a_tower(projector: Any, tmp_path: Path, base: Path) -> None:
+    """As the original has it: the base is the language model alone."""
+    words, tower = words_alone(tmp_path, base)
+    start = Start(join=Join(language=str(words), vision=str(tower)), projector=projector)
     shapes = dict.fromkeys(("vision", "connector", "language"), LANGUAGE)
-    how = recipe(tmp_path, base, start=Start(join=join), lora=shapes, parts={"vision": 1e-2, **RATES})
-    folder, live = learned(how)
+    folder, live = learned(recipe(tmp_path, base, start=start, lora=shapes, parts={"vision": 1e-2, **RATES}))
     assert json.loads((folder / "adapter_config.json").read_text())["base_model_name_or_path"] == str(words)
     shutil.rmtree(tmp_path / "original")
     torch.testing.assert_close(logits(load_checkpoint(folder).model), logits(live), rtol=0, atol=1e-5)
+
+
+@torch.inference_mode()
+def test_from_a_recipe_to_peft(tmp_path: Path, base: Path) -> None:
+    """PEFT puts the factors of a whole run on transformers' own model: what it says of words is what ours says."""
+    words, tower = words_alone(tmp_path, base)
+    start = Start(join=Join(language=str(words), vision=str(tower)))
+    with torch.inference_mode(False):
+        folder, live = learned(recipe(tmp_path, base, start=start))
+    theirs = transformers.LlamaForCausalLM.from_pretrained(words).eval()
+    ids = torch.tensor([[1, 5, 30, 31, 7, 9]])
+    plain = theirs(input_ids=ids).logits
+    found = peft.PeftModel.from_pretrained(theirs, folder).eval()(input_ids=ids).logits
+    assert (found - plain).abs().max() > 0.01
+    torch.testing.assert_close(found, live.logits_for(ids), rtol=1e-4, atol=1e-4)
+    torch.testing.assert_close(load_checkpoint(folder).model.logits_for(ids), found, rtol=1e-4, atol=1e-4)
+
+
+def test_mosaics(tmp_path: Path, base: Path) -> None:
+    """What stands behind each row of a mosaic is stored beside the adapter, like the projector."""
+    folder, live = learned(recipe(tmp_path, base, start=Start(folder=base, pictures="anyres")))
+    beside = torch.load(folder / "non_lora_trainables.bin", weights_only=True)
+    assert live.image_newline is not None
+    assert torch.equal(beside["base_model.model.model.image_newline"], live.image_newline)
+    found = load_checkpoint(folder)
+    read = found.processor.preprocessing
+    assert read is not None and (read.mode, read.merge, len(read.pinpoints)) == ("anyres", "spatial_unpad", 5)
+    inputs = found.processor(tiny.question("Sky?", 1))
+    assert len(inputs.grids) == 1 and len(inputs.tiles[0]) > 1
+    torch.testing.assert_close(logits(found.model), logits(live), rtol=0, atol=1e-5)
 
 
 def test_what_does_not_suit_the_model(tmp_path: Path, base: Path) -> None:
@@ -230,6 +268,9 @@ def test_what_does_not_suit_the_model(tmp_path: Path, base: Path) -> None:
     save_checkpoint(tiny.model(), tiny.processor(), tmp_path / "newline")
     with pytest.raises(UsageError, match="image_newline"):
         prepare(recipe(tmp_path, tmp_path / "newline"))
+    join = Join(language=str(base), vision="nobody asks for it")
+    with pytest.raises(UsageError, match="sees already"):
+        prepare(recipe(tmp_path, base, start=Start(join=join)))
     text = tiny.model(sees=False)
     save_checkpoint(text, replace(tiny.processor(), preprocessing=None), tmp_path / "text")
     with pytest.raises(UsageError, match=r"lora\.vision: this model has no linear layers"):

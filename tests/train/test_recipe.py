@@ -192,6 +192,7 @@ def test_the_published_numbers(name: str, project: Path) -> None:
     first = stage == "pretrain"
     assert (found.batch, found.epochs, found.warmup, found.weight_decay) == (256 if first else 128, 1, 0.03, 0.0)
     assert (found.final_rate, found.clip, found.beta2) == (0.0, 1.0, 0.999)
+    assert (found.dtype, found.max_tokens, found.micro) == ("bfloat16", 2048, 32 if first else 16)
     assert (found.template, found.start.pictures) == (("plain", "square") if first else ("vicuna_v1", "pad"))
     assert found.parts == ({"connector": 1e-3} if first else {"connector": 2e-5, "language": 2e-4 if kind else 2e-5})
     lora = found.lora.get("language")
@@ -214,8 +215,9 @@ def test_the_newer_style(project: Path) -> None:
     found = read_recipe(project / "recipes" / "llava-1.6-style-7b.toml")
     assert found.parts == {"vision": 2e-6, "connector": 1e-5, "language": 1e-5}
     assert (found.start.pictures, found.batch, found.warmup, found.weight_decay) == ("anyres", 128, 0.03, 0.0)
+    assert (found.dtype, found.max_tokens) == ("bfloat16", 4096)
     moved = read_recipe(
         project / "recipes" / "llava-1.6-style-7b.toml", ["files.records=/my/own.json", "start.folder=/my/model"]
     )
-    assert moved.files is not None and moved.files.records == Path("/my/own.json")
+    assert moved.files is not None and [each.records for each in moved.files] == [Path("/my/own.json")]
     assert moved.start.folder == Path("/my/model")

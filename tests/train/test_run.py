@@ -110,6 +110,7 @@ def test_everything_thrifty(tmp_path: Path) -> None:
         template="vicuna_v1",
         parts={"language": 1e-2},
         files=FileData(records=records, images=records.parent / "images"),
+        epochs=2,
         average=0.9,
         dtype="bfloat16",
         max_tokens=140,

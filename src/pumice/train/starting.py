@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from pumice.checkpoint.load import Arithmetic, load_checkpoint
+from pumice.checkpoint.sources import open_checkpoint
 from pumice.checkpoint.start import Joint, start_model
 from pumice.errors import ModelError, UsageError
 from pumice.images.config import Mode, Preprocessing
@@ -43,29 +44,22 @@ def load_start(recipe: Recipe) -> tuple[Llava, Processor]:
 
     Raises: ModelError for a model that cannot be loaded or learned upon, UsageError for a recipe that does not suit it.
     """
-    formats = {part: Format(each.bits, each.group) for part, each in recipe.quantize.items()}
-    model, processor = _loaded(
-        recipe, Arithmetic(frozen=PartFormats({str(part): how for part, how in formats.items()}) if formats else None)
-    )
-    mode, own = recipe.start.pictures, processor.preprocessing
-    if mode is not None and own is None:
-        raise UsageError("start.pictures needs a model that sees")
-    if mode is not None and own is not None and mode != own.mode:
-        processor = replace(processor, preprocessing=_cut(own, mode))
-        if mode == "anyres" and model.image_newline is None:
+    formats = {str(part): Format(each.bits, each.group) for part, each in recipe.quantize.items()}
+    model, processor = _loaded(recipe, Arithmetic(frozen=PartFormats(formats) if formats else None))
+    how = processor.preprocessing
+    if recipe.start.pictures is not None:
+        if how is None:
+            raise UsageError("start.pictures needs a model that sees")
+        how = _cut(how, recipe.start.pictures)
+        if how.mode == "anyres" and model.image_newline is None:
             _add_newline(model, recipe.seed)
-    if (
-        recipe.lora
-        and model.config.has_newline
-        and processor.preprocessing
-        and processor.preprocessing.mode != "anyres"
-    ):
+    if recipe.lora and model.config.has_newline and how is not None and how.mode != "anyres":
         raise UsageError(
             "this model has image_newline, which only mosaics need, and the layout of adapters has no place for it",
             hint="set start.pictures to anyres, or train without lora",
         )
     adapt(model, recipe)
-    return model.train(), replace(processor, template=get_template(recipe.template))
+    return model.train(), replace(processor, template=get_template(recipe.template), preprocessing=how)
 
 
 def adapt(model: Llava, recipe: Recipe) -> None:
@@ -93,6 +87,11 @@ def _loaded(recipe: Recipe, how: Arithmetic) -> tuple[Llava, Processor]:
             )
         return found.model, found.processor
     assert start.join is not None
+    if recipe.lora and open_checkpoint(start.join.language).description.model.vision is not None:
+        raise UsageError(
+            f"{start.join.language} sees already, and beside adapters its own tower would be taken for the joined one",
+            hint="name a language model alone, or set start.folder to train upon the model as it is",
+        )
     joint = Joint(ConnectorConfig(start.projector, 2), seed=recipe.seed)
     made = start_model(start.join.language, start.join.vision, joint, dtype=torch.float32, how=how)
     if made.tokenizer is None:
@@ -102,6 +101,8 @@ def _loaded(recipe: Recipe, how: Arithmetic) -> tuple[Llava, Processor]:
 
 
 def _cut(own: Preprocessing, mode: Mode) -> Preprocessing:
+    if mode == own.mode:
+        return own
     if mode != "anyres":
         return replace(own, mode=mode, merge="flat", pinpoints=())
     pinpoints = tuple((columns * own.image_size, rows * own.image_size) for columns, rows in MOSAICS)
