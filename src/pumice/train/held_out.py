@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from pumice.data.packing import Row
+from pumice.errors import UsageError
 from pumice.model.cache import KVCache
 from pumice.model.llava import Llava
 from pumice.processor import Inputs, Processor
@@ -20,6 +21,7 @@ from pumice.prompts.conversation import Conversation, Image
 from pumice.prompts.encode import IGNORE
 from pumice.prompts.tokens import Tokenizer
 from pumice.train.loader import RowSource
+from pumice.train.portions import portion
 from pumice.train.ranks import Ranks
 from pumice.train.step import Task
 
@@ -69,13 +71,24 @@ class Examiner:
         ranks: Ranks,
         samples: Sequence[Sample] = (),
         speak: Callable[[Sample], str] | None = None,
+        *,
+        pack: int = 0,
     ) -> None:
-        """speak: answers a sample in words. Of several processes each reads its share of the rows."""
+        """batch, pack: rows, or tokens of joined rows, at a time. speak: answers a sample in words.
+
+        Of several processes each reads its share of the rows. Raises: UsageError if no row fits the model.
+        """
         self._task, self._ranks = task, ranks
         self.samples, self._speak = tuple(samples), speak
         mine = [source[index] for index in range(ranks.index, len(source), ranks.count)]
         mine.sort(key=lambda row: len(row.ids) if isinstance(row, Row) else 0)
-        self._groups = [mine[at : at + batch] for at in range(0, len(mine), batch)]
+        cut = portion(task.collate, mine, micro=batch, pack=pack)
+        self._batches = cut.batches
+        (rows,) = ranks.total([cut.rows])
+        if not rows:
+            raise UsageError(
+                f"none of the {len(source)} held-out rows fits the model", hint="hold out shorter ones, or more of them"
+            )
 
     @torch.no_grad()
     def ask(self) -> Found:
@@ -83,8 +96,8 @@ class Examiner:
         assert isinstance(self._task, nn.Module)
         loss, right, count = 0.0, 0, 0
         with _evaluating(self._task):
-            for group in self._groups:
-                found = self._task.loss(self._task.collate(group))
+            for each in self._batches:
+                found = self._task.loss(each)
                 loss += float(found.value) * found.count
                 right, count = right + found.right, count + found.count
             spoken: tuple[str, ...] = ()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TypeAlias
 
@@ -21,7 +22,7 @@ from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import load_tokenizer
-from pumice.train.average import keep_average, use_average
+from pumice.train.average import averaged, keep_average, use_average
 from pumice.train.grounding import GroundedHeads
 from pumice.train.initial import random_model
 from pumice.train.loader import RowSource
@@ -31,7 +32,7 @@ from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.ranks import Ranks, join_ranks, leave_ranks
 from pumice.train.recipe import Recipe
 from pumice.train.report import write_report
-from pumice.train.rows import MixedRows, RecordRows, WorldRows
+from pumice.train.rows import MixedRows, RecordRows, WorldRows, row_limit
 from pumice.train.seen import SeenPictures
 from pumice.train.starting import base_of, load_start
 from pumice.train.step import InstructionTuning
@@ -75,8 +76,7 @@ def train(recipe: Recipe, show: Callable[[str], None] = print, display: Display 
 
 
 def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: Display | None) -> Path:
-    if recipe.batch % ranks.count:
-        raise UsageError(f"{ranks.count} processes cannot share a batch of {recipe.batch} rows evenly")
+    require_even(recipe, ranks.count)
     require_trackers(recipe)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -88,16 +88,11 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: D
         ranks.wait()
     task, source = make_task(recipe, trainee)
     require_rows(recipe, source)
-    groups = choose_parts(task, trainee.model, recipe.parts, recipe.weight_decay)
-    recompute_layers(trainee.model, recipe.recompute)
+    optimizer = make_optimizer(recipe, task, trainee.model)
     if recipe.compile:
         compile_parts(trainee.model)
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), fused=True)
-    if recipe.average:
-        keep_average(optimizer, recipe.average)
-    watch = make_watch(
-        recipe, task, trainee.model, trainee.processor, ranks, lambda: _save(recipe, trainee, best=True), display
-    )
+    save_best, averages = partial(_save, recipe, trainee, best=True), partial(averaged, optimizer)
+    watch = make_watch(recipe, task, trainee.model, trainee.processor, ranks, save_best, averages, display)
     try:
         for line in run_steps(task, optimizer, source, recipe, ranks, watch):
             show(line)
@@ -109,6 +104,22 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: D
         write_report(recipe, trainee.model, recipe.output / LOG, _result(recipe), watch.samples, show)
     ranks.wait()
     return _result(recipe)
+
+
+def make_optimizer(recipe: Recipe, task: TrainedTask, model: Llava) -> torch.optim.Optimizer:
+    """What makes the parts learn that ``recipe`` names; the others are frozen. Raises: as ``choose_parts``."""
+    groups = choose_parts(task, model, recipe.parts, recipe.weight_decay)
+    recompute_layers(model, recipe.recompute)
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), fused=True)
+    if recipe.average:
+        keep_average(optimizer, recipe.average)
+    return optimizer
+
+
+def require_even(recipe: Recipe, processes: int) -> None:
+    """Raises: UsageError for a batch that ``processes`` cannot share."""
+    if recipe.batch % processes:
+        raise UsageError(f"{processes} processes cannot share a batch of {recipe.batch} rows evenly")
 
 
 def require_rows(recipe: Recipe, source: RowSource) -> None:
@@ -156,7 +167,7 @@ def make_task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]
     world, processor = recipe.world, trainee.processor
     if world is None:
         assert recipe.files is not None
-        limit = recipe.max_tokens or trainee.model.config.language.max_positions
+        limit = row_limit(recipe, trainee.model.config)
         parts = [RecordRows(read_records(each.records, each.images), processor, limit) for each in recipe.files]
         tower = trainee.model.vision if recipe.keep_features else None
         seen = None if tower is None else SeenPictures(recipe.output / "features", tower)
