@@ -187,7 +187,7 @@ def test_answers_end_where_the_model_ends_them() -> None:
     task, optimizer = small.prepared(small.recipe(Path("unused"), parts=dict.fromkeys(("connector", "language"), 1e-2)))
     batch = collate([small.pack([sample.inputs])])
     for _ in range(30):
-        take_step(task, optimizer, batch, 1.0, 1.0)
+        take_step(task, optimizer, [batch], 1.0, 1.0)
     assert answer(task.model, read.tokenizer, sample, 20) == "Red."
 
 
@@ -228,8 +228,8 @@ def test_a_recipe_about_patches(tmp_path: Path) -> None:
 
 def test_records_of_their_own(tmp_path: Path) -> None:
     """Files are held out as files; one record that is in both is found."""
-    mine = write_llava_json(tmp_path / "mine", "train", 0, 6, side=64)
-    other = write_llava_json(tmp_path / "other", "held_out", 0, 5, side=64)
+    mine = write_llava_json(tmp_path / "mine", "train", 0, 6, side=96)
+    other = write_llava_json(tmp_path / "other", "held_out", 0, 5, side=96)
     how = world_recipe(
         tmp_path / "run",
         "instruct",

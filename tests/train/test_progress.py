@@ -67,7 +67,7 @@ def test_arithmetic_is_what_torch_counts(subset: tuple[str, ...], tied: bool) ->
 def test_arithmetic_of_patches() -> None:
     read = tiny.processor()
     assert read.preprocessing is not None
-    rows = PatchRows(WorldData(task="patches", scenes=2), read.preprocessing, (28,))
+    rows = PatchRows(WorldData(task="patches", scenes=2), read.preprocessing, (96,))
     model = tiny.model(see=TALL)
     assert model.vision is not None
     task = PatchReader(model.vision)
@@ -97,7 +97,7 @@ def test_the_meter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert meter.figures()["seconds_left"] is None
     for _ in range(2):
         now[0] += 3.0
-        meter.count(batch)
+        meter.count([batch])
     now[0] += 50.0
     meter.pause(50.0)
     found = meter.figures()
@@ -107,7 +107,7 @@ def test_the_meter(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["seconds_left"] == 12.0
     meter.restart()
     now[0] += 1.0
-    meter.count(batch)
+    meter.count([batch])
     assert meter.figures()["tokens_per_s"] == size.tokens * 2
     assert Meter(work, 0.0, CPU).figures()["mfu"] is None
 

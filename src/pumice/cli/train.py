@@ -8,7 +8,7 @@ from typing import Annotated
 
 from typer import Argument, Option
 
-from pumice.cli.estimate import Flops, Overrides, Price, Utilisation, tell
+from pumice.cli.estimate import DeviceName, Flops, Overrides, Price, Utilisation, tell
 from pumice.cli.settings import Debug
 from pumice.errors import UsageError
 
@@ -20,11 +20,12 @@ def train(
     price: Price = None,
     flops: Flops = None,
     utilisation: Utilisation = None,
+    device: DeviceName = None,
     debug: Debug = False,
 ) -> None:
     """Train a model as a recipe says. Resumes where an earlier run of it stopped.
 
-    --price, --flops and --mfu are for --dry-run.
+    --price, --flops, --mfu and --device are for --dry-run.
 
     \b
     pumice train recipes/tiny-finetune.toml
@@ -34,10 +35,12 @@ def train(
 
     plan = read_recipe(recipe, overrides or [])  # a mistake shows before torch is imported
     if dry_run:
-        tell(plan, price, flops, utilisation)
+        tell(plan, price, flops, utilisation, device)
         return
-    if not (price is flops is utilisation is None):
-        raise UsageError("--price, --flops and --mfu belong to --dry-run", hint="add --dry-run, or leave them out")
+    if any(each is not None for each in (price, flops, utilisation, device)):
+        raise UsageError(
+            "--price, --flops, --mfu and --device belong to --dry-run", hint="add --dry-run, or leave them out"
+        )
     from pumice.train.progress import open_bar
     from pumice.train.ranks import first_process
     from pumice.train.run import train as run

@@ -5,6 +5,8 @@ There it is saved and resumed like them, and a step that was not applied does no
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -35,3 +37,22 @@ def use_average(optimizer: torch.optim.Optimizer) -> None:
     for parameter, state in optimizer.state.items():
         if _NAME in state:
             parameter.copy_(state[_NAME])
+
+
+@contextmanager
+def averaged(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """Within this context the averages stand in the weights' places; afterwards all is bit for bit as before."""
+    _swap(optimizer)
+    try:
+        yield
+    finally:
+        _swap(optimizer)
+
+
+@torch.no_grad()
+def _swap(optimizer: torch.optim.Optimizer) -> None:
+    for parameter, state in optimizer.state.items():
+        if _NAME in state:
+            kept = parameter.clone()
+            parameter.copy_(state[_NAME])
+            state[_NAME].copy_(kept)

@@ -12,7 +12,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pumice.data.packing import Row
+from pumice.data.packing import NOTHING, Row
+from pumice.errors import UsageError
 from pumice.model.cache import KVCache
 from pumice.model.llava import Llava
 from pumice.processor import Inputs, Processor
@@ -20,6 +21,7 @@ from pumice.prompts.conversation import Conversation, Image
 from pumice.prompts.encode import IGNORE
 from pumice.prompts.tokens import Tokenizer
 from pumice.train.loader import RowSource
+from pumice.train.portions import portion
 from pumice.train.ranks import Ranks
 from pumice.train.step import Task
 
@@ -69,29 +71,42 @@ class Examiner:
         ranks: Ranks,
         samples: Sequence[Sample] = (),
         speak: Callable[[Sample], str] | None = None,
+        *,
+        pack: int = 0,
     ) -> None:
-        """speak: answers a sample in words. Of several processes each reads its share of the rows."""
+        """batch, pack: rows, or tokens of joined rows, at a time. speak: answers a sample in words.
+
+        Of several processes each reads its share of the rows. Raises: UsageError if no row fits the model.
+        """
         self._task, self._ranks = task, ranks
         self.samples, self._speak = tuple(samples), speak
         mine = [source[index] for index in range(ranks.index, len(source), ranks.count)]
         mine.sort(key=lambda row: len(row.ids) if isinstance(row, Row) else 0)
-        self._groups = [mine[at : at + batch] for at in range(0, len(mine), batch)]
+        cut = portion(task.collate, mine, micro=batch, pack=pack)
+        self._batches = cut.batches
+        #: Processes that share their weights go through the model equally often.
+        self._rounds = ranks.most(len(cut.batches)) if ranks.sharded else len(cut.batches)
+        (rows,) = ranks.total([cut.rows])
+        if not rows:
+            raise UsageError(
+                f"none of the {len(source)} held-out rows fits the model", hint="hold out shorter ones, or more of them"
+            )
 
     @torch.no_grad()
     def ask(self) -> Found:
-        """All processes call this, and all get the loss of all rows; only the first one speaks."""
+        """All processes call this, and all get the loss of all rows; only the first one's answers are told."""
         assert isinstance(self._task, nn.Module)
         loss, right, count = 0.0, 0, 0
         device = next(self._task.parameters()).device
         with _evaluating(self._task):
-            for group in self._groups:
-                batch = self._task.collate(group)
+            company = self._task.collate([NOTHING]) if self._ranks.sharded else None
+            for batch in (*self._batches, *[company] * (self._rounds - len(self._batches))):
                 number = self._task.counts(batch).predictions
                 found = self._task.loss(batch.to(device))
                 loss += float(found.value) * number
                 right, count = right + int(found.right), count + number
             spoken: tuple[str, ...] = ()
-            if self._speak is not None and self._ranks.first:
+            if self._speak is not None and (self._ranks.first or self._ranks.sharded):
                 spoken = tuple(self._speak(sample) for sample in self.samples)
         loss, hits, all_of_them = self._ranks.total((loss, right, count))
         return Found(loss / max(1, all_of_them), hits / max(1, all_of_them), int(all_of_them), spoken)
@@ -147,16 +162,16 @@ class Keeper:
     to the same check again and finds the same.
     """
 
-    def __init__(self, folder: Path, save: Callable[[], None]) -> None:
-        """save: replaces the kept model by the present one."""
-        self._path, self._save = folder / RECORD, save
+    def __init__(self, folder: Path, save: Callable[[], None], *, writes: bool = True) -> None:
+        """save: replaces the kept model by the present one. writes: another process does not keep the record."""
+        self._path, self._save, self._writes = folder / RECORD, save, writes
         self.best: Best | None = None
 
     def begin(self, done: int) -> None:
         """Take up the record of an earlier run; a run that begins anew knows none."""
-        if not done:
+        self.best = read_best(self._path.parent) if done else None
+        if not done and self._writes:
             self._path.unlink(missing_ok=True)
-        self.best = read_best(self._path.parent)
 
     def consider(self, step: int, found: Found) -> bool:
         """Whether the model after ``step`` is the best so far; it is kept then."""
@@ -164,9 +179,10 @@ class Keeper:
             return step == self.best.step
         self._save()
         self.best = Best(step, found.loss, found.accuracy)
-        fresh = self._path.with_suffix(".new")
-        fresh.write_text(json.dumps(asdict(self.best)) + "\n", encoding="utf-8")
-        os.replace(fresh, self._path)
+        if self._writes:
+            fresh = self._path.with_suffix(".new")
+            fresh.write_text(json.dumps(asdict(self.best)) + "\n", encoding="utf-8")
+            os.replace(fresh, self._path)
         return True
 
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import re
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 import torch
 
 from pumice.data.batch import Batch
-from pumice.train.arithmetic import Work, size_of
+from pumice.train.arithmetic import Work, size_of, sum_of
 from pumice.train.patches import PatchBatch
 
 _SIDE = 1024
@@ -36,9 +36,20 @@ class _Tally:
 class Meter:
     """Counts steps and what is in them. Of several processes one counts, and takes the others to do as much."""
 
-    def __init__(self, work: Work, peak: float, device: torch.device, processes: int = 1) -> None:
-        """peak: operations a second that one process could do at best; 0 if nobody knows. device: whose memory."""
+    def __init__(
+        self,
+        work: Work,
+        peak: float,
+        device: torch.device,
+        processes: int = 1,
+        looked: Callable[[], int] | None = None,
+    ) -> None:
+        """peak: operations a second that one process could do at best; 0 if nobody knows. device: whose memory.
+
+        looked: tells how many tiles the tower has seen so far, where it does not see all.
+        """
         self._work, self._peak, self._device, self._processes = work, peak, device, processes
+        self._looked, self._known = looked, 0
         self._paused = 0.0
         self._began = self._clock()
         self._tally = _Tally(self._began)
@@ -54,14 +65,18 @@ class Meter:
     def count(self, batches: Sequence[Batch | PatchBatch]) -> None:
         """One more step is done, of ``batches`` that went through the model one after the other."""
         self._step += 1
-        for size in map(size_of, batches):
-            self._tally.tokens += size.tokens
-            self._tally.images += size.images
-            self._tally.operations += self._work.operations(size)
+        size = sum_of(map(size_of, batches))
+        if self._looked is not None:
+            size = replace(size, tiles=self._looked() - self._known)
+            self._known += size.tiles
+        self._tally.tokens += size.tokens
+        self._tally.images += size.images
+        self._tally.operations += self._work.operations(size)
 
     def pause(self, seconds: float) -> None:
         """That much was spent on something else than training."""
         self._paused += seconds
+        self._known = 0 if self._looked is None else self._looked()
 
     def figures(self) -> Figures:
         """Rates since the last ``restart``, the time left in seconds, and the most memory there was, in bytes."""

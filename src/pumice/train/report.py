@@ -16,6 +16,7 @@ import torch
 
 from pumice.images.load import load_image
 from pumice.model.llava import Llava
+from pumice.train.arithmetic import weights_of
 from pumice.train.curves import draw_curves
 from pumice.train.held_out import Best, Sample, read_best
 from pumice.train.meter import duration
@@ -77,8 +78,8 @@ def _facts(recipe: Recipe, model: Llava, lines: Sequence[Mapping[str, Any]], bes
 
     trained = [line for line in lines if "loss" in line]
     sizes = dict.fromkeys(OWNER.values(), 0)
-    for name, parameter in model.named_parameters():
-        sizes[OWNER[name.split(".")[0]]] += parameter.numel()
+    for name, count, _ in weights_of(model):
+        sizes[OWNER[name.split(".")[0]]] += count
     world, files = recipe.world, recipe.files
     data = f"{world.scenes} scenes of Pumice's synthetic world ({world.task})" if world else ""
     facts = {

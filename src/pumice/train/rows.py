@@ -9,15 +9,21 @@ from pumice.data.fitting import fit
 from pumice.data.packing import Row, pack
 from pumice.data.records import Record
 from pumice.errors import PumiceError, UsageError
+from pumice.model.config import LlavaConfig
 from pumice.processor import Processor
 from pumice.prompts.conversation import Conversation
 from pumice.train.grounding import ground
-from pumice.train.recipe import WorldData
+from pumice.train.recipe import Recipe, WorldData
 from pumice.world.draw import draw_scene
 from pumice.world.records import caption_conversations, multi_turn, qa_conversations
 from pumice.world.scene import Scene, Split, make_scene
 
 _CHECK = "pumice data doctor finds every fault of a file before training"
+
+
+def row_limit(recipe: Recipe, model: LlavaConfig) -> int:
+    """The most tokens that a row of records may have."""
+    return recipe.max_tokens or model.language.max_positions
 
 
 @dataclass(frozen=True)

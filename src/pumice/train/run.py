@@ -25,7 +25,7 @@ from pumice.model.llava import Llava
 from pumice.processor import Processor
 from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import load_tokenizer
-from pumice.train.average import keep_average, use_average
+from pumice.train.average import averaged, keep_average, use_average
 from pumice.train.grounding import GroundedHeads
 from pumice.train.initial import random_model
 from pumice.train.loader import RowSource
@@ -35,7 +35,7 @@ from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.ranks import Ranks, join_ranks, leave_ranks
 from pumice.train.recipe import Recipe
 from pumice.train.report import write_report
-from pumice.train.rows import MixedRows, RecordRows, WorldRows
+from pumice.train.rows import MixedRows, RecordRows, WorldRows, row_limit
 from pumice.train.seen import SeenPictures
 from pumice.train.sharding import shard
 from pumice.train.starting import base_of, load_start
@@ -98,8 +98,7 @@ def _alone_in(folder: Path, ranks: Ranks) -> Iterator[None]:
 
 
 def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: Display | None) -> Path:
-    if recipe.batch % ranks.count:
-        raise UsageError(f"{ranks.count} processes cannot share a batch of {recipe.batch} rows evenly")
+    require_even(recipe, ranks.count)
     require_trackers(recipe)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -117,13 +116,9 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: D
     require_rows(recipe, source)
     if spread is None:
         task.to(ranks.device)
-    groups = choose_parts(task, trainee.model, recipe.parts, recipe.weight_decay)
-    recompute_layers(trainee.model, recipe.recompute)
+    optimizer = make_optimizer(recipe, task, trainee.model)
     if recipe.compile:
         compile_parts(trainee.model)
-    optimizer = torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), fused=True)
-    if recipe.average:
-        keep_average(optimizer, recipe.average)
 
     def save(*, best: bool = False) -> None:
         model = trainee.model if spread is None else spread.whole(ranks)
@@ -131,7 +126,15 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: D
             assert model is not None
             _save(recipe, Trainee(model, trainee.processor), _result(recipe, best=best))
 
-    watch = make_watch(recipe, task, trainee.model, trainee.processor, ranks, partial(save, best=True), display)
+    @contextmanager
+    def checked() -> Iterator[None]:
+        with averaged(optimizer):
+            yield
+            if spread is not None:
+                spread.settle()  # before the weights change again
+
+    save_best = partial(save, best=True)
+    watch = make_watch(recipe, task, trainee.model, trainee.processor, ranks, save_best, checked, display)
     try:
         for line in run_steps(task, optimizer, source, recipe, ranks, watch):
             show(line)
@@ -143,6 +146,22 @@ def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: D
         write_report(recipe, trainee.model, recipe.output / LOG, _result(recipe), watch.samples, show)
     ranks.wait()
     return _result(recipe)
+
+
+def make_optimizer(recipe: Recipe, task: TrainedTask, model: Llava) -> torch.optim.Optimizer:
+    """What makes the parts learn that ``recipe`` names; the others are frozen. Raises: as ``choose_parts``."""
+    groups = choose_parts(task, model, recipe.parts, recipe.weight_decay)
+    recompute_layers(model, recipe.recompute)
+    optimizer = torch.optim.AdamW(groups, betas=(0.9, recipe.beta2), fused=True)
+    if recipe.average:
+        keep_average(optimizer, recipe.average)
+    return optimizer
+
+
+def require_even(recipe: Recipe, processes: int) -> None:
+    """Raises: UsageError for a batch that ``processes`` cannot share."""
+    if recipe.batch % processes:
+        raise UsageError(f"{processes} processes cannot share a batch of {recipe.batch} rows evenly")
 
 
 def require_rows(recipe: Recipe, source: RowSource) -> None:
@@ -190,7 +209,7 @@ def make_task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]
     world, processor = recipe.world, trainee.processor
     if world is None:
         assert recipe.files is not None
-        limit = recipe.max_tokens or trainee.model.config.language.max_positions
+        limit = row_limit(recipe, trainee.model.config)
         parts = [RecordRows(read_records(each.records, each.images), processor, limit) for each in recipe.files]
         tower = trainee.model.vision if recipe.keep_features else None
         seen = None if tower is None else SeenPictures(recipe.output / "features", tower)

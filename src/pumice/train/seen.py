@@ -28,6 +28,8 @@ class SeenPictures:
             digest.update(name.encode())
             digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().data)
         self._tower = tower
+        #: Tiles that the tower has looked at so far.
+        self.made = 0
         self._folder = folder / digest.hexdigest()
         self._folder.mkdir(parents=True, exist_ok=True)
 
@@ -37,6 +39,7 @@ class SeenPictures:
         known = {each: self._read(each) for each in set(hashes)}
         fresh = {each: own for each, own in zip(hashes, tiles, strict=True) if known[each] is None}
         if fresh:
+            self.made += sum(len(own) for own in fresh.values())
             made = self._tower(torch.cat(list(fresh.values()))).split([len(own) for own in fresh.values()])
             for each, features in zip(fresh, made, strict=True):
                 known[each] = features

@@ -33,6 +33,7 @@ class Sharded:
     def whole(self, ranks: Ranks) -> Llava | None:
         """The model with all its weights, on the CPU of the first process. Every process must call this."""
         weights: dict[str, Tensor] = {}
+        self.settle()
         for name, tensor in self.model.state_dict().items():
             full = gathered(tensor)
             if ranks.first:

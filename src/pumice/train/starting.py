@@ -44,22 +44,40 @@ def load_start(recipe: Recipe) -> tuple[Llava, Processor]:
 
     Raises: ModelError for a model that cannot be loaded or learned upon, UsageError for a recipe that does not suit it.
     """
+    model, processor = _loaded(recipe, Arithmetic(frozen=frozen_plan(recipe)))
+    how = suit(model, processor.preprocessing, recipe)
+    return model.train(), replace(processor, preprocessing=how, template=get_template(recipe.template))
+
+
+def frozen_plan(recipe: Recipe) -> PartFormats | None:
+    """Which layers become integers below adapters."""
     formats = {str(part): Format(each.bits, each.group) for part, each in recipe.quantize.items()}
-    model, processor = _loaded(recipe, Arithmetic(frozen=PartFormats(formats) if formats else None))
-    how = processor.preprocessing
+    return PartFormats(formats) if formats else None
+
+
+def suit(model: Llava, own: Preprocessing | None, recipe: Recipe) -> Preprocessing | None:
+    """Give a finished model what ``recipe`` puts into it, a newline for mosaics and adapters.
+
+    Returns how its pictures are cut, in place of its ``own`` way. Raises: UsageError for a recipe that does not suit.
+    """
     if recipe.start.pictures is not None:
-        if how is None:
+        if own is None:
             raise UsageError("start.pictures needs a model that sees")
-        how = _cut(how, recipe.start.pictures)
-        if how.mode == "anyres" and model.image_newline is None:
+        own = _cut(own, recipe.start.pictures)
+        if own.mode == "anyres" and model.image_newline is None:
             _add_newline(model, recipe.seed)
-    if recipe.lora and model.config.has_newline and how is not None and how.mode != "anyres":
+    if recipe.lora and model.config.has_newline and own is not None and own.mode != "anyres":
         raise UsageError(
             "this model has image_newline, which only mosaics need, and the layout of adapters has no place for it",
             hint="set start.pictures to anyres, or train without lora",
         )
     adapt(model, recipe)
-    return model.train(), replace(processor, template=get_template(recipe.template), preprocessing=how)
+    return own
+
+
+def joint_of(recipe: Recipe) -> Joint:
+    """How two models are joined."""
+    return Joint(ConnectorConfig(recipe.start.projector, 2), seed=recipe.seed)
 
 
 def adapt(model: Llava, recipe: Recipe) -> None:
@@ -92,8 +110,7 @@ def _loaded(recipe: Recipe, how: Arithmetic) -> tuple[Llava, Processor]:
             f"{start.join.language} sees already, and beside adapters its own tower would be taken for the joined one",
             hint="name a language model alone, or set start.folder to train upon the model as it is",
         )
-    joint = Joint(ConnectorConfig(start.projector, 2), seed=recipe.seed)
-    made = start_model(start.join.language, start.join.vision, joint, dtype=torch.float32, how=how)
+    made = start_model(start.join.language, start.join.vision, joint_of(recipe), dtype=torch.float32, how=how)
     if made.tokenizer is None:
         raise ModelError(f"{start.join.language} has no tokenizer", hint="copy its tokenizer files into the folder")
     template = get_template(recipe.template)

@@ -72,7 +72,7 @@ class InstructionTuning(nn.Module):
         """
         super().__init__()
         self.model = model
-        self._heads, self._weight, self._seen = heads, weight, seen
+        self._heads, self._weight, self.seen = heads, weight, seen
 
     @staticmethod
     def collate(rows: Sequence[Row], *, joined: bool = False) -> Batch:
@@ -102,8 +102,8 @@ class InstructionTuning(nn.Module):
         """Token rows of all pictures [sum of tokens, D]."""
         model = self.model
         assert model.vision is not None and model.connector is not None
-        if self._seen is not None:
-            encoded = self._seen.features(batch.tiles, batch.hashes)
+        if self.seen is not None:
+            encoded = self.seen.features(batch.tiles, batch.hashes)
         else:
             with nullcontext() if learns(model.vision) else torch.no_grad():
                 encoded = model.vision(torch.cat(batch.tiles))

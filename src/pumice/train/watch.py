@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,7 +33,10 @@ class Display(Protocol):
 
 @dataclass(frozen=True)
 class Watch:
-    """All who look on; each may be absent. every: steps between checks against held-out data."""
+    """All who look on; each may be absent.
+
+    every: steps between checks against held-out data. checked: within it the model is as it is checked and kept.
+    """
 
     meter: Meter | None = None
     examiner: Examiner | None = None
@@ -40,6 +44,7 @@ class Watch:
     every: int = 1
     display: Display | None = None
     trackers: tuple[Tracker, ...] = ()
+    checked: Callable[[], AbstractContextManager[None]] = nullcontext
 
     def begin(self, done: int, steps: int) -> None:
         """Before the first step of this run, after ``done`` of earlier ones."""
@@ -69,8 +74,9 @@ class Watch:
         if self.examiner is None or (step % self.every and step != steps):
             return None
         begun = time.monotonic()
-        found = self.examiner.ask()
-        best = self.keeper is not None and self.keeper.consider(step, found)
+        with self.checked():
+            found = self.examiner.ask()
+            best = self.keeper is not None and self.keeper.consider(step, found)
         spent = time.monotonic() - begun
         if self.meter is not None:
             self.meter.pause(spent)

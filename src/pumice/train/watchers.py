@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from pumice.data.records import read_records
@@ -17,8 +18,8 @@ from pumice.train.meter import Meter, measured_peak
 from pumice.train.patches import PatchRows
 from pumice.train.ranks import Ranks
 from pumice.train.recipe import Recipe
-from pumice.train.rows import RecordRows, WorldRows
-from pumice.train.step import Task
+from pumice.train.rows import RecordRows, WorldRows, row_limit
+from pumice.train.step import InstructionTuning, Task
 from pumice.train.trackers import open_trackers
 from pumice.train.watch import Display, Watch
 
@@ -30,30 +31,39 @@ def make_watch(
     processor: Processor,
     ranks: Ranks,
     save_best: Callable[[], None],
+    checked: Callable[[], AbstractContextManager[None]] = nullcontext,
     display: Display | None = None,
 ) -> Watch:
     """Everybody that ``recipe`` asks for; which parts of the model learn must be chosen already.
 
-    save_best: keeps the present model as the best so far. Of several processes all examine, the first does the rest.
-    Raises: UsageError for held-out data that training sees as well, or a tracker that is not installed.
+    save_best: keeps the present model as the best so far. checked: within it the model is as it is checked and kept.
+    Of several processes all examine, the first does the rest.
+    Raises: UsageError for held-out data that training sees as well or that does not fit, or a tracker that is not
+        installed.
     """
     held, examiner, keeper = recipe.held_out, None, None
     if held is not None:
-        source, asked = held_out_data(recipe, processor)
+        source, asked = held_out_data(recipe, processor, row_limit(recipe, model.config))
         samples = [make_sample(each, processor) for each in asked]
         speak = partial(answer, model, processor.tokenizer, limit=held.tokens)
-        examiner = Examiner(task, source, max(1, recipe.batch // ranks.count), ranks, samples, speak)
-        keeper = Keeper(recipe.output, save_best) if ranks.first else None
+        together = recipe.micro or max(1, recipe.batch // ranks.count)
+        examiner = Examiner(task, source, together, ranks, samples, speak, pack=recipe.pack)
+        if ranks.first or ranks.sharded:  # weights that are spread are kept together
+            keeper = Keeper(recipe.output, save_best, writes=ranks.first)
     every = 1 if held is None else held.every
     if not ranks.first:
-        return Watch(examiner=examiner, every=every)
+        return Watch(examiner=examiner, keeper=keeper, every=every, checked=checked)
     peak = recipe.peak_flops or measured_peak(model.device, model.dtype)
-    meter = Meter(Work(model), peak, model.device, ranks.count)
-    return Watch(meter, examiner, keeper, every, display, tuple(open_trackers(recipe)))
+    seen = task.seen if isinstance(task, InstructionTuning) else None
+    meter = Meter(Work(model), peak, model.device, ranks.count, None if seen is None else lambda: seen.made)
+    return Watch(meter, examiner, keeper, every, display, tuple(open_trackers(recipe)), checked)
 
 
-def held_out_data(recipe: Recipe, processor: Processor) -> tuple[RowSource, list[Conversation]]:
-    """Rows that training does not see, and conversations to be asked in words; none of the latter about patches."""
+def held_out_data(recipe: Recipe, processor: Processor, limit: int = 0) -> tuple[RowSource, list[Conversation]]:
+    """Rows that training does not see, and conversations to be asked in words; none of the latter about patches.
+
+    limit: tokens that a record may have, as in training; 0 is no limit.
+    """
     held, world = recipe.held_out, recipe.world
     assert held is not None
     if held.records is not None:
@@ -71,7 +81,7 @@ def held_out_data(recipe: Recipe, processor: Processor) -> tuple[RowSource, list
                         f"{record.where} is held out, but also trained on: {learned[record.conversation]}",
                         hint="take it out of one of the two files",
                     )
-        return RecordRows(records, processor), [each.conversation for each in records[: held.samples]]
+        return RecordRows(records, processor, limit), [each.conversation for each in records[: held.samples]]
     assert world is not None
     world = world.model_copy(update={"first": held.first, "scenes": held.rows})
     if world.task == "patches":
