@@ -29,8 +29,7 @@ from pumice.train.watch import UNWATCHED, Watch
 from pumice.train.watchers import held_out_data
 from pumice.world.records import write_llava_json
 from train import small
-from train.test_ranks import RECIPE, torchrun
-from train.test_resuming import assert_same_state, state_of
+from train.test_ranks import RECIPE
 from train.test_run import LANGUAGE, VISION
 
 
@@ -72,7 +71,7 @@ def test_nothing_that_is_learned_changes(tmp_path: Path, every: int) -> None:
     source = small.Rows(small.rows(8))
     list(run_watched(small.recipe(tmp_path / "asked", epochs=2), source, every))
     small.run(small.recipe(tmp_path / "alone", epochs=2), source)
-    assert_same_state(state_of(tmp_path / "asked"), state_of(tmp_path / "alone"))
+    small.assert_same(small.state_of(tmp_path / "asked"), small.state_of(tmp_path / "alone"))
     steps = [line["step"] for line in checks(tmp_path / "asked")]
     assert steps == [step for step in range(1, 9) if step % every == 0 or step == 8]
 
@@ -146,7 +145,7 @@ def test_killed_between_a_check_and_its_state(tmp_path: Path) -> None:
     task, optimizer = small.prepared(how)
     with pytest.raises(KeyboardInterrupt):
         list(run_steps(task, optimizer, source, how, watch=replace(watched(task, how.output), trackers=(_Killer(),))))
-    assert state_of(how.output)["step"] == 2
+    assert small.state_of(how.output)["step"] == 2
     list(run_watched(how, source))
     list(run_watched(small.recipe(tmp_path / "whole"), source))
     again = checks(tmp_path / "parts")
@@ -296,7 +295,7 @@ def test_two_processes_share_the_rows(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     folder = tmp_path / "run"
     recipe.write_text(RECIPE.format(folder=folder) + "[held_out]\nevery = 3\nrows = 5\nsamples = 1\ntokens = 2\n")
-    done = torchrun("-m", "pumice", "train", str(recipe))
+    done = small.torchrun("-m", "pumice", "train", str(recipe))
     assert done.returncode == 0, done.stderr
     (line,) = checks(folder)
     kept = load_checkpoint(folder / "best")

@@ -96,7 +96,8 @@ def test_two_processes_then_one(tmp_path: Path, project: Path, shard: str) -> No
     recipe.write_text(text[:begin] + text[end:])
 
     def words(output: Path, processes: int) -> list[str]:
-        made = command(project, output, processes, f"shard={shard}")
+        held_out = "held_out={every=6, rows=5, samples=1, tokens=4}"
+        made = command(project, output, processes, f"shard={shard}", held_out, "average=0.5")
         return [str(recipe) if word == str(plain) else word for word in made]
 
     whole, fewer = tmp_path / "whole", tmp_path / "fewer"
@@ -106,13 +107,20 @@ def test_two_processes_then_one(tmp_path: Path, project: Path, shard: str) -> No
     one, other = losses(whole), losses(fewer)
     assert one.keys() == other.keys() == set(range(1, STEPS + 1))
     assert all(abs(one[step] - other[step]) < 2e-3 for step in one), (one, other)
+    checks = [
+        [line for line in map(json.loads, (output / "log.jsonl").read_text().splitlines()) if "held_out_loss" in line]
+        for output in (whole, fewer)
+    ]
+    for mine, theirs in zip(*checks, strict=True):
+        assert mine["step"] == theirs["step"] and abs(mine["held_out_loss"] - theirs["held_out_loss"]) < 2e-3
+    assert len(checks[0]) == 2 and (whole / "best" / "pumice.json").is_file()
     assert len({round(loss, 2) for loss in one.values()}) > STEPS // 2, "steps can be told from one another"
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, project: Path) -> None:
     """The second is refused before it touches anything, and the first goes on."""
     output = tmp_path / "run"
-    words = command(project, output, 1)
+    words = command(project, output, 1, "world.scenes=4000")
     first = subprocess.Popen(words, env=small.environment(), stderr=subprocess.DEVNULL)
     try:
         while not losses(output):
@@ -121,8 +129,10 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path, project: Path) -> None:
         second = subprocess.run(words, env=small.environment(), capture_output=True, text=True, check=False)
         assert second.returncode == 2 and f"another process is training into {output}" in second.stderr
         assert "hint: " in second.stderr and "Traceback" not in second.stderr
+        reached = len(losses(output))
+        while len(losses(output)) <= reached:
+            assert first.poll() is None, "the first goes on"
+            time.sleep(0.01)
     finally:
         first.send_signal(signal.SIGINT)
     assert first.wait() == 130
-    run(words)
-    assert losses(output).keys() == set(range(1, STEPS + 1))

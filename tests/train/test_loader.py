@@ -41,6 +41,9 @@ class Numbers:
     def __getitem__(self, index: int) -> int:
         return index
 
+    def size(self, index: int) -> int:
+        return 0
+
 
 def as_tuple(rows: Sequence[int]) -> tuple[int, ...]:
     return tuple(rows)

@@ -147,6 +147,7 @@ def test_lines_of_the_log(tmp_path: Path) -> None:
     trained = [line for line in lines if "loss" in line]
     fields = {
         "step", "steps", "loss", "accuracy", "gradient_norm", "rate", "rows_per_s", "predictions_per_s", "skipped",
+        "dropped", "cut",
         "tokens_per_s", "images_per_s", "mfu", "seconds_left", "memory_bytes",
     }  # fmt: skip
     assert all(line.keys() == fields for line in trained) and len(trained) == 3
@@ -160,18 +161,18 @@ class Slow(Examiner):
     """Takes its time."""
 
     def ask(self) -> Any:
-        time.sleep(0.5)
+        time.sleep(3)
         return super().ask()
 
 
 def test_checks_do_not_count_as_training(tmp_path: Path) -> None:
-    how = small.recipe(tmp_path, epochs=2)
+    how = small.recipe(tmp_path)
     task, optimizer = small.prepared(how)
     meter = Meter(Work(task.model), 1e9, CPU)
     watch = Watch(meter, Slow(task, small.Rows(small.rows(2)), 2, ALONE), every=1)
     lines = [json.loads(line) for line in run_steps(task, optimizer, small.Rows(small.rows(4)), how, watch=watch)]
-    assert all(line["rows_per_s"] > 8 for line in lines if "loss" in line)
-    assert all(line["seconds_left"] < 0.5 for line in lines if "loss" in line)
+    trained = [line for line in lines if "loss" in line]
+    assert len(trained) == 2 and all(line["rows_per_s"] > 2 / 3 and line["seconds_left"] < 3 for line in trained)
 
 
 def moment(step: int) -> Moment:

@@ -103,7 +103,7 @@ class Examiner:
             for batch in (*self._batches, *[company] * (self._rounds - len(self._batches))):
                 number = self._task.counts(batch).predictions
                 found = self._task.loss(batch.to(device))
-                loss += float(found.value) * number
+                loss += float(found.value) * number if number else 0.0
                 right, count = right + int(found.right), count + number
             spoken: tuple[str, ...] = ()
             if self._speak is not None and (self._ranks.first or self._ranks.sharded):

@@ -72,8 +72,10 @@ def train(recipe: Recipe, show: Callable[[str], None] = print, display: Display 
     Returns what was written: the folder ``output/model``, or after stage 0 the file ``output/tower.safetensors``.
     Raises: UsageError for a recipe that cannot be run, ModelError for a start that cannot be loaded.
     """
+    require_trackers(recipe)
     ranks = join_ranks(choose_device(recipe.device))
     try:
+        require_even(recipe, ranks.count)
         with _alone_in(recipe.output, ranks):
             return _train(recipe, show, ranks, display)
     finally:
@@ -98,8 +100,6 @@ def _alone_in(folder: Path, ranks: Ranks) -> Iterator[None]:
 
 
 def _train(recipe: Recipe, show: Callable[[str], None], ranks: Ranks, display: Display | None) -> Path:
-    require_even(recipe, ranks.count)
-    require_trackers(recipe)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     torch.manual_seed(recipe.seed)
