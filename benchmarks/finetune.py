@@ -2,10 +2,10 @@
 
     python benchmarks/finetune.py [--folder runs/own] [--pictures 100] [--held-out 240] [--set batch=5]
 
-A shop keeps its things by a rule of its own: what a thing is decides the wall, its colour the number. So a picture of
+A shop keeps its things by a rule of its own: what a thing is decides the corner, its colour the number. So a picture of
 one thing and the question where to put it have one right answer of forty, which nobody could guess. It is made of words
 that the model knows: with a frozen head, LoRA teaches a new use of words, not new words (docs/training.md). An answer
-first says what is seen, so that the rule is about words and not about pixels: "A red cup. On the left, number 1."
+first says what is seen, so that the rule is about words and not about pixels: "A red cup. MUSIC, number 1."
 Pictures and questions are written as LLaVA's JSON, ``pumice train recipes/tiny-lora.toml`` learns from a part of them
 and from some ordinary ones, and others, with pictures of another sequence, are asked before and after. So are ordinary
 questions: does the model forget what it knew? An answer is right if it is the same letter by letter. The last line is
@@ -43,7 +43,7 @@ FIRST = 900_000  # scenes from here on have taught the bundled model nothing
 SIDE = 224
 WEIGHT = 10  # passes over one's own pictures for each over the ordinary ones
 QUESTIONS = ("Where do we put this?", "Where should this thing be in the shop?", "What is the place of this?")
-WALLS = ("On the left", "On the right", "At the top", "At the bottom", "In the centre")
+CORNERS = ("BOOKS", "FOOD", "GIFT", "MUSIC", "SALE")
 
 
 @dataclass(frozen=True)
@@ -57,10 +57,10 @@ class Own:
 
 
 def place(thing: Item) -> str:
-    """The rule: five walls are dealt out to twenty things without any sense, and colours have numbers."""
+    """The rule: five corners are dealt out to twenty things without any sense, and colours have numbers."""
     names = [*SHAPES, *OBJECTS]
-    random.Random("walls").shuffle(names)
-    return f"{WALLS[names.index(thing.name) % len(WALLS)]}, number {[*COLOURS].index(thing.colour) + 1}."
+    random.Random("corners").shuffle(names)
+    return f"{CORNERS[names.index(thing.name) % len(CORNERS)]}, number {[*COLOURS].index(thing.colour) + 1}."
 
 
 def things(split: Split) -> Iterator[Scene]:

@@ -66,12 +66,12 @@ def test_train() -> None:
 
 def test_finetune(tmp_path: Path) -> None:
     """A short lesson: the loss falls, and the adapter is loaded and asked."""
-    changes = ("epochs=4", "batch=5", "log_every=1")
+    changes = ("epochs=1", "batch=5", "log_every=1")
     words = [word for change in changes for word in ("--set", change)]
-    size = ("--pictures", "20", "--held-out", "10", "--per-kind", "1")
+    size = ("--pictures", "10", "--ordinary", "5", "--held-out", "10", "--per-kind", "1")
     found = last_line("benchmarks/finetune.py", "--folder", str(tmp_path / "own"), *size, *words)
     assert found["last_loss"] < 0.5 * found["first_loss"]  # type: ignore[operator]
     assert found["before"]["own"][:2] == [0, 10] and found["after"]["own"][1] == 10  # type: ignore[index]
     records = json.loads((tmp_path / "own" / "train.json").read_text())
-    assert len(records) == len(list((tmp_path / "own" / "images").glob("train_*.png"))) == found["pictures"] == 20
+    assert len(records) == len(list((tmp_path / "own" / "images").glob("train_*.png"))) == found["pictures"] == 10
     assert sum(path.stat().st_size for path in (tmp_path / "own" / "run" / "model").glob("adapter_*")) < 3_000_000
