@@ -14,6 +14,7 @@ def draw_curves(lines: Sequence[Mapping[str, float]]) -> str:
 
     lines: of the log, those of training and of held-out data, by step. Raises: ImportError without matplotlib.
     """
+    from matplotlib import rc_context
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=_SIZE, layout="constrained")
@@ -39,5 +40,6 @@ def draw_curves(lines: Sequence[Mapping[str, float]]) -> str:
         if len(axes.get_lines()) > 1:
             axes.legend(fontsize=9)
     drawn = io.StringIO()
-    figure.savefig(drawn, format="svg")
+    with rc_context({"svg.fonttype": "none"}):  # words stay words
+        figure.savefig(drawn, format="svg")
     return drawn.getvalue()[drawn.getvalue().index("<svg") :]
