@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from pumice.checkpoint.load import load_checkpoint
 from pumice.data.batch import collate
 from pumice.errors import UsageError
 from pumice.prompts.conversation import Conversation, Image
+from pumice.train.average import averaged, keep_average
 from pumice.train.held_out import Best, Examiner, Keeper, answer, make_sample, read_best
 from pumice.train.loop import run_steps
 from pumice.train.ranks import ALONE
@@ -98,7 +100,9 @@ def test_the_loss_is_that_of_all_tokens(batch: int) -> None:
 
 def test_the_best_model_is_kept(tmp_path: Path) -> None:
     """At a rate at which it gets worse again: what is on disk is the model after the step with the lowest loss."""
-    how = small.recipe(tmp_path, epochs=6, warmup=0.0, parts={"vision": 3e-2, "connector": 3e-2, "language": 3e-2})
+    how = small.recipe(
+        tmp_path, epochs=6, warmup=0.0, final_rate=1.0, parts={"vision": 0.1, "connector": 0.1, "language": 0.1}
+    )
     kept: dict[int, dict[str, torch.Tensor]] = {}
     task, optimizer = small.prepared(how)
     for line in run_steps(task, optimizer, small.Rows(small.rows(4)), how, watch=watched(task, tmp_path)):
@@ -220,6 +224,57 @@ def test_a_recipe_about_scenes(tmp_path: Path, task: str) -> None:
     assert again.loss == pytest.approx(best.loss, rel=1e-5) and again.accuracy == best.accuracy
 
 
+def test_the_average_is_what_is_checked_and_kept(tmp_path: Path) -> None:
+    """The best model on disk is the average of its step; what is learned is as without checks, bit for bit."""
+    checked = world_recipe(tmp_path / "checked", "caption", average=0.8, epochs=2, save_every=1)
+    train(checked, lambda _: None)
+    alone = checked.model_copy(update={"output": tmp_path / "alone", "held_out": None})
+    train(alone, lambda _: None)
+    assert_same_state(state_of(tmp_path / "checked"), state_of(tmp_path / "alone"))
+    best = read_best(tmp_path / "checked")
+    assert best is not None and best.step == checks(tmp_path / "checked")[-1]["step"], "or the final model is another"
+    kept, final = (load_checkpoint(tmp_path / "checked" / name) for name in ("best", "model"))
+    weights = dict(kept.model.named_parameters())
+    learned = state_of(tmp_path / "checked")["model"]
+    assert all(torch.equal(weights[name], each) for name, each in final.model.named_parameters())
+    assert any(not torch.equal(weights[name.removeprefix("model.")], each) for name, each in learned.items())
+    source, _ = held_out_data(checked, kept.processor)
+    again = Examiner(InstructionTuning(kept.model), source, 4, ALONE).ask()
+    assert again.loss == pytest.approx(best.loss, rel=1e-5)
+
+
+@pytest.mark.parametrize("stop", [1, 2])
+def test_a_continued_run_checks_the_same_averages(tmp_path: Path, stop: int) -> None:
+    source = small.Rows(small.rows(8))
+    how = small.recipe(tmp_path / "parts", save_every=1, average=0.7)
+
+    def lines(recipe: Recipe) -> Iterator[str]:
+        task, optimizer = small.prepared(recipe)
+        keep_average(optimizer, recipe.average)
+        watch = replace(watched(task, recipe.output), checked=partial(averaged, optimizer))
+        return run_steps(task, optimizer, source, recipe, watch=watch)
+
+    begun = lines(how)
+    while json.loads(next(begun))["step"] < stop:
+        pass
+    begun.close()
+    list(lines(how))
+    list(lines(how.model_copy(update={"output": tmp_path / "whole"})))
+    assert_same_state(state_of(tmp_path / "parts"), state_of(tmp_path / "whole"))
+    assert checks(tmp_path / "parts") == checks(tmp_path / "whole")
+    assert (tmp_path / "parts" / "kept.pt").read_bytes() == (tmp_path / "whole" / "kept.pt").read_bytes()
+
+
+@pytest.mark.parametrize("pack", [0, 300])
+def test_rows_that_do_not_fit_are_left_out(pack: int) -> None:
+    task = InstructionTuning(tiny.model())
+    whole = Examiner(task, small.Rows(HELD[1:3]), 2, ALONE).ask()
+    found = Examiner(task, small.Rows([None, *HELD[1:3], None]), 2, ALONE, pack=pack).ask()  # type: ignore[list-item]
+    assert found.loss == pytest.approx(whole.loss, rel=1e-5) and found.predictions == whole.predictions
+    with pytest.raises(UsageError, match="none of the 2 held-out rows fits"):
+        Examiner(task, small.Rows([None, None]), 2, ALONE)  # type: ignore[list-item]
+
+
 def test_a_recipe_about_patches(tmp_path: Path) -> None:
     train(world_recipe(tmp_path, "patches"), lambda _: None)
     assert [line["step"] for line in checks(tmp_path)] == [2, 3]
@@ -244,7 +299,9 @@ def test_records_of_their_own(tmp_path: Path) -> None:
     leak = tmp_path / "leak.json"
     leak.write_text(json.dumps(records))
     held = how.held_out.model_copy(update={"records": leak, "images": mine.parent / "images"})  # type: ignore[union-attr]
-    with pytest.raises(UsageError, match=r"leak\.json: record 1 is held out, but also trained on: .*record 5") as error:
+    with pytest.raises(
+        UsageError, match=r"leak\.json:1 \(record 1\) is held out, but also trained on: .*\(record 5\)"
+    ) as error:
         train(how.model_copy(update={"held_out": held, "output": tmp_path / "new"}), lambda _: None)
     assert error.value.hint
 

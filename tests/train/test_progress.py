@@ -10,6 +10,7 @@ import re
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 from types import ModuleType
@@ -24,7 +25,9 @@ from torch.utils.flop_counter import FlopCounterMode
 import tiny
 from pumice.data.batch import collate
 from pumice.errors import UsageError
-from pumice.train.arithmetic import Work, size_of
+from pumice.quantize.plan import Format
+from pumice.quantize.swap import quantize_layers
+from pumice.train.arithmetic import Work, size_of, weights_of
 from pumice.train.held_out import Examiner
 from pumice.train.loop import run_steps
 from pumice.train.meter import Meter, duration, measured_peak, peak_memory
@@ -32,9 +35,11 @@ from pumice.train.parts import choose_parts
 from pumice.train.patches import PatchReader, PatchRows
 from pumice.train.progress import Bar
 from pumice.train.ranks import ALONE
-from pumice.train.recipe import WorldData
+from pumice.train.recipe import LoraShape, WorldData
 from pumice.train.recipe_file import read_recipe
 from pumice.train.run import train
+from pumice.train.seen import SeenPictures
+from pumice.train.starting import PartFormats
 from pumice.train.step import InstructionTuning, Metrics
 from pumice.train.trackers import open_trackers
 from pumice.train.watch import Moment, Watch
@@ -62,6 +67,56 @@ def test_arithmetic_is_what_torch_counts(subset: tuple[str, ...], tied: bool) ->
     choose_parts(task, model, dict.fromkeys(subset, 1e-3), 0.0)  # type: ignore[arg-type]
     batch = collate([small.rows(1)[0]] * 3)  # equally long, so nothing is padding
     assert Work(model).operations(size_of(batch)) == pytest.approx(counted(task, batch), rel=0.03)
+
+
+@pytest.mark.parametrize("subset", SUBSETS, ids="+".join)
+@pytest.mark.parametrize("learning", [(), ("connector",), PARTS])
+def test_arithmetic_of_adapters(subset: tuple[str, ...], learning: tuple[str, ...]) -> None:
+    """No gradients of the weights below, and none for what comes in where nothing there learns."""
+    model = tiny.model(see=TALL, speak=WIDE)
+    adapters = dict.fromkeys(subset, LoraShape(rank=8, alpha=8))
+    how = small.recipe(Path("unused"), lora=adapters, parts=dict.fromkeys((*subset, *learning), 1e-3))
+    task, _ = small.prepared(how, model)
+    batch = collate([small.rows(1)[0]] * 3)
+    assert Work(model).operations(size_of(batch)) == pytest.approx(counted(task, batch), rel=0.03)
+
+
+def test_arithmetic_upon_integers() -> None:
+    """Integers are multiplied like the weights they stand for, and counted among them."""
+    model = tiny.model(see=TALL, speak=WIDE)
+    whole = sum(count for _, count, _ in weights_of(model))
+    choose_parts(InstructionTuning(model), model, {"connector": 1e-3}, 0.0)
+    size = size_of(collate(small.rows(2)))
+    floats = Work(model).operations(size)
+    quantize_layers(model, PartFormats({"language": Format(4)}), frozen=True)
+    assert Work(model).operations(size) == floats
+    assert sum(count for _, count, _ in weights_of(model)) == whole
+
+
+def test_joined_rows_do_not_see_one_another() -> None:
+    rows = small.rows(5)
+    padded, joined = size_of(collate(rows)), size_of(collate(rows, joined=True))
+    assert padded == joined and joined.pairs < joined.tokens**2 / 2
+
+
+def test_pictures_that_were_seen_cost_nothing(tmp_path: Path) -> None:
+    """Kept features: the tower's arithmetic counts where it really looks."""
+    model = tiny.model()
+    assert model.vision is not None
+    seen = SeenPictures(tmp_path, model.vision)
+    task = InstructionTuning(model, seen=seen)
+    choose_parts(task, model, {"connector": 1e-3}, 0.0)
+    work, batch = Work(model), collate(small.rows(3))
+    meter = Meter(work, 1.0, CPU, looked=lambda: seen.made)
+    meter.begin(0, 9)
+    done = []
+    for _ in range(2):
+        task.loss(batch)
+        meter.count([batch])
+        done.append(meter._tally.operations)
+    size = size_of(batch)
+    assert done[0] == work.operations(size)
+    assert done[1] - done[0] == pytest.approx(work.operations(replace(size, tiles=0)))
 
 
 def test_arithmetic_of_patches() -> None:
@@ -147,6 +202,7 @@ def test_lines_of_the_log(tmp_path: Path) -> None:
     trained = [line for line in lines if "loss" in line]
     fields = {
         "step", "steps", "loss", "accuracy", "gradient_norm", "rate", "rows_per_s", "predictions_per_s", "skipped",
+        "dropped", "cut",
         "tokens_per_s", "images_per_s", "mfu", "seconds_left", "memory_bytes",
     }  # fmt: skip
     assert all(line.keys() == fields for line in trained) and len(trained) == 3

@@ -113,11 +113,11 @@ class Work:
 
 def weights_of(module: nn.Module) -> Iterator[tuple[str, int, bool]]:
     """Name, size and whether it learns of every weight of ``module``, those that are integers included."""
+    for name, weight in module.named_parameters():
+        yield name, weight.numel(), weight.requires_grad
     for name, each in module.named_modules():
         if isinstance(each, FrozenLinear):
             yield f"{name}.weight", each.in_features * each.out_features, False
-        for own, weight in each.named_parameters(recurse=False):
-            yield f"{name}.{own}", weight.numel(), weight.requires_grad
 
 
 def _stack(modules: Iterable[nn.Module], readers: Iterable[nn.Module], asked: bool, mixing: int = 0) -> Stack:

@@ -20,7 +20,7 @@ from pumice.train.parts import OWNER
 from pumice.train.portions import portion
 from pumice.train.recipe import Recipe
 from pumice.train.rehearsal import Rehearsal, rehearse, shapes_only, tensors_in
-from pumice.train.run import Trainee, TrainedTask, make_optimizer, make_task, require_even, require_rows
+from pumice.train.run import TrainedTask, Trainee, make_optimizer, make_task, require_even, require_rows
 from pumice.train.step import InstructionTuning
 
 #: Rows that are looked at, at most; a whole batch at least.
