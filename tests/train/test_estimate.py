@@ -16,10 +16,13 @@ import tiny
 from pumice.checkpoint.save import save_checkpoint
 from pumice.errors import ModelError, UsageError
 from pumice.train.estimate import estimate
-from pumice.train.machine import Machine, describe, summary
+from pumice.train.machine import Machine, describe, make_machine, summary
+from pumice.train.opening import Told
 from pumice.train.recipe import (
+    FileData,
     GroundingData,
     Integers,
+    Join,
     LanguageShape,
     LoraShape,
     Recipe,
@@ -179,6 +182,110 @@ def test_a_model_of_seven_billion_weights(tmp_path: Path) -> None:
     assert found.length > 576
     # Forward through all, back through the language model: about four operations a weight and token.
     assert found.operations / found.tokens == pytest.approx(4 * 6.5e9, rel=0.15)
+
+
+FILES = {"world": None, "files": FileData(records=Path("not here.json"), images=Path("nor here"))}
+SEVEN = Told("llava-1.5-7b", rows=1000, tokens=700)
+
+
+def told_of(folder: Path, **changes: Any) -> Recipe:
+    """A recipe whose model and data are not on this disk."""
+    start = Start(folder=folder / "absent", pictures=changes.pop("pictures", None))
+    return recipe(folder, start=start, **{**FILES, "parts": FOLDER, **changes})
+
+
+def test_files_that_are_not_here_are_told_of(tmp_path: Path) -> None:
+    found = estimate(told_of(tmp_path), replace(SEVEN, longest=900))
+    sizes = {part.name: part for part in found.parts}
+    assert sizes["language"].learning == sizes["language"].weights == pytest.approx(6.74e9, rel=0.01)
+    assert sizes["vision"].learning == 0 and found.rehearsal.weights == 4 * sum(part.weights for part in found.parts)
+    assert (found.rows, found.steps, found.looked_at, found.length, found.longest) == (1000, 250, 0, 700, 900)
+    assert (found.tokens, found.images) == (700_000, 1000)
+    assert found.rehearsal.activations > estimate(told_of(tmp_path), SEVEN).rehearsal.activations
+    assert "as you say; none was read" in describe(found, Machine(1e14))
+
+
+def test_what_changes_memory_is_seen(tmp_path: Path) -> None:
+    """Of the same seven billion weights."""
+    plain = estimate(told_of(tmp_path), SEVEN)
+    lora = {"lora": {"language": LoraShape(rank=64, alpha=64)}}
+    adapted = estimate(told_of(tmp_path, **lora), SEVEN)
+    assert adapted.rehearsal.gradients < 0.05 * plain.rehearsal.gradients < adapted.rehearsal.weights
+    assert 0.5 < adapted.operations / plain.operations < 0.75, "no gradients of the weights below"
+    integers = estimate(told_of(tmp_path, **lora, quantize={"language": Integers(bits=4)}), SEVEN)
+    assert integers.rehearsal.weights < 0.3 * adapted.rehearsal.weights
+    assert integers.operations == pytest.approx(adapted.operations)
+    assert integers.loading > integers.rehearsal.weights + 2 * 6.7e9, "the files that it is made from"
+    for change in ({"micro": 1}, {"recompute": {"language": 32}}, {"dtype": "bfloat16"}):
+        less = estimate(told_of(tmp_path, **change), SEVEN)
+        assert less.rehearsal.activations < plain.rehearsal.activations, change
+        assert less.operations == pytest.approx(plain.operations)
+    averaged = estimate(told_of(tmp_path, average=0.9), SEVEN).rehearsal
+    assert averaged.moments == pytest.approx(1.5 * plain.rehearsal.moments, rel=0.01)
+    mosaics = estimate(told_of(tmp_path, pictures="anyres"), replace(SEVEN, tokens=4000))
+    assert mosaics.rehearsal.batch > 4 * plain.rehearsal.batch
+
+
+def test_several_processes_share_the_work(tmp_path: Path) -> None:
+    one, four = (estimate(told_of(tmp_path), SEVEN, processes) for processes in (1, 4))
+    assert four.operations == pytest.approx(one.operations) and four.tokens == one.tokens and four.steps == one.steps
+    assert four.rehearsal.activations < one.rehearsal.activations
+    assert four.sums == four.rehearsal.gradients and one.sums == 0
+    with pytest.raises(UsageError, match="3 processes cannot share a batch of 4 rows"):
+        estimate(told_of(tmp_path), SEVEN, 3)
+
+
+def test_features_that_are_kept_are_made_once(tmp_path: Path) -> None:
+    often, once = (
+        estimate(told_of(tmp_path, parts={"connector": 1e-3}, epochs=3, keep_features=keep), SEVEN).operations
+        for keep in (False, True)
+    )
+    tower = 2 * 577 * 0.29e9 * 1000  # of one epoch, forward alone, without attention
+    assert often - once == pytest.approx(2 * tower, rel=0.1)
+    assert not (tmp_path / "features").exists()
+
+
+def test_models_that_are_joined(tmp_path: Path) -> None:
+    """From their configs; of one that is not here both names are said."""
+    made, read = tiny.model(newline=False), tiny.processor()
+    save_checkpoint(made, read, tmp_path / "words")
+    join = Join(language=str(tmp_path / "words"), vision="nobody/tower")
+    with pytest.raises(ModelError, match="nobody/tower, which is not on this disk") as error:
+        estimate(recipe(tmp_path / "run", start=Start(join=join), parts={"connector": 1e-3}))
+    assert error.value.hint is not None and "--shape llava-1.5-7b|" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("told", "message"),
+    [
+        (Told("llava-9"), "unknown shape 'llava-9'"),
+        (Told("llava-1.5-7b"), r"learns from not here\.json, which is not on this disk"),
+        (Told("llava-1.5-7b", rows=9), "needs its number of rows and their tokens"),
+        (Told("llava-1.5-7b", rows=3, tokens=700), "told are 3 rows"),
+        (Told("llava-1.5-7b", rows=9, tokens=700, longest=600), "at most 600"),
+        (Told("llava-1.5-7b", rows=9, tokens=576), "no room for words: its 1 pictures have 576"),
+    ],
+)
+def test_what_is_told_must_make_sense(tmp_path: Path, told: Told, message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        estimate(told_of(tmp_path), told)
+
+
+def test_scenes_are_not_told_of(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="this recipe's are scenes"):
+        estimate(recipe(tmp_path), Told(rows=8, tokens=50))
+
+
+def test_known_devices(tmp_path: Path) -> None:
+    found = estimate(told_of(tmp_path, dtype="bfloat16"), SEVEN)
+    how = told_of(tmp_path)
+    slow = make_machine(how, "h100", None, None, None)
+    fast = make_machine(how.model_copy(update={"dtype": "bfloat16"}), "h100", None, None, None)
+    assert fast.peak > 10 * slow.peak and fast.memory == 80 << 30
+    assert "of h100: too little" in describe(found, fast) and "gaps" not in describe(found, fast)
+    assert fast.needed(found) < Machine(1e12).needed(found) == found.peak
+    with pytest.raises(UsageError, match="unknown device 'abacus'"):
+        make_machine(how, "abacus", None, None, None)
 
 
 def test_attention_that_is_taught_counts(tmp_path: Path) -> None:

@@ -75,6 +75,18 @@ def test_the_card(finished: Path) -> None:
     assert load_checkpoint(finished / "model").processor.template.name == "plain"
 
 
+def test_facts_of_adapters(tmp_path: Path) -> None:
+    """What a reader of the card must know: what they belong to."""
+    changes = ["lora={language={rank=2,alpha=4}}", "quantize={language={bits=4}}", "average=0.5"]
+    result = train(read_recipe(small.written(tmp_path), changes), lambda _: None)
+    card = (result / "README.md").read_text()
+    for words in (
+        f"These are adapters; they need {tmp_path}/start", "| adapters | language of rank 2, alpha 4 |",
+        "| integers below them | language 4 bits |", "| averaged | each step keeps 0.5",
+    ):  # fmt: skip
+        assert words in card, words
+
+
 def test_without_matplotlib(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The run is finished all the same, and says what to install."""
     for name in ("matplotlib", "matplotlib.figure"):

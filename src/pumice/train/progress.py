@@ -86,7 +86,7 @@ def figures_text(moment: Moment, peak_rate: float) -> str:
             said.append(form.format(value))
     memory = figures.get("memory_bytes")
     if memory is not None:
-        said.append(gib(int(memory)))
+        said.append(f"memory {gib(int(memory))}")
     return "  ".join(said)
 
 

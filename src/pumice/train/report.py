@@ -22,6 +22,7 @@ from pumice.train.held_out import Best, Sample, read_best
 from pumice.train.meter import duration
 from pumice.train.parts import OWNER
 from pumice.train.recipe import Recipe
+from pumice.train.starting import base_of
 
 FILE, CARD = "report.html", "README.md"
 MISSING = "curves need matplotlib: pip install 'pumice[train]', then start the same command again"
@@ -43,7 +44,7 @@ def write_report(
     """
     lines, best = read_log(log), read_best(recipe.output)
     try:
-        curves = draw_curves(lines)
+        curves = draw_curves(lines, max(recipe.parts.values()), None if best is None else best.step)
     except ImportError:
         show(MISSING)
         curves = f"<p>{html.escape(MISSING)}</p>"
@@ -80,14 +81,19 @@ def _facts(recipe: Recipe, model: Llava, lines: Sequence[Mapping[str, Any]], bes
     sizes = dict.fromkeys(OWNER.values(), 0)
     for name, count, _ in weights_of(model):
         sizes[OWNER[name.split(".")[0]]] += count
-    world, files = recipe.world, recipe.files
-    data = f"{world.scenes} scenes of Pumice's synthetic world ({world.task})" if world else ""
     facts = {
-        "started from": str(recipe.start.folder or "random weights"),
-        "data": ", ".join(str(each.records) for each in files) if files else data,
+        "started from": _origin(recipe),
+        "data": _data(recipe),
         "weights": ", ".join(f"{part} {count:,}" for part, count in sizes.items()),
         "learning": ", ".join(f"{part} at {rate:g}" for part, rate in recipe.parts.items()),
     }
+    if recipe.lora:
+        shapes = (f"{part} of rank {how.rank}, alpha {how.alpha:g}" for part, how in recipe.lora.items())
+        facts["adapters"] = ", ".join(shapes)
+    if recipe.quantize:
+        facts["integers below them"] = ", ".join(f"{part} {how.bits} bits" for part, how in recipe.quantize.items())
+    if recipe.average:
+        facts["averaged"] = f"each step keeps {recipe.average:g} of the weights' average, which is what was saved"
     if trained:
         last = trained[-1]
         facts["steps"] = f"{last['step']} of {recipe.batch} rows"
@@ -100,6 +106,21 @@ def _facts(recipe: Recipe, model: Llava, lines: Sequence[Mapping[str, Any]], bes
     facts["versions"] = f"Pumice {__version__}, Python {platform.python_version()}, PyTorch {torch.__version__}"
     facts["machine"] = f"{platform.platform()}, {os.cpu_count()} cores, {torch.get_num_threads()} threads used"
     return facts
+
+
+def _origin(recipe: Recipe) -> str:
+    start = recipe.start
+    if start.join is not None:
+        return f"{start.join.language} and {start.join.vision}, joined by a new projector"
+    tower = "" if start.tower is None else f" but for the tower {start.tower}"
+    return str(start.folder) if start.folder is not None else f"random weights{tower}"
+
+
+def _data(recipe: Recipe) -> str:
+    if recipe.world is not None:
+        return f"{recipe.world.scenes} scenes of Pumice's synthetic world ({recipe.world.task})"
+    files = recipe.files or ()
+    return ", ".join(f"{each.records}{'' if each.weight == 1 else f' x {each.weight:g}'}" for each in files)
 
 
 def _page(
@@ -147,10 +168,11 @@ def _thumbnail(source: Any) -> str:
 def _card(recipe: Recipe, facts: Mapping[str, str]) -> str:
     """Markdown with the header that the Hugging Face hub reads."""
     header = "library_name: pumice\npipeline_tag: image-text-to-text\nlanguage: en\ntags:\n- llava\n- vision-language\n"
+    base = f" These are adapters; they need {base_of(recipe.start)} beside them." if recipe.lora else ""
     table = "".join(f"| {name} | {value.replace('|', '/')} |\n" for name, value in facts.items())
     return (
         f"---\n{header}---\n\n# {recipe.output.name}\n\n"
-        "A vision-language model of the LLaVA kind: it answers questions about pictures. Trained with Pumice.\n\n"
+        f"A vision-language model of the LLaVA kind: it answers questions about pictures. Trained with Pumice.{base}\n\n"
         '```bash\npip install pumice\npumice ask -m FOLDER -i picture.jpg "What is this?"\n```\n\n'
         f"## Training\n\n| | |\n|---|---|\n{table}\n"
         "## Limits\n\nIt knows what its data showed, and like all models of its kind it sometimes says with confidence "
