@@ -18,7 +18,7 @@ from pumice.train.recipe_file import read_recipe
 from pumice.train.report import MISSING, read_log, training_seconds
 from pumice.train.run import train
 from train import small
-from train.test_run import few_texts, world  # noqa: F401
+from train.test_run import few_texts  # noqa: F401
 
 
 class Page(HTMLParser):
@@ -123,7 +123,8 @@ def test_what_was_done_twice_is_read_once(tmp_path: Path) -> None:
     assert read_log(tmp_path / "none") == []
 
 
-def test_stage_0_has_a_report_and_no_card(tmp_path: Path, few_texts: None) -> None:  # noqa: F811
+@pytest.mark.usefixtures("few_texts")
+def test_stage_0_has_a_report_and_no_card(tmp_path: Path) -> None:
     from train.test_held_out import world_recipe
 
     result = train(world_recipe(tmp_path, "patches"), lambda _: None)
