@@ -295,8 +295,9 @@ def test_attention_that_is_taught_counts(tmp_path: Path) -> None:
 
 
 def test_batches_that_wait_count(tmp_path: Path) -> None:
-    one, two = (estimate(recipe(tmp_path, workers=workers)).waiting for workers in (1, 2))
-    assert two > one > estimate(recipe(tmp_path)).waiting > 0
+    world = WorldData(task="caption", scenes=4 * 60, sizes=(96,))
+    none, one, two = (estimate(recipe(tmp_path, world=world, workers=workers)).waiting for workers in (0, 1, 2))
+    assert two > one > none > 0
 
 
 def test_time_and_cost(tmp_path: Path) -> None:

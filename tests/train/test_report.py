@@ -18,7 +18,7 @@ from pumice.train.recipe_file import read_recipe
 from pumice.train.report import MISSING, read_log, training_seconds
 from pumice.train.run import train
 from train import small
-from train.test_run import few_texts, world  # noqa: F401
+from train.test_run import few_texts  # noqa: F401
 
 
 class Page(HTMLParser):

@@ -28,7 +28,7 @@ MOST_ROWS = 512
 #: Windows of batches that a worker prepares ahead (torch's default).
 AHEAD = 2
 #: Bytes of Python, PyTorch and its libraries before there is any model: measured, docs/training.md.
-PROGRAM = 380 << 20
+PROGRAM = 365 << 20
 
 
 @dataclass(frozen=True)
@@ -126,7 +126,7 @@ def estimate(recipe: Recipe, told: Told = NOTHING, processes: int = 1) -> Estima
         images=whole.images * share * steps,
         operations=share * (work.operations(whole) * each_epoch + work.operations(later) * (steps - each_epoch)),
         rehearsal=rehearsal,
-        waiting=idle + _waiting(recipe, bytes_each, steps, rehearsal.batch + idle, processes),
+        waiting=idle + _waiting(recipe, bytes_each, each_epoch, rehearsal.batch + idle),
         sums=rehearsal.gradients if processes > 1 else 0,
         loading=rehearsal.weights + opening.mapped,
     )
@@ -180,9 +180,8 @@ def _parts(model: Llava, task: nn.Module) -> tuple[PartSize, ...]:
     return tuple(sizes.values())
 
 
-def _waiting(recipe: Recipe, bytes_each: float, steps: int, batch: int, processes: int) -> int:
+def _waiting(recipe: Recipe, bytes_each: float, each_epoch: int, batch: int) -> int:
     """Windows of batches that are ready, but for the ``batch`` that a step works on; and rows that are held out."""
-    window = min(WINDOW, steps) * bytes_each
-    held = 0 if recipe.held_out is None else recipe.held_out.rows / processes
-    ahead = (1 + AHEAD * recipe.workers) * window - batch + held / (recipe.batch / processes) * bytes_each
-    return max(0, int(ahead))
+    ready = min((1 + AHEAD * recipe.workers) * WINDOW, each_epoch) * bytes_each
+    held = 0 if recipe.held_out is None else recipe.held_out.rows / recipe.batch * bytes_each
+    return max(0, int(ready - batch + held))

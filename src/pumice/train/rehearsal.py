@@ -27,7 +27,7 @@ _STEPS = 2
 #: Larger pieces are the system's, and go back to it as soon as they are free (glibc, DEFAULT_MMAP_THRESHOLD_MAX).
 _MAPPED = 32 << 20
 #: What the C library's allocator holds for each byte of smaller tensors that come and go: measured, docs/training.md.
-_SPREAD = 1.5
+_SPREAD = 1.6
 
 
 @dataclass(frozen=True)

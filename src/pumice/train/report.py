@@ -172,7 +172,8 @@ def _card(recipe: Recipe, facts: Mapping[str, str]) -> str:
     table = "".join(f"| {name} | {value.replace('|', '/')} |\n" for name, value in facts.items())
     return (
         f"---\n{header}---\n\n# {recipe.output.name}\n\n"
-        f"A vision-language model of the LLaVA kind: it answers questions about pictures. Trained with Pumice.{base}\n\n"
+        "A vision-language model of the LLaVA kind: it answers questions about pictures. "
+        f"Trained with Pumice.{base}\n\n"
         '```bash\npip install pumice\npumice ask -m FOLDER -i picture.jpg "What is this?"\n```\n\n'
         f"## Training\n\n| | |\n|---|---|\n{table}\n"
         "## Limits\n\nIt knows what its data showed, and like all models of its kind it sometimes says with confidence "
