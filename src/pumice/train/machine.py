@@ -115,13 +115,12 @@ def _memory(found: Estimate, machine: Machine) -> list[tuple[str, int]]:
     held, on_cpu = found.rehearsal, machine.device is None
     if on_cpu and found.loading > found.training + held.gaps:
         return [("program", PROGRAM), ("weights", held.weights), ("their files", found.loading - held.weights)]
-    steady = held.weights + held.gradients + held.moments
     return [
         ("program", PROGRAM if on_cpu else _CONTEXT),
         ("weights", held.weights),
         ("gradients", held.gradients),
         ("moments", held.moments),
-        ("activations", found.training - found.waiting - held.batch - steady),
+        ("activations", found.training - found.waiting - held.peak + held.activations),
         ("batches", held.batch + (found.waiting if on_cpu else 0)),
         ("gaps", held.gaps if on_cpu else 0),
     ]

@@ -6,6 +6,8 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
+import torch
+
 from pumice.data.records import read_records
 from pumice.errors import UsageError
 from pumice.model.llava import Llava
@@ -53,7 +55,7 @@ def make_watch(
     every = 1 if held is None else held.every
     if not ranks.first:
         return Watch(examiner=examiner, keeper=keeper, every=every, checked=checked)
-    peak = recipe.peak_flops or measured_peak(model.device, model.dtype)
+    peak = recipe.peak_flops or measured_peak(model.device, getattr(torch, recipe.dtype))
     seen = task.seen if isinstance(task, InstructionTuning) else None
     meter = Meter(Work(model), peak, model.device, ranks.count, None if seen is None else lambda: seen.made)
     return Watch(meter, examiner, keeper, every, display, tuple(open_trackers(recipe)), checked)
