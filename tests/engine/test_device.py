@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from pumice.engine import device
+from pumice.engine import dtype
 from pumice.engine.dtype import choose_dtype, cpu_dtype
 from pumice.errors import UsageError
 from pumice.model.device import choose_device
@@ -49,7 +49,7 @@ def test_formats() -> None:
 
 
 def test_a_small_model_is_exact_on_a_cpu_and_a_large_one_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(device, "available_memory", lambda _: 16 << 30)
+    monkeypatch.setattr(dtype, "available_memory", lambda _: 16 << 30)
     assert cpu_dtype(torch.float16, 1 << 30) is torch.float32
     assert cpu_dtype(torch.float16, (1 << 30) + 1) is torch.float16
     assert cpu_dtype(torch.bfloat16, (1 << 30) + 1) is torch.bfloat16

@@ -88,13 +88,11 @@ MANY = {"batch": 16, "world": WorldData(task="caption", scenes=32, captions=6, s
 #: Of tower, of language model, of the recipe.
 SHAPES: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, Any]]] = {
     "weights and their averages": ({}, LARGE, {"average": 0.9}),
-    "joined rows": ({}, WIDE, {**MANY, "pack": 1024}),
     "patches": (
         {"image_size": 128, "hidden_size": 192, "intermediate_size": 768, "layers": 6, "heads": 3},
         {},
         {"parts": {"vision": 1e-3}, "batch": 16, "world": WorldData(task="patches", scenes=32, sizes=(128,))},
     ),
-    "adapters upon integers": ({}, LARGE, {**LORA, "quantize": {"language": Integers()}}),
 }
 
 
