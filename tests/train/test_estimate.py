@@ -31,6 +31,7 @@ from pumice.train.recipe import (
     WorldData,
 )
 from pumice.train.recipe_file import read_recipe
+from pumice.train.rehearsal import Rehearsal
 from pumice.train.run import make_task, prepare, train
 from train import small
 
@@ -203,6 +204,11 @@ def test_files_that_are_not_here_are_told_of(tmp_path: Path) -> None:
     assert "as you say; none was read" in describe(found, Machine(1e14))
 
 
+def needed(found: Rehearsal) -> int:
+    """Activations without what the allocator holds between them."""
+    return found.activations - found.gaps
+
+
 def test_what_changes_memory_is_seen(tmp_path: Path) -> None:
     """Of the same seven billion weights."""
     plain = estimate(told_of(tmp_path), SEVEN)
@@ -216,7 +222,7 @@ def test_what_changes_memory_is_seen(tmp_path: Path) -> None:
     assert integers.loading > integers.rehearsal.weights + 2 * 6.7e9, "the files that it is made from"
     for change in ({"micro": 1}, {"recompute": {"language": 32}}, {"dtype": "bfloat16"}):
         less = estimate(told_of(tmp_path, **change), SEVEN)
-        assert less.rehearsal.activations < plain.rehearsal.activations, change
+        assert needed(less.rehearsal) < needed(plain.rehearsal), change
         assert less.operations == pytest.approx(plain.operations)
     averaged = estimate(told_of(tmp_path, average=0.9), SEVEN).rehearsal
     assert averaged.moments == pytest.approx(1.5 * plain.rehearsal.moments, rel=0.01)
