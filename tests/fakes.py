@@ -6,9 +6,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from pumice.cli.settings import Settings
-from pumice.engine.answer import Answer, Timings, Usage
+from pumice.engine.answer import Answer, FinishReason, Sight, Timings, Usage
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation
+
+#: How an answer ends that nobody stops.
+REASON: FinishReason = "stop"
 
 
 class ScriptedStream:
@@ -37,7 +40,7 @@ class ScriptedStream:
 
     @property
     def answer(self) -> Answer:
-        reason = "cancelled" if self._cancelled else "stop"
+        reason = "cancelled" if self._cancelled else REASON
         usage = Usage(prompt_tokens=40, image_tokens=25, cached_tokens=0, completion_tokens=len(self._said))
         return Answer("".join(self._said), reason, usage, Timings(0.01, 0.02, 0.05, 0.25), self._seed)
 
@@ -57,6 +60,10 @@ class ScriptedEngine:
         """Stands in for ``pumice.cli.session.open_engine``."""
         self.opened.append(settings)
         return self
+
+    def sees(self, width: int, height: int) -> Sight:
+        """As a model with small tiles would."""
+        return Sight("pad", 28, 1, 4)
 
     def stream(self, conversation: Conversation, options: SamplingOptions) -> ScriptedStream:
         self.asked.append(conversation)

@@ -75,15 +75,21 @@ class Processor:
         pictures = [self.see(image.source, fetch=fetch) for image in conversation.images()]
         return self.encode(conversation, pictures)
 
-    def see(self, source: object, *, fetch: FetchPolicy | None = None) -> Picture:
-        """Load one picture and cut it into tiles."""
+    @property
+    def geometry(self) -> Preprocessing:
+        """How pictures are cut. Raises UsageError for a text-only model."""
         if self.preprocessing is None:
             raise UsageError(
                 "this model has no vision tower and cannot look at pictures",
                 hint="leave the picture out, or choose a LLaVA model with -m",
             )
+        return self.preprocessing
+
+    def see(self, source: object, *, fetch: FetchPolicy | None = None) -> Picture:
+        """Load one picture and cut it into tiles."""
+        how = self.geometry
         image = load_image(source, fetch=fetch)  # type: ignore[arg-type]
-        tiles, grid = preprocess(image, self.preprocessing)
+        tiles, grid = preprocess(image, how)
         return Picture(tiles, grid, content_hash(image))
 
     def encode(self, conversation: Conversation, pictures: Sequence[Picture]) -> Inputs:

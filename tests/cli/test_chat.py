@@ -34,7 +34,7 @@ def test_a_conversation_grows(
     assert main(["chat", "-i", picture], engine) == 0
     captured = capsys.readouterr()
     assert captured.out == "A square.\nRed.\n"
-    assert captured.err == f"+ {picture} (6x4 png)\n"
+    assert captured.err == f"+ {picture} (6x4 png); seen whole, padded to 28x28, 4 tokens\n"
     assert [turn.text for turn in engine.asked[1].turns] == ["What is it?", "A square.", "And its colour?"]
     assert len(list(engine.asked[0].images())) == len(list(engine.asked[1].images())) == 1
 
@@ -46,12 +46,20 @@ def test_the_prompt_is_the_first_question(monkeypatch: pytest.MonkeyPatch) -> No
     assert [one.turns[-1].text for one in engine.asked] == ["first", "second"]
 
 
-@pytest.mark.parametrize("end", ["", "/exit"])
-def test_an_empty_line_or_exit_leaves(monkeypatch: pytest.MonkeyPatch, end: str) -> None:
+@pytest.mark.parametrize(("command", "end"), [("chat", "/exit"), ("llava-chat", "")])
+def test_leaving(monkeypatch: pytest.MonkeyPatch, command: str, end: str) -> None:
+    """The original left at an empty line."""
     _types(monkeypatch, "first", end, "never asked")
     engine = ScriptedEngine()
-    assert main(["chat"], engine) == 0
+    assert main([command], engine) == 0
     assert len(engine.asked) == 1
+
+
+def test_empty_lines_ask_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    _types(monkeypatch, "first", "", "   ", "second")
+    engine = ScriptedEngine()
+    assert main(["chat"], engine) == 0
+    assert len(engine.asked) == 2
 
 
 def test_commands(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], picture: str) -> None:

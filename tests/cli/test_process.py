@@ -21,7 +21,8 @@ COMMAND = [sys.executable, str(HERE / "scripted.py")]
 
 def _environment(script: str = "") -> dict[str, str]:
     paths = os.pathsep.join([str(ROOT / "src"), str(HERE.parent)])
-    return {**os.environ, "PYTHONPATH": paths, "SCRIPT": script}
+    # A terminal that understands nothing: the editor would wait for its answers (test_sessions.py has a real one).
+    return {**os.environ, "PYTHONPATH": paths, "SCRIPT": script, "TERM": "dumb"}
 
 
 def _run(*arguments: str, stdin: bytes | int | None = subprocess.DEVNULL) -> subprocess.CompletedProcess[bytes]:
@@ -153,14 +154,17 @@ def test_a_dialogue_on_a_terminal() -> None:
     assert _read_until(terminal, b"> ").endswith(b"> ")
     os.write(terminal, b"How many?\n")
     assert b"Two dice.\r\n" in _read_until(terminal, b"dice.\r\n> ")
-    os.write(terminal, b"\n")
+    os.write(terminal, b"\n/exit\n")
     assert process.wait(30) == 0
     os.close(terminal)
 
 
-def test_ctrl_c_at_the_prompt_leaves() -> None:
+def test_ctrl_c_twice_at_the_prompt_leaves() -> None:
     process, terminal = _on_terminal("chat", script="")
     _read_until(terminal, b"> ")
+    time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    _read_until(terminal, b"leaves\r\n> ")
     time.sleep(0.1)
     process.send_signal(signal.SIGINT)
     assert process.wait(30) == 130

@@ -2,50 +2,46 @@
 
 from __future__ import annotations
 
-import os
-import re
-import shlex
 import sys
-from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
+from pumice.cli import slash
+from pumice.cli.dialogue import Dialogue
 from pumice.cli.failures import report
-from pumice.cli.output import note, note_stats, note_warnings, waiting, write_answer
-from pumice.cli.pictures import load_pictures
+from pumice.cli.line_reader import Reader, open_reader
+from pumice.cli.mentions import find_mentions, without_mentions
+from pumice.cli.output import note, note_limit, note_stats, note_warnings, seen_as, waiting, write_answer
+from pumice.cli.pictures import Picture, load_pictures
 from pumice.cli.session import AnsweringEngine, Opener, open_engine
 from pumice.cli.settings import Settings, with_settings
 from pumice.cli.streams import cancelling
+from pumice.engine.answer import Answer
 from pumice.errors import PumiceError, UsageError
-from pumice.prompts.conversation import Conversation, Image
 
-HELP = """\
-/image FILE|URL ...  add pictures to the next question
-/clear               forget the conversation and its pictures
-/help                show this
-/exit                leave; so does an empty line
-Ctrl-C stops an answer; at the prompt it leaves."""
-
-_COMMAND = re.compile(r"/[a-z]+(?=\s|$)")
+#: What an empty line asks when pictures wait.
+SHOWN = "What is in this image?"
 
 
 @dataclass(frozen=True)
 class Manners:
-    """What stands in front of a question and of an answer, and the last word. ``always``: also when nobody types."""
+    """What stands in front of a question and of an answer, and the last word.
+
+    original: as llava.serve.cli, whose prompt is part of its output and which leaves at an empty line.
+    """
 
     question: str = "> "
     answer: str = ""
     farewell: str = ""
-    always: bool = False
+    original: bool = False
 
 
 LLAVA_TEMPLATE = "llava_v1"  # its system sentence differs by a word from the one of training, vicuna_v1
-LLAVA = Manners("USER: ", "ASSISTANT: ", "exit...", always=True)
+LLAVA = Manners("USER: ", "ASSISTANT: ", "exit...", original=True)
 
 
 @with_settings
@@ -53,13 +49,30 @@ def chat(
     context: typer.Context,
     prompt: Annotated[str | None, Argument(help="The first question.")] = None,
     images: Annotated[
-        list[str] | None, Option("--image", "-i", metavar="FILE|URL", help="A picture for it. Repeatable.")
+        list[str] | None, Option("--image", "-i", metavar="FILE|URL|clip:", help="A picture for it. Repeatable.")
     ] = None,
+    jsonl: Annotated[
+        bool, Option("--jsonl", help="Speak JSON, a request and an event per line (docs/protocol.md).")
+    ] = False,
+    at_once: Annotated[int, Option("--at-once", metavar="N", help="With --jsonl: answers under way together.")] = 4,
     *,
     settings: Settings,
 ) -> None:
-    """Talk about pictures. An empty line or the end of the input leaves; /help lists the commands."""
-    Chat(settings, Manners(), context.obj or open_engine, images or []).run(prompt)
+    """Talk about pictures; /help lists the commands. Ctrl-D or the end of the input leaves.
+
+    \b
+    pumice chat -i photo.jpg
+    pumice chat -m llava-hf/llava-1.5-7b-hf --4bit
+    """
+    opener: Opener = context.obj or open_engine
+    if jsonl:
+        if prompt is not None or images:
+            raise UsageError("--jsonl takes its questions and pictures from stdin", hint="see docs/protocol.md")
+        from pumice.cli.protocol import serve_lines
+
+        serve_lines(settings, opener, at_once)
+        return
+    Chat(settings, Manners(), opener, images or []).run(prompt)
 
 
 @with_settings
@@ -75,87 +88,107 @@ def llava_chat(
 
 
 class Chat:
-    """One dialogue: what was said, and the pictures that wait for the next question."""
+    """One dialogue with a person, or with lines out of a pipe."""
 
     def __init__(self, settings: Settings, manners: Manners, opener: Opener, sources: list[str]) -> None:
         if "-" in sources:
             raise UsageError("a chat reads its questions from stdin, so a picture cannot come from there")
         self._settings = settings
         self._manners = manners
-        self._options = settings.sampling()
-        self._waiting = self._load(sources)
-        self._said = Conversation(system=settings.system)
+        self.dialogue = Dialogue(settings.sampling(), settings.system)
+        self.last: Answer | None = None
+        first = load_pictures(sources, settings)
         with waiting("loading the model", settings):
             self._engine: AnsweringEngine = opener(settings)
+        self._show(first)
+        self._reader: Reader = open_reader(manners.original)
+
+    @property
+    def model(self) -> str:
+        return self._engine.name
 
     def run(self, first: str | None) -> None:
-        """Until an empty line, the end of the input or ``/exit``."""
+        """Until the end of the input or ``/exit``."""
         note_warnings(self._engine, self._settings)
-        line = first if first is not None else self._next_line()
-        failed = 0
-        while line is not None and line.strip() not in ("", "/exit"):
+        after: slash.Next | None = slash.Next()
+        line, failed = first, 0
+        while after is None or not after.leave:
+            if line is None:
+                line = self._next_line(after.edit if after and after.edit else "")
+            if line is None or (self._manners.original and not line.strip()):
+                break
             try:
-                self._respond(line.strip())
+                after = self._respond(line.strip())
             except PumiceError as error:  # one turn has failed; the conversation stays as it was before it
-                failed = report(error, with_traceback=self._settings.debug)
-            line = self._next_line()
+                after, failed = None, report(error, with_traceback=self._settings.debug)
+            line = None
         if self._manners.farewell:
             print(self._manners.farewell)
         if failed and not sys.stdin.isatty():
             raise typer.Exit(failed)  # nobody was there to see it
 
-    def _respond(self, line: str) -> None:
-        command = _COMMAND.match(line)
-        if command is None:
-            self._answer(line)
-        elif command[0] == "/image":
-            self._waiting += self._load(_words(line[command.end() :]))
-        elif command[0] == "/clear":
-            self._said, self._waiting = replace(self._said, turns=()), ()
-        elif command[0] == "/help":
-            print(HELP, file=sys.stderr)
-        else:
-            raise UsageError(f"no command {command[0]}", hint="/help lists the commands")
+    def attach(self, sources: list[str]) -> None:
+        """Add pictures to the next question, all or none."""
+        self._show(load_pictures(sources, self._settings))
+
+    def seen(self, width: int, height: int) -> str:
+        """What the model sees of a picture of that size."""
+        return seen_as(self._engine.sees(width, height))
+
+    def say(self, text: str) -> None:
+        """To the person, also under ``--quiet``: it was asked for."""
+        print(text, file=sys.stderr, flush=True)
+
+    def _show(self, pictures: list[Picture]) -> None:
+        told = [f"+ {each.description}; {self.seen(*each.pixels.size)}" for each in pictures]
+        for line in told:
+            note(line, self._settings)
+        self.dialogue.waiting += pictures
+
+    def _respond(self, line: str) -> slash.Next | None:
+        found = slash.find(line)
+        if found is None:
+            self._ask(line)
+            return None
+        command, arguments = found
+        after = command.run(self, arguments)
+        if after is not None and after.question is not None:
+            self._answer(after.question)
+        return after
+
+    def _ask(self, line: str) -> None:
+        mentions = find_mentions(line)
+        question = without_mentions(line, mentions, len(list(self.dialogue.pictures())))
+        if mentions:
+            self._attach_mentioned([each.source for each in mentions])
+        if not question and not mentions and self.dialogue.waiting:
+            question = SHOWN
+        if question:
+            self._answer(question)
+
+    def _attach_mentioned(self, sources: list[str]) -> None:
+        """Pictures that are named but cannot be had keep the question from being asked."""
+        try:
+            self.attach(sources)
+        except PumiceError as error:
+            hint = "nothing was asked; /text sends words as they are"
+            raise type(error)(str(error), hint=f"{error.hint}; {hint}" if error.hint else hint) from error
 
     def _answer(self, question: str) -> None:
-        asked = self._said.then_ask(question, self._waiting)
-        stream = self._engine.stream(asked, self._options)
+        asked = self.dialogue.asked(question)
+        stream = self._engine.stream(asked, self.dialogue.options)
         with cancelling(stream.cancel):
             text = write_answer(stream, self._settings, prefix=self._manners.answer)
-        answer = stream.answer
+        self.last = answer = stream.answer
         note_stats(answer, self._settings)
+        note_limit(answer, self._settings, "/set max_tokens 1024 allows more")
         if text or answer.finish_reason != "cancelled":
-            self._said, self._waiting = asked.then_answer(text.strip()), ()
+            self.dialogue.answered(question, text.strip())
 
-    def _load(self, sources: list[str]) -> tuple[Image, ...]:
-        pictures = load_pictures(sources, self._settings)
-        for picture in pictures:
-            note(f"+ {picture.description}", self._settings)
-        return tuple(picture.part for picture in pictures)
-
-    def _next_line(self) -> str | None:
-        """None at the end of the input. The prompt is for people: stdout stays clean when it goes elsewhere."""
-        if sys.stdin.isatty() and sys.stdout.isatty():
-            with suppress(ImportError):  # Windows has none
-                import_module("readline")  # makes input() editable
-            try:
-                return input(self._manners.question)
-            except EOFError:
-                print(file=sys.stderr)
-                return None
-        if self._manners.always:
-            print(self._manners.question, end="", flush=True)
-        elif sys.stdin.isatty():
-            print(self._manners.question, end="", file=sys.stderr, flush=True)
-        return sys.stdin.readline() or None
-
-
-def _words(text: str) -> list[str]:
-    """Sources as a shell would split them, so that a dropped file's quotes and backslashes work."""
-    try:
-        words = [os.path.expanduser(word) if word.startswith("~") else word for word in shlex.split(text)]
-    except ValueError as error:
-        raise UsageError(f"/image: {error}", hint="/image 'my photo.jpg'") from None
-    if not words:
-        raise UsageError("/image needs a file or a URL", hint="/image photo.jpg")
-    return words
+    def _next_line(self, default: str) -> str | None:
+        """Ctrl-C wipes what was typed; the second in a row leaves."""
+        try:
+            return self._reader.read(self._manners.question, default=default)
+        except KeyboardInterrupt:
+            note("Ctrl-C again, or /exit, leaves", self._settings)
+        return self._reader.read(self._manners.question)

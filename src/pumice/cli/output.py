@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from pumice.cli.session import AnsweringEngine
 from pumice.cli.settings import Settings
-from pumice.engine.answer import Answer
+from pumice.engine.answer import Answer, Sight
 
 _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|[^\[\x1b])")  # an escape in an escape begins a new one
 _UNFINISHED_ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*)?\Z")
@@ -68,19 +68,38 @@ def note_warnings(engine: AnsweringEngine, settings: Settings) -> None:
 
 def note_stats(answer: Answer, settings: Settings) -> None:
     """The line behind ``--stats``; it was asked for, so ``--quiet`` does not silence it."""
-    if not settings.stats:
-        return
+    if settings.stats:
+        print(stats_line(answer), file=sys.stderr, flush=True)
+
+
+def stats_line(answer: Answer) -> str:
+    """Times and token counts of an answer."""
     times, usage = answer.timings, answer.usage
     later, seconds = usage.completion_tokens - 1, times.total_s - times.first_token_s
     rate = f", {later / seconds:.1f} tokens/s" if later > 0 and seconds > 0 else ""
-    print(
+    return (
         f"stats: {usage.completion_tokens} tokens in {times.total_s:.2f} s{rate}; first token after "
         f"{times.first_token_s:.2f} s (inputs {times.prepare_s:.2f} s, pictures {times.vision_s:.2f} s); prompt "
         f"{usage.prompt_tokens} tokens, {usage.image_tokens} of them pictures, {usage.cached_tokens} cached; "
-        f"finish: {answer.finish_reason}",
-        file=sys.stderr,
-        flush=True,
+        f"finish: {answer.finish_reason}"
     )
+
+
+def note_limit(answer: Answer, settings: Settings, advice: str) -> None:
+    """An answer that was cut off says so."""
+    if answer.finish_reason == "length":
+        note(f"stopped after {answer.usage.completion_tokens} tokens: {advice}", settings)
+
+
+def seen_as(sight: Sight) -> str:
+    """What a model makes of a picture, in words."""
+    side = f"{sight.side}x{sight.side}"
+    how = {
+        "pad": f"seen whole, padded to {side}",
+        "square": f"its middle square is seen, as {side}",
+        "anyres": f"seen whole and in {sight.tiles - 1} tiles of {side}",
+    }[sight.mode]
+    return f"{how}, {sight.tokens} tokens"
 
 
 def _understands_escapes() -> bool:

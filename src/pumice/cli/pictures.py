@@ -9,9 +9,11 @@ import select
 import stat
 import sys
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pumice.cli.clipboard import CLIPBOARD, copied_picture
 from pumice.cli.output import note
 from pumice.cli.settings import Settings
 from pumice.errors import ImageError, UsageError
@@ -25,12 +27,21 @@ _PATIENCE_S = 2.0
 
 @dataclass(frozen=True)
 class Picture:
-    """A decoded picture, and what there is to say about it: the file's own size, format and SHA-256."""
+    """A decoded picture, the file's own bytes, and what there is to say about them."""
 
     source: str
     pixels: PilImage
-    format: str
-    sha256: str
+    data: bytes
+
+    @cached_property
+    def format(self) -> str:
+        from pumice.images.formats import accepted_format
+
+        return (accepted_format(self.data) or "unknown").lower()
+
+    @cached_property
+    def sha256(self) -> str:
+        return hashlib.sha256(self.data).hexdigest()
 
     @property
     def part(self) -> Image:
@@ -52,7 +63,7 @@ class Picture:
 
 
 def load_pictures(sources: list[str], settings: Settings) -> list[Picture]:
-    """Decodes every source: a file, a URL, a ``data:`` URI or ``-`` for stdin.
+    """Decodes every source: a file, a URL, a ``data:`` URI, ``-`` for stdin or ``clip:`` for the clipboard.
 
     Raises ImageError for a picture that cannot be had, UsageError for sources that make no sense together.
     """
@@ -95,31 +106,28 @@ def _load(source: str, settings: Settings) -> Picture:
     from pumice.images.load import is_url, load_image
 
     if source == "-":
-        return _from_bytes("stdin", _piped_bytes())
+        return picture_of("stdin", _piped_bytes())
+    if source == CLIPBOARD:
+        return picture_of("clipboard", copied_picture())
     if is_url(source):  # the fetcher says which schemes there are
         if settings.offline and source.lower().startswith(("http://", "https://")):
             raise UsageError("a picture's URL needs the network, and --offline forbids it")
-        return _from_bytes(source, fetch(source, FetchPolicy(allow_private=settings.allow_private_urls)))
+        return picture_of(source, fetch(source, FetchPolicy(allow_private=settings.allow_private_urls)))
     pixels = load_image(source, fetch=None)
     if source[:5].lower() == "data:":
         head, _, body = source.partition(",")
-        return _described(f"{head},...", pixels, base64.b64decode(body))
-    return _described(source, pixels, Path(source).read_bytes())
+        return Picture(f"{head},...", pixels, base64.b64decode(body))
+    return Picture(source, pixels, Path(source).read_bytes())
 
 
-def _from_bytes(source: str, data: bytes) -> Picture:
+def picture_of(source: str, data: bytes) -> Picture:
+    """A file's bytes as a picture, named ``source`` in what is said about it. Raises ImageError."""
     from pumice.images.load import load_image
 
     try:
-        return _described(source, load_image(data), data)
+        return Picture(source, load_image(data), data)
     except ImageError as error:
         raise ImageError(f"{source}: {error}", hint=error.hint) from None
-
-
-def _described(source: str, pixels: PilImage, data: bytes) -> Picture:
-    from pumice.images.formats import accepted_format
-
-    return Picture(source, pixels, (accepted_format(data) or "unknown").lower(), hashlib.sha256(data).hexdigest())
 
 
 def _piped_bytes() -> bytes:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Protocol, TypeAlias
 
 from pumice.cli.settings import Settings
-from pumice.engine.answer import Answer
+from pumice.engine.answer import Answer, Sight
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation
 
@@ -32,6 +32,9 @@ class AnsweringEngine(Protocol):
 
     @property
     def warnings(self) -> tuple[str, ...]: ...
+
+    def sees(self, width: int, height: int) -> Sight:
+        """Raises UsageError for a model that cannot look at pictures."""
 
     def stream(self, conversation: Conversation, options: SamplingOptions) -> AnswerStream: ...
 

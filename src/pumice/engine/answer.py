@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from pumice.images.config import Mode
+
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled"]
 
 
@@ -20,6 +22,16 @@ class Usage:
     image_tokens: int
     cached_tokens: int
     completion_tokens: int
+
+
+@dataclass(frozen=True)
+class Sight:
+    """What a model makes of a picture: how it is fitted, tiles of ``side`` x ``side`` pixels, and tokens."""
+
+    mode: Mode
+    side: int
+    tiles: int
+    tokens: int
 
 
 @dataclass(frozen=True)

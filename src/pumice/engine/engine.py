@@ -18,14 +18,16 @@ import torch
 from torch import Tensor
 
 from pumice.checkpoint.load import Arithmetic, Guess, load_checkpoint
-from pumice.engine.answer import Answer
+from pumice.engine.answer import Answer, Sight
 from pumice.engine.answering import Answering
 from pumice.engine.decode import Runner
 from pumice.engine.dtype import choose_dtype
+from pumice.engine.looking import Look, look
 from pumice.engine.memory import FeatureMemory, PrefixMemory
 from pumice.engine.scheduler import Request, Scheduler
 from pumice.errors import UsageError
 from pumice.images.fetch import FetchPolicy
+from pumice.images.grid import plan
 from pumice.model.device import choose_device
 from pumice.model.llava import Llava
 from pumice.options import SamplingOptions
@@ -157,6 +159,19 @@ class Engine:
             end_ids=found.description.generation.end_ids,
             **own,
         )
+
+    def sees(self, width: int, height: int) -> Sight:
+        """What the model makes of a picture of ``width`` by ``height`` pixels. Raises UsageError if it sees none."""
+        how = self.processor.geometry
+        grid = plan(width, height, how)
+        return Sight(how.mode, how.image_size, grid.tiles, grid.tokens)
+
+    def look(self, conversation: Conversation) -> list[Look]:
+        """What the last answer of ``conversation`` looked at, one for each picture; it is read again for this.
+
+        Raises: UsageError without a picture, or without an answer at the end.
+        """
+        return look(self.model, self.processor(conversation, fetch=self.fetch))
 
     def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""

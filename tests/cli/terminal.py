@@ -1,0 +1,115 @@
+"""A real terminal (tmux) that a person seems to sit at, and recorded sessions to compare with what it shows."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+WIDTH, HEIGHT = 110, 46
+PATIENCE_S = 60.0
+_KEYS = re.compile(r"<([A-Z][A-Za-z-]*)>")
+
+
+class Terminal:
+    """Keys go in, the screen comes out."""
+
+    def __init__(self, socket: str) -> None:
+        self._socket = socket
+
+    def type(self, text: str) -> None:
+        """Key by key; ``<Tab>``, ``<Enter>``, ``<C-c>``, ``<M-Enter>``, ``<Up>``, ... are keys with names."""
+        pieces = _KEYS.split(text)
+        for index, piece in enumerate(pieces):
+            if piece:
+                self._tmux("send-keys", *(["-l", "--"] if index % 2 == 0 else []), piece)
+
+    def screen(self, *, colours: bool = False) -> str:
+        """What has been shown, history included, without the empty lines below."""
+        return self._tmux("capture-pane", "-p", "-S", "-", *(["-e"] if colours else [])).rstrip()
+
+    def wait_for(self, wanted: str, *, seconds: float = PATIENCE_S) -> str:
+        """The screen once ``wanted`` ends it (``...`` alone stands for any lines, in a line for any characters).
+
+        Raises: AssertionError with what the screen shows instead.
+        """
+        pattern = _pattern(wanted)
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            shown = self.screen()
+            if pattern.fullmatch(_trimmed(shown)):
+                return shown
+            time.sleep(0.05)
+        raise AssertionError(f"waited for:\n{wanted}\n--- the screen shows:\n{self.screen()}")
+
+    def _tmux(self, *words: str) -> str:
+        done = subprocess.run(["tmux", "-L", self._socket, *words], capture_output=True, text=True, check=True)
+        return done.stdout
+
+
+@contextlib.contextmanager
+def terminal(folder: Path, **environment: str) -> Iterator[Terminal]:
+    """A shell in ``folder``, with ``$ `` as its prompt."""
+    socket = f"pumice-{uuid.uuid4().hex[:8]}"
+    own = {**os.environ, "PS1": "$ ", "PS2": "> ", "HISTFILE": "", **environment}
+    own.pop("TMUX", None)
+    size = ["-x", str(WIDTH), "-y", str(HEIGHT)]
+    subprocess.run(
+        ["tmux", "-L", socket, "-f", os.devnull, "new-session", "-d", *size, "bash", "--norc", "--noprofile"],
+        cwd=folder,
+        env=own,
+        check=True,
+    )
+    try:
+        yield Terminal(socket)
+    finally:
+        subprocess.run(["tmux", "-L", socket, "kill-server"], check=False, capture_output=True)
+
+
+@dataclass(frozen=True)
+class Step:
+    """What is typed, and all that the screen shows when it has been answered."""
+
+    typed: str
+    shown: str
+
+
+def read_session(path: Path) -> list[Step]:
+    """Steps of a recorded session: a line ``@ keys`` each, and below it the end of the screen that follows."""
+    steps: list[Step] = []
+    for block in re.split(r"^@ ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        typed, _, shown = block.partition("\n")
+        steps.append(Step(typed, shown.strip("\n")))
+    return steps
+
+
+def replay(screen: Terminal, path: Path) -> None:
+    """Type a recorded session and compare what the terminal shows, step by step."""
+    screen.wait_for("$")
+    for step in read_session(path):
+        screen.type(step.typed)
+        screen.wait_for(f"...\n{step.shown}")
+
+
+def _trimmed(text: str) -> str:
+    return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
+
+
+def _pattern(wanted: str) -> re.Pattern[str]:
+    """Lines of any text in place of a line ``...``, any characters in place of one within a line."""
+    lines = _trimmed(wanted).split("\n")
+    return re.compile(
+        "".join(_line_pattern(line) for line in lines[:-1]) + _line_pattern(lines[-1]).removesuffix(r"\n")
+    )
+
+
+def _line_pattern(line: str) -> str:
+    if line == "...":
+        return r"(?:[^\n]*\n)*?"
+    return re.escape(line).replace(re.escape("..."), r"[^\n]*") + r"\n"
