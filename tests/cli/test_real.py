@@ -98,3 +98,15 @@ def test_python_needs_four_lines() -> None:
     done = _python("-c", program)
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip()
+
+
+def test_an_answer_needs_no_compiler() -> None:
+    """Its import would take longer than the model: it came along with shapes that were worked out in Python."""
+    code = (
+        "import sys; from pumice.cli.main import main\n"
+        f"assert main(['ask', '--offline', '-q', '-i', {DICE!r}, 'How many dice are there?']) == 0\n"
+        "print(sorted({'torch._dynamo', 'sympy', 'torch._inductor'} & set(sys.modules)))"
+    )
+    done = _python("-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.decode().splitlines()[-1] == "[]"

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from pumice.checkpoint.description import Description
 from pumice.checkpoint.files import LazyTensor
+from pumice.checkpoint.hollow import hollow
 from pumice.checkpoint.memory import allocation_errors, require_memory
 from pumice.checkpoint.names import check_tensors
 from pumice.checkpoint.sources import Source, open_checkpoint
@@ -171,7 +172,7 @@ def build(
         dtype = stored if as_stored or dtype is None else dtype(stored, count)
     integers = sum(each.nbytes(expected[layer + WEIGHT]) for layer, each in layers.items())
     require_memory(count * dtype.itemsize + integers, device, name)
-    with torch.device("meta"):
+    with hollow():
         model = Llava(config)
         quantized = {} if plan is None else quantize_layers(model, plan, frozen=how.frozen is not None)
         narrow = _widened(model, dtype, how.wider)
@@ -207,7 +208,7 @@ def _agreed(wanted: Plan | None, own: Plan | None, name: str) -> Plan | None:
 
 def expected_shapes(config: LlavaConfig) -> dict[str, tuple[int, ...]]:
     """Names and shapes of a model's tensors, without building it."""
-    with torch.device("meta"):
+    with hollow():
         model = Llava(config)
     return {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
 

@@ -35,7 +35,7 @@ class Llava(nn.Module):
             self.vision = VisionTower(config.vision)
             self.connector = Connector(config.connector, config.vision.hidden_size, size)
         if config.has_newline:
-            self.image_newline = nn.Parameter(torch.randn(size) * size**-0.5)
+            self.image_newline = nn.Parameter(nn.init.normal_(torch.empty(size), std=size**-0.5))
 
     @property
     def device(self) -> torch.device:

@@ -61,7 +61,7 @@ class VisionTower(nn.Module):
         super().__init__()
         size = config.hidden_size
         self.config = config
-        self.class_embedding = nn.Parameter(torch.randn(size) * size**-0.5)
+        self.class_embedding = nn.Parameter(nn.init.normal_(torch.empty(size), std=size**-0.5))
         self.patch_embedding = nn.Conv2d(3, size, config.patch_size, stride=config.patch_size, bias=False)
         self.position_embedding = nn.Embedding(config.side**2 + 1, size)
         self.pre_norm = nn.LayerNorm(size, eps=config.norm_eps)
