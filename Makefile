@@ -19,7 +19,7 @@ BUNDLED := src/pumice/pretrained/pumice-tiny
 BIGGER := llava-hf/llava-1.5-7b-hf
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format bench tiny clean
+.PHONY: help demo test check format bench docs tiny hashes clean
 
 help:
 	@echo "make demo    set up and ask the bundled model about a picture, offline"
@@ -27,6 +27,7 @@ help:
 	@echo "make check   format, lint, types and the law of the architecture"
 	@echo "make format  put the code into its standard form"
 	@echo "make bench   measure speed and memory; prints a table and a last line of JSON"
+	@echo "make docs    write docs/cli.md again from the commands"
 	@echo "make tiny    train the bundled model again, all stages: hours"
 	@echo "make clean   remove the environment and all caches"
 
@@ -76,12 +77,20 @@ bench: $(VENV)/.stamp-test
 	$(BIN)/python benchmarks/load.py $(BUNDLED) --dtype float32
 	$(BIN)/python benchmarks/accuracy.py
 
+docs: $(VENV)/.stamp-demo
+	$(BIN)/pumice manual > docs/cli.md
+
 tiny: $(VENV)/.stamp-demo
 	$(BIN)/pumice train recipes/tiny-vision.toml
 	$(BIN)/pumice train recipes/tiny-pretrain.toml
 	$(BIN)/pumice train recipes/tiny-finetune.toml
 	$(BIN)/pumice train recipes/tiny-finish.toml
 	$(BIN)/pumice convert runs/tiny-finish/model $(BUNDLED) --dtype float16 --overwrite
+	$(MAKE) hashes
+
+# What the bundled model's files are, for `pumice doctor`. Whoever changes one of them runs this.
+hashes:
+	cd $(dir $(BUNDLED)) && $$(command -v sha256sum || echo shasum -a 256) $(notdir $(BUNDLED))/* > $(notdir $(BUNDLED)).sha256
 
 clean:
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pumice.cli.settings import Settings
 from pumice.engine.answer import Answer, FinishReason, Sight, Timings, Usage
@@ -69,3 +71,8 @@ class ScriptedEngine:
         self.asked.append(conversation)
         self.options.append(options)
         return ScriptedStream(self.answers[min(len(self.asked), len(self.answers)) - 1], options.seed)
+
+
+def python_path(project: Path) -> str:
+    """For processes of their own: this source tree, then whatever this process was told."""
+    return os.pathsep.join([str(project / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])

@@ -2,87 +2,32 @@
 
 from __future__ import annotations
 
-import json
-import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
+import hubs
 import tiny
-from pumice.checkpoint.hub import download, find_model, wanted_files
+from pumice.checkpoint.hub import BUNDLED, download, fetch, find_model, wanted_files
 from pumice.checkpoint.load import load_model
 from pumice.checkpoint.save import save_checkpoint
 from pumice.errors import AuthError, ModelError
 
-COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
-
-class Hub(BaseHTTPRequestHandler):
-    """Serves ``folder`` as the model ``someone/model``; ``someone/closed`` is gated, everything else unknown."""
-
-    folder: Path
-    asked: list[str]
-
-    def do_GET(self) -> None:
-        self.answer(body=True)
-
-    def do_HEAD(self) -> None:
-        self.answer(body=False)
-
-    def answer(self, *, body: bool) -> None:
-        path = self.path.partition("?")[0]
-        self.asked.append(path)
-        if path.startswith("/api/models/someone/closed"):
-            self.send({}, b"{}", body, 403, {"X-Error-Code": "GatedRepo"})
-        elif path.startswith("/api/models/someone/model/tree"):
-            listed = [{"type": "file", "path": p.name, "size": p.stat().st_size, "oid": "0"} for p in self.files()]
-            self.send({}, json.dumps(listed).encode(), body)
-        elif path.startswith("/api/models/someone/model"):
-            siblings = [{"rfilename": each.name} for each in self.files()]
-            info = {"id": "someone/model", "modelId": "someone/model", "sha": COMMIT, "siblings": siblings}
-            self.send({}, json.dumps(info).encode(), body)
-        elif path.startswith("/someone/model/resolve/"):
-            content = (self.folder / Path(path).name).read_bytes()
-            self.send({"ETag": f'"{Path(path).name}"', "X-Repo-Commit": COMMIT}, content, body)
-        else:
-            self.send({}, b"{}", body, 404, {"X-Error-Code": "RepoNotFound"})
-
-    def files(self) -> list[Path]:
-        return sorted(self.folder.iterdir())
-
-    def send(
-        self, headers: dict[str, str], content: bytes, body: bool, status: int = 200, more: dict[str, str] | None = None
-    ) -> None:
-        self.send_response(status)
-        sent = {"Content-Type": "application/json", "Content-Length": str(len(content)), **headers, **(more or {})}
-        for name, value in sent.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if body:
-            self.wfile.write(content)
-
-    def log_message(self, format: str, *args: object) -> None:
-        """Quiet."""
+@pytest.fixture
+def served(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[hubs.Served]:
+    """A hub with a model, and an empty cache."""
+    save_checkpoint(tiny.model(), tiny.processor(), tmp_path / "served")
+    (tmp_path / "served" / "pytorch_model.bin").write_bytes(b"not wanted")
+    with hubs.serving(tmp_path / "served") as found:
+        hubs.use(monkeypatch, tmp_path / "cache")
+        yield found
 
 
 @pytest.fixture
-def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    from huggingface_hub import constants
-
-    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)  # it asks the public hub who is calling
-    save_checkpoint(tiny.model(), tiny.processor(), tmp_path / "served")
-    (tmp_path / "served" / "pytorch_model.bin").write_bytes(b"not wanted")
-    handler = type("Served", (Hub,), {"folder": tmp_path / "served", "asked": []})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    server.server_close()
-    thread.join()
+def hub(served: hubs.Served) -> str:
+    return served.url
 
 
 def test_a_model_is_fetched_once_and_found_offline(hub: str) -> None:
@@ -145,6 +90,56 @@ def test_refusals(hub: str) -> None:
     with pytest.raises(ModelError, match="could not be fetched from the hub") as caught:
         download("someone/model", endpoint="http://127.0.0.1:9")
     assert "network" in str(caught.value.hint)
+
+
+def test_revisions(served: hubs.Served) -> None:
+    first = download("someone/model", endpoint=served.url)
+    other = download("someone/model@v1.1", endpoint=served.url)
+    assert (first.name, other.name) == (hubs.COMMIT, hubs.OTHER_COMMIT)
+    assert find_model("someone/model@v1.1", offline=True) == other
+    assert find_model(f"someone/model@{hubs.OTHER_COMMIT}", offline=True) == other
+    assert find_model("someone/model", offline=True) == first
+    with pytest.raises(ModelError, match="someone/model has no revision 'v9'"):
+        download("someone/model@v9", endpoint=served.url)
+    with pytest.raises(ModelError, match="not in the local cache"):
+        find_model("someone/model@v9", offline=True)
+
+
+def test_a_connection_that_breaks_is_continued(served: hubs.Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.DOWNLOAD_CHUNK_SIZE", 1 << 12)  # what was whole is kept
+    served.cut = 1
+    folder = fetch("someone/model", endpoint=served.url)
+    name = "model.safetensors"
+    assert (folder / name).read_bytes() == (served.folder / name).read_bytes()
+    assert [ranges for path, ranges in served.asked if path.endswith(name) and ranges]
+    assert served.sent[name] <= (served.folder / name).stat().st_size + (1 << 12)  # half, then the other half
+
+
+def test_what_is_there_is_not_fetched_again(served: hubs.Served) -> None:
+    said: list[str] = []
+    fetch("someone/model", weights=False, endpoint=served.url)
+    served.asked.clear()
+    fetch("someone/model", endpoint=served.url, tell=said.append)
+    fetched = {path.rpartition("/")[2] for path in served.paths() if "/resolve/" in path}
+    assert fetched == {"model.safetensors"}
+    assert len(said) == 1 and "1 of them to fetch" in said[0]
+
+
+def test_no_room_on_the_disk(served: hubs.Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    served.claimed["model.safetensors"] = 1 << 60
+    with pytest.raises(ModelError, match=r"needs 1152921504\.6 GB more on the disk of .*, but only") as caught:
+        fetch("someone/model", endpoint=served.url)
+    assert "models rm" in str(caught.value.hint)
+    assert not [path for path in served.paths() if "/resolve/" in path]
+    with pytest.raises(ModelError, match="needs"):
+        download("someone/model", endpoint=served.url)
+
+
+def test_the_bundled_model_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert find_model("pumice-tiny", offline=True) == BUNDLED
+    (tmp_path / "pumice-tiny").mkdir()
+    assert find_model("pumice-tiny", offline=True) == Path("pumice-tiny")
 
 
 def test_a_folder_wins_over_a_hub_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from typer import Argument, Exit, Option
 
-from pumice.cli.settings import Debug, Offline, Overwrite
+from pumice.cli.settings import Debug, ModelName, Offline, Overwrite, defaults
 
 if TYPE_CHECKING:
     from pumice.data.doctor import Summary, Task
@@ -78,10 +78,6 @@ Images: TypeAlias = Annotated[
         "--images", metavar="FOLDER", exists=True, file_okay=False, help="Where its pictures are. Default: its folder."
     ),
 ]
-Model: TypeAlias = Annotated[
-    str | None,
-    Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="The model to train. Default: bundled."),
-]
 Against: TypeAlias = Annotated[
     Path | None, Option("--against", metavar="FILE", help="Questions of an evaluation, which must not be learned.")
 ]
@@ -100,7 +96,7 @@ AgainstImages: TypeAlias = Annotated[
 def doctor(
     records: Annotated[Path, Argument(help="LLaVA's JSON or JSONL.")],
     images: Images = None,
-    model: Model = None,
+    model: ModelName = None,
     template: Annotated[
         str | None, Option("--template", metavar="NAME", help="As in the recipe. Default: the model's own.")
     ] = None,
@@ -125,16 +121,16 @@ def doctor(
     \b
     pumice data doctor records.json --images pictures --report report.html
     """
+    from pumice.checkpoint.hub import BUNDLED
     from pumice.checkpoint.load import load_processor
     from pumice.data.doctor import Doctor, Task
     from pumice.data.leaks import read_evaluation
     from pumice.data.report import require_plots
-    from pumice.engine.engine import BUNDLED
 
     if report is not None:
         require_plots()  # rather than after hours
     folder = images or records.parent
-    processor, description = load_processor(model or BUNDLED, template=template, offline=offline)
+    processor, description = load_processor(model or defaults().model or BUNDLED, template=template, offline=offline)
     asked = None if against is None else read_evaluation(against, against_images or folder)
     room = max_tokens or description.model.language.max_positions
     task = Task(records, folder, processor, room, asked, samples, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated
@@ -28,13 +28,32 @@ COMMANDS = {
     "quantize": ("pumice.cli.quantize", "quantize"),
     "train": ("pumice.cli.train", "train"),
     "estimate": ("pumice.cli.estimate", "estimate"),
+    "models": ("pumice.cli.models", "models"),
     "doctor": ("pumice.cli.doctor", "doctor"),
+    "config": ("pumice.cli.config", "config"),
     "data": ("pumice.cli.data", "data"),
+    "completion": ("pumice.cli.completion", "completion"),
 }
-# Commands that have commands of their own, in the same file.
-GROUPS = {"data": ("convert", "doctor")}
+# Commands that have commands of their own. One of these may be found under two names.
+GROUPS = {
+    "data": {"convert": ("pumice.cli.data", "convert"), "doctor": ("pumice.cli.data", "doctor")},
+    "models": {
+        "list": ("pumice.cli.models", "list_models"),
+        "pull": ("pumice.cli.models", "pull"),
+        "info": ("pumice.cli.models", "info"),
+        "verify": ("pumice.cli.models", "verify"),
+        "convert": ("pumice.cli.convert", "convert"),
+        "rm": ("pumice.cli.models", "rm"),
+        "default": ("pumice.cli.models", "default"),
+    },
+    "config": {
+        "show": ("pumice.cli.config", "show"),
+        "init": ("pumice.cli.config", "init"),
+        "path": ("pumice.cli.config", "path"),
+    },
+}
 # Run by other doors than this one's help.
-HIDDEN = {"llava-chat": ("pumice.cli.chat", "llava_chat")}
+HIDDEN = {"llava-chat": ("pumice.cli.chat", "llava_chat"), "manual": ("pumice.cli.manual", "manual")}
 
 EXIT_CODES = """
 \b
@@ -56,6 +75,12 @@ Exit codes:
 _HELP = {"help_option_names": ["-h", "--help"]}
 
 
+def _function(place: tuple[str, str]) -> Callable[..., None]:
+    module, name = place
+    found: Callable[..., None] = getattr(import_module(module), name)
+    return found
+
+
 class LazyGroup(TyperGroup):
     """Finds commands in the table above instead of holding them."""
 
@@ -69,15 +94,13 @@ class LazyGroup(TyperGroup):
                 for name in COMMANDS:  # typer looks for close matches among those that are loaded
                     self.get_command(ctx, name)
                 return None
-            module, function = home
             single = typer.Typer(add_completion=False, rich_markup_mode=None)
-            file = import_module(module)
             if cmd_name in GROUPS:
-                single.callback(epilog=EXIT_CODES)(getattr(file, function))
-                for name in GROUPS[cmd_name]:
-                    single.command(name, epilog=EXIT_CODES)(getattr(file, name))
+                single.callback(epilog=EXIT_CODES)(_function(home))
+                for name, place in GROUPS[cmd_name].items():
+                    single.command(name, epilog=EXIT_CODES)(_function(place))
             else:
-                single.command(cmd_name, epilog=EXIT_CODES)(getattr(file, function))
+                single.command(cmd_name, epilog=EXIT_CODES)(_function(home))
             self.add_command(get_command(single), cmd_name)
         command = self.commands[cmd_name]
         assert isinstance(command, TyperCommand | TyperGroup)

@@ -2,19 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
+from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
-from typer import Option
+from typer import Context, Option
 
-from pumice.errors import UsageError
+from pumice.cli.preferences import FLAG_ONLY, Chosen, Marker, choose, settings_of
+from pumice.errors import PumiceError, UsageError
 from pumice.options import SamplingOptions
 
 Device: TypeAlias = Literal["auto", "cpu", "mps", "cuda"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
+
+
+def complete_models(incomplete: str) -> list[str]:
+    """Names of models on this machine, for a shell's completion."""
+    from pumice.checkpoint.shelf import models_here
+
+    try:
+        here = models_here(defaults().folders or ())
+    except PumiceError:  # whoever is typing will be told once the command runs
+        return []
+    return [each.name for each in here if each.name.startswith(incomplete)]
+
+
+def complete_templates(incomplete: str) -> list[str]:
+    """Names of conversation templates, for a shell's completion."""
+    from pumice.prompts.templates import TEMPLATES
+
+    return [name for name in TEMPLATES if name.startswith(incomplete)]
+
 
 # Options that several commands have.
 Base: TypeAlias = Annotated[
@@ -26,7 +47,27 @@ VisionTower: TypeAlias = Annotated[
 ]
 Overwrite: TypeAlias = Annotated[bool, Option("--overwrite", help="Replace TARGET if it exists.")]
 Offline: TypeAlias = Annotated[bool, Option("--offline", help="Use only what is on this machine.")]
-Debug: TypeAlias = Annotated[bool, Option("--debug", help="Show the traceback of an error.")]
+Debug: TypeAlias = Annotated[bool, Option("--debug", help="Show the traceback of an error."), FLAG_ONLY]
+Config: TypeAlias = Annotated[
+    Path | None,
+    Option("--config", metavar="FILE", help="Settings, in place of the user's own file or PUMICE_CONFIG."),
+    FLAG_ONLY,
+]
+ModelName: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "--model", "-m", metavar="NAME", help="Folder or hub name. Default: bundled.", autocompletion=complete_models
+    ),
+]
+TemplateName: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "--template",
+        metavar="NAME",
+        help="Conversation template. Default: the checkpoint's own.",
+        autocompletion=complete_templates,
+    ),
+]
 
 # What the original called them. Each is understood wherever the new name is, and shown nowhere.
 LEGACY_FLAGS = {
@@ -42,17 +83,15 @@ LEGACY_FLAGS = {
 
 @dataclass(frozen=True)
 class Settings:
-    """One command line's wishes about model, generation and output. Each field is an option of the same name."""
+    """One command line's wishes about model, generation and output. Each field is an option of the same name.
 
-    model: Annotated[
-        str | None,
-        Option("--model", "-m", envvar="PUMICE_MODEL", metavar="NAME", help="Folder or hub name. Default: bundled."),
-    ] = None
+    ``preferences`` makes variables and keys of a file out of them, too: a new field needs nothing else.
+    """
+
+    model: ModelName = None
     base: Base = None
     vision_tower: VisionTower = None
-    template: Annotated[
-        str | None, Option("--template", metavar="NAME", help="Conversation template. Default: the checkpoint's own.")
-    ] = None
+    template: TemplateName = None
     system: Annotated[str | None, Option("--system", "-s", metavar="TEXT", help="Replaces the system text.")] = None
     device: Annotated[Device, Option("--device", help="Where to compute.")] = "auto"
     dtype: Annotated[Dtype, Option("--dtype", help="Number format of the weights; auto follows the device.")] = "auto"
@@ -75,6 +114,10 @@ class Settings:
     four_bit: Annotated[bool, Option("--4bit", help="Weights of 4 bits: a quarter of the memory, faster.")] = False
     eight_bit: Annotated[bool, Option("--8bit", help="Weights of 8 bits: half the memory, hardly a loss.")] = False
     kv_8bit: Annotated[bool, Option("--kv-8bit", help="Keys and values of 8 bits: twice the text in memory.")] = False
+    folders: Annotated[
+        list[str] | None, Marker("", "Folders of models, which `pumice models list` shows beside the hub's cache.")
+    ] = None
+    config: Config = None
 
     def __post_init__(self) -> None:
         if self.four_bit and self.eight_bit:
@@ -97,25 +140,58 @@ class Settings:
         )
 
 
+def _check(settings: Settings) -> None:
+    """Raises UsageError for what would only be found once a model is loaded."""
+    settings.sampling()
+    if settings.template is not None:
+        from pumice.prompts.templates import get_template
+
+        get_template(settings.template)
+
+
+def chosen_settings(flags: Mapping[str, object], config: Path | None = None) -> Chosen[Settings]:
+    """``flags`` by field, over environment, over ``config`` or the user's file. Raises UsageError."""
+    return choose(Settings, flags, named=config, rivals=(("four_bit", "eight_bit"),), check=_check)
+
+
+def defaults(config: Path | None = None) -> Settings:
+    """What holds where the command line says nothing. Raises UsageError."""
+    return chosen_settings({}, config).settings
+
+
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """The command with its one parameter ``settings`` replaced by one option per field of ``Settings``.
 
-    Typer reads options from a function's signature; this spells the shared ones out once instead of per command.
+    Typer reads options from a function's signature; this spells the shared ones out once instead of per command. What
+    was not given on the command line comes from the environment or the user's file.
     """
     own = [one for one in signature(command, eval_str=True).parameters.values() if one.name != "settings"]
+    flags = {each.field for each in settings_of(Settings) if each.flags}
     fields = [
-        one.replace(kind=Parameter.KEYWORD_ONLY) for one in signature(Settings, eval_str=True).parameters.values()
+        one.replace(kind=Parameter.KEYWORD_ONLY)
+        for one in signature(Settings, eval_str=True).parameters.values()
+        if one.name in flags
     ]
+    asks = next((one for one in own if one.annotation is Context), None)
+    context = asks or Parameter("context", Parameter.KEYWORD_ONLY, annotation=Context)
 
     @wraps(command)
     def run(**values: Any) -> None:  # typer has checked their types
-        chosen = {field.name: values.pop(field.name) for field in fields}
-        command(**values, settings=Settings(**chosen))
+        about = values[context.name] if asks else values.pop(context.name)
+        options = {field.name: values.pop(field.name) for field in fields}
+        given = {name: value for name, value in options.items() if _was_given(about, name)}
+        command(**values, settings=chosen_settings(given, options["config"]).settings)
 
-    run.__dict__["__signature__"] = Signature([*own, *fields])
-    run.__annotations__ = {one.name: one.annotation for one in [*own, *fields]}
+    shown = [*own, *([] if asks else [context]), *fields]
+    run.__dict__["__signature__"] = Signature(shown)
+    run.__annotations__ = {one.name: one.annotation for one in shown}
     del run.__wrapped__  # else the old annotations are found through it
     return run
+
+
+def _was_given(context: Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
 
 
 def modern_flags(words: Sequence[str]) -> list[str]:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, TypedDict
 import torch
 from torch import Tensor
 
+from pumice.checkpoint.hub import BUNDLED
 from pumice.checkpoint.load import Arithmetic, Guess, load_checkpoint
 from pumice.engine.answer import Answer, Sight
 from pumice.engine.answering import Answering
@@ -39,7 +40,6 @@ from pumice.quantize.plan import Plan
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-BUNDLED = Path(__file__).parent.parent / "pretrained" / "pumice-tiny"
 #: Pictures from public addresses; a policy of one's own can allow more, None nothing.
 GUARDED = FetchPolicy()
 KV_BYTES = 2 << 30
