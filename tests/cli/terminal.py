@@ -1,17 +1,26 @@
-"""A real terminal (tmux) that a person seems to sit at, and recorded sessions to compare with what it shows."""
+"""A real terminal (tmux) that a person seems to sit at, and recorded sessions to compare with what it shows.
+
+    python tests/cli/terminal.py sessions/chat.session ...
+
+types a session again and writes what the screen shows now in place of what it showed. Look at the difference.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import re
+import shutil
 import subprocess
+import sys
+import tempfile
 import time
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+ROOT = Path(__file__).parent.parent.parent
 WIDTH, HEIGHT = 110, 46
 PATIENCE_S = 60.0
 _KEYS = re.compile(r"<([A-Z][A-Za-z-]*)>")
@@ -47,6 +56,16 @@ class Terminal:
                 return shown
             time.sleep(0.05)
         raise AssertionError(f"waited for:\n{wanted}\n--- the screen shows:\n{self.screen()}")
+
+    def settled(self) -> str:
+        """The screen once it asks for something and has not changed for a while."""
+        shown, since = "", time.monotonic()
+        while time.monotonic() - since < 2 or not re.search(r"(^|\n)[$>.]$", shown):
+            now = _trimmed(self.screen())
+            if now != shown:
+                shown, since = now, time.monotonic()
+            time.sleep(0.1)
+        return shown
 
     def _tmux(self, *words: str) -> str:
         done = subprocess.run(["tmux", "-L", self._socket, *words], capture_output=True, text=True, check=True)
@@ -89,15 +108,47 @@ def read_session(path: Path) -> list[Step]:
     return steps
 
 
+@contextlib.contextmanager
+def seat() -> Iterator[Terminal]:
+    """A terminal in a folder of its own with pictures in it, where nothing was ever set or said."""
+    with tempfile.TemporaryDirectory(prefix="pumice-seat-") as name:
+        folder, home = Path(name) / "here", Path(name) / "home"
+        shutil.copytree(ROOT / "examples", folder / "photos", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
+        shutil.copy(folder / "photos" / "cups.png", folder / "photos" / "red and pink.png")
+        home.mkdir()
+        own = {each: str(home / each.lower()) for each in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "HF_HOME")}
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        own |= {"HOME": str(home), "PATH": path, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+        with terminal(folder, HF_HUB_OFFLINE="1", LANG="C.UTF-8", **own) as screen:
+            screen.wait_for("$")
+            yield screen
+
+
 def replay(screen: Terminal, path: Path) -> None:
     """Type a recorded session and compare what the terminal shows, step by step."""
-    screen.wait_for("$")
     for step in read_session(path):
         screen.type(step.typed)
         screen.wait_for(f"...\n{step.shown}")
 
 
+def record(path: Path) -> None:
+    """Type a session again and write down what is shown."""
+    head = re.split(r"^@ ", path.read_text(encoding="utf-8"), flags=re.MULTILINE)[0]
+    blocks, before = [], "$"
+    with seat() as screen:
+        for step in read_session(path):
+            screen.type(step.typed)
+            now = screen.settled()
+            common = os.path.commonprefix([before.splitlines()[:-1], now.splitlines()])
+            blocks.append("\n".join([f"@ {step.typed}", *now.splitlines()[len(common) :]]))
+            before = now
+    path.write_text(head + "\n".join(blocks) + "\n", encoding="utf-8")
+
+
 def _trimmed(text: str) -> str:
+    """Without what differs from run to run: times, rates, and where the seat is."""
+    text = re.sub(r"\S*pumice-seat-\w+", "SEAT", text)
+    text = re.sub(r"\b\d+(\.\d+)? (s|ms|tokens/s|GiB|GB)\b", r"# \2", text)
     return "\n".join(line.rstrip() for line in text.splitlines()).strip("\n")
 
 
@@ -113,3 +164,8 @@ def _line_pattern(line: str) -> str:
     if line == "...":
         return r"(?:[^\n]*\n)*?"
     return re.escape(line).replace(re.escape("..."), r"[^\n]*") + r"\n"
+
+
+if __name__ == "__main__":
+    for each in sys.argv[1:]:
+        record(Path(each))
