@@ -22,6 +22,7 @@ from pumice.engine.answer import Answer
 from pumice.engine.answering import Answering
 from pumice.engine.decode import Runner
 from pumice.engine.dtype import choose_dtype
+from pumice.engine.guide import Guides
 from pumice.engine.memory import FeatureMemory, PrefixMemory
 from pumice.engine.scheduler import Request, Scheduler
 from pumice.errors import UsageError
@@ -116,6 +117,7 @@ class Engine:
         self._scheduler = Scheduler(self.runner, PrefixMemory(KV_BYTES), self._features_from)
         stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
         self._stop_ids = stop_ids.union(end_ids)
+        self._guides = Guides(processor.tokenizer, self._stop_ids)
 
     @classmethod
     def load(
@@ -206,8 +208,11 @@ class Engine:
                 hint="ask with fewer pictures or turns, or a shorter text",
             )
         room = limit - len(inputs.ids)
+        guide = None
+        if options.schema is not None:
+            guide = self._guides.guide(options.schema, min(options.max_tokens, room))
         tokenizer = self.processor.tokenizer
-        return Answering(inputs, options, tokenizer, self._stop_ids, self._stop_texts, room, started)
+        return Answering(inputs, options, tokenizer, self._stop_ids, self._stop_texts, room, started, guide=guide)
 
     def _features_from(self, inputs: Inputs, start: int) -> Tensor | None:
         """Features [n, D] of the image positions from ``start`` on."""
