@@ -1,22 +1,52 @@
-"""``pumice ask``: one question, one answer, never a dialogue."""
+"""``pumice ask``: one question, one answer or several, never a dialogue."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated
 from uuid import uuid4
 
 import typer
 from typer import Argument, Option
 
+from pumice.cli.failures import explain
 from pumice.cli.output import note_stats, note_warnings, waiting, write_answer
 from pumice.cli.pictures import Picture, load_pictures, piped_text
 from pumice.cli.session import AnsweringEngine, AnswerStream, Opener, open_engine
 from pumice.cli.settings import Settings, with_settings
+from pumice.cli.structured import Schema, extract, read_schema, require_whole
 from pumice.engine.answer import Answer
 from pumice.errors import UsageError
+from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation
+
+MOST = 64  # answers to one question
+
+
+@dataclass(frozen=True)
+class Form:
+    """How answers are printed: as text, one JSON object, or an event a line; the extract of each; how many."""
+
+    as_json: bool = False
+    as_events: bool = False
+    extracted: bool = False
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if self.as_json + self.as_events + self.extracted > 1:
+            raise UsageError("--json, --jsonl and --extract exclude each other")
+        if not 1 <= self.count <= MOST:
+            raise UsageError(f"--n must be between 1 and {MOST}, found {self.count}")
+
+    def check(self, options: SamplingOptions) -> None:
+        """Raises UsageError where several answers would be one and the same."""
+        if self.count > 1 and options.temperature == 0:
+            raise UsageError(
+                f"--n {self.count} at temperature 0 would give the same answer {self.count} times",
+                hint="add --temperature 0.7",
+            )
 
 
 @with_settings
@@ -28,6 +58,12 @@ def ask(
         Option("--image", "-i", metavar="FILE|URL|-", help="A picture; - reads it from stdin. Repeatable."),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object instead of text.")] = False,
+    as_events: Annotated[bool, Option("--jsonl", help="Print a JSON object a line, piece by piece.")] = False,
+    schema: Schema = None,
+    extracted: Annotated[
+        bool, Option("--extract", "-x", help="Print only the first fenced block of the answer, or the JSON in it.")
+    ] = False,
+    count: Annotated[int, Option("--n", metavar="N", help="Answers; with --seed S their seeds are S, S+1, ...")] = 1,
     *,
     settings: Settings,
 ) -> None:
@@ -36,9 +72,12 @@ def ask(
     \b
     pumice ask -i photo.jpg "What is unusual here?"
     pumice ask -i before.png -i after.png "What has changed?"
+    pumice ask -i receipt.jpg --schema receipt.schema.json "Read the receipt."
     curl -s https://example.org/cat.jpg | pumice ask -i - "Which animal is this?"
     """
-    options = settings.sampling()
+    form = Form(as_json, as_events, extracted, count)
+    options = replace(settings.sampling(), schema=read_schema(schema))
+    form.check(options)
     pictures = load_pictures(images or [], settings)
     question = prompt if "-" in (images or []) else _joined(prompt, piped_text(settings))
     if not question.strip():
@@ -48,36 +87,112 @@ def ask(
         engine = opener(settings)
     note_warnings(engine, settings)
     conversation = Conversation.ask(question, tuple(picture.part for picture in pictures), system=settings.system)
-    stream = engine.stream(conversation, options)
-    if as_json:
-        answer = _finished(stream)
-        print(json.dumps(_report(engine, answer, pictures), ensure_ascii=False))
+    about = _about(engine, pictures)
+    if form.as_events:
+        _print_events(about, engine, conversation, options, form, settings)
+        return
+    streams = [engine.stream(conversation, each) for each in _seeded(options, form.count)]
+    if form.as_json:
+        answers = [_finished(stream, options) for stream in streams]
+        print(json.dumps(_report(about, answers), ensure_ascii=False))
     else:
-        write_answer(stream, settings)
-        answer = stream.answer
-    note_stats(answer, settings)
+        answers = list(_print_texts(streams, options, form, settings))
+    for answer in answers:
+        note_stats(answer, settings)
 
 
 def _joined(prompt: str, piped: str) -> str:
     return f"{prompt}\n\n{piped}" if piped else prompt
 
 
-def _finished(stream: AnswerStream) -> Answer:
+def _seeded(options: SamplingOptions, count: int) -> list[SamplingOptions]:
+    """For each answer its options: the seeds follow each other, if one was given."""
+    if options.seed is None:
+        return [options] * count
+    return [replace(options, seed=options.seed + index) for index in range(count)]
+
+
+def _finished(stream: AnswerStream, options: SamplingOptions) -> Answer:
     for _ in stream:
         pass
+    require_whole(stream.answer, options.schema)
     return stream.answer
 
 
-def _report(engine: AnsweringEngine, answer: Answer, pictures: list[Picture]) -> dict[str, object]:
-    """The one object of ``--json``."""
+def _print_texts(
+    streams: list[AnswerStream], options: SamplingOptions, form: Form, settings: Settings
+) -> Iterator[Answer]:
+    """Answers below each other, with an empty line between them unless each is one line of JSON.
+
+    What could turn out to be worthless is printed only when it is whole.
+    """
+    for index, stream in enumerate(streams):
+        if index and options.schema is None:
+            print()
+        if form.extracted or options.schema is not None:
+            with waiting("thinking", settings):
+                answer = _finished(stream, options)
+            write_answer([extract(answer.text) if form.extracted else answer.text], settings)
+        else:
+            write_answer(stream, settings)
+            answer = stream.answer
+        yield answer
+
+
+def _print_events(
+    about: Mapping[str, object],
+    engine: AnsweringEngine,
+    conversation: Conversation,
+    options: SamplingOptions,
+    form: Form,
+    settings: Settings,
+) -> None:
+    """One event a line: ``start``, for each answer ``delta``s and ``end``, and ``error`` where it goes wrong."""
+    _event("start", about)
+    label: dict[str, object] = {"id": about["id"]}
+    try:
+        for index, stream in enumerate([engine.stream(conversation, each) for each in _seeded(options, form.count)]):
+            label["index"] = index
+            for delta in stream:
+                if delta:
+                    _event("delta", label | {"text": delta})
+            require_whole(stream.answer, options.schema)
+            _event("end", label | _facts(stream.answer))
+            note_stats(stream.answer, settings)
+    except Exception as error:
+        if not isinstance(error, BrokenPipeError):
+            _event("error", label | {"error": explain(error).facts()})
+        raise
+
+
+def _event(kind: str, values: Mapping[str, object]) -> None:
+    print(json.dumps({"type": kind, **values}, ensure_ascii=False), flush=True)
+
+
+def _about(engine: AnsweringEngine, pictures: list[Picture]) -> dict[str, object]:
+    """What holds for all answers to a question."""
     return {
         "id": f"answer-{uuid4().hex}",
         "model": engine.name,
+        "images": [picture.facts() for picture in pictures],
+        "warnings": list(engine.warnings),
+    }
+
+
+def _facts(answer: Answer) -> dict[str, object]:
+    return {
         "text": answer.text,
         "finish_reason": answer.finish_reason,
         "usage": asdict(answer.usage),
-        "images": [picture.facts() for picture in pictures],
         "timings": asdict(answer.timings),
         "seed": answer.seed,
-        "warnings": list(engine.warnings),
     }
+
+
+def _report(about: Mapping[str, object], answers: list[Answer]) -> dict[str, object]:
+    """The one object of ``--json``; of several answers, each is an object of the list ``answers``."""
+    if len(answers) > 1:
+        return {**about, "answers": [_facts(answer) for answer in answers]}
+    values = {**about, **_facts(answers[0])}
+    order = ("id", "model", "text", "finish_reason", "usage", "images", "timings", "seed", "warnings")
+    return {name: values[name] for name in order}

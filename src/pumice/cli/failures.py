@@ -28,6 +28,10 @@ class Failure:
     hint: str | None
     exit_code: int
 
+    def facts(self) -> dict[str, object]:
+        """As programs are told."""
+        return {"type": self.kind, "message": self.message, "hint": self.hint, "code": self.exit_code}
+
 
 def explain(error: Exception) -> Failure:
     """The failure behind any exception: our own as it is, typer's and torch's translated, the rest marked internal."""
@@ -46,8 +50,7 @@ def report(error: Exception, *, as_json: bool = False, with_traceback: bool = Fa
     failure = explain(error)
     trace = "".join(traceback.format_exception(error)) if with_traceback else ""
     if as_json:
-        about = {"type": failure.kind, "message": failure.message, "hint": failure.hint, "code": failure.exit_code}
-        text = json.dumps({"error": about | ({"traceback": trace} if trace else {})})
+        text = json.dumps({"error": failure.facts() | ({"traceback": trace} if trace else {})})
     else:
         text = trace + f"error: {failure.message}" + (f"\nhint: {_one_line(failure.hint)}" if failure.hint else "")
     with suppress(OSError):  # nobody may be reading

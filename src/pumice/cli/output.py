@@ -88,10 +88,15 @@ def _understands_escapes() -> bool:
     return os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
+def shows_motion(settings: Settings) -> bool:
+    """Whether stderr is a terminal on which things may move, and be wiped away."""
+    return not settings.no_color and _understands_escapes() and sys.stderr.isatty()
+
+
 @contextmanager
 def waiting(text: str, settings: Settings) -> Iterator[None]:
     """Shows what takes time, on a terminal only, and wipes it away afterwards."""
-    shown = not settings.quiet and not settings.no_color and _understands_escapes() and sys.stderr.isatty()
+    shown = not settings.quiet and shows_motion(settings)
     if shown:
         print(f"{text} ...", end="", file=sys.stderr, flush=True)
     try:

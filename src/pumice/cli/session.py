@@ -33,6 +33,9 @@ class AnsweringEngine(Protocol):
     @property
     def warnings(self) -> tuple[str, ...]: ...
 
+    most: int
+    """How many requests are answered together; the others wait."""
+
     def stream(self, conversation: Conversation, options: SamplingOptions) -> AnswerStream: ...
 
 

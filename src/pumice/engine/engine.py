@@ -160,6 +160,15 @@ class Engine:
             **own,
         )
 
+    @property
+    def most(self) -> int:
+        """How many requests are answered together; the others wait."""
+        return self._scheduler.most
+
+    @most.setter
+    def most(self, count: int) -> None:
+        self._scheduler.most = count
+
     def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""
         stream = self.stream(conversation, options)

@@ -21,7 +21,7 @@ MOST_BYTES = 64 << 10
 END = 256
 #: Keywords that hold values, not schemas.
 _VALUES = ("const", "enum", "default", "examples")
-_HINT = "see docs/structured.md for what a schema may hold"
+_HINT = "see docs/scripting.md for what a schema may hold"
 
 
 @dataclass(frozen=True)

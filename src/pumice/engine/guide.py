@@ -7,7 +7,7 @@ token after which the rest of the room would not suffice is not taken, and the a
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
@@ -35,7 +35,7 @@ class Guides:
     def __init__(self, tokenizer: Tokenizer, ends: Collection[int]) -> None:
         """ends: the tokens that end an answer."""
         self._tokenizer = tokenizer
-        self._ends = tuple(sorted(ends))
+        self._ends = sorted(index for index in ends if index < tokenizer.size)
         self._grammar = lru_cache(maxsize=16)(
             lambda text: compile_schema(text, leading_space=tokenizer.drops_leading_space)
         )
@@ -46,9 +46,7 @@ class Guides:
         Raises UsageError: the schema cannot be used, or no answer to it is so short.
         """
         grammar = self._grammar(schema)
-        return Guide(
-            matcher(self._vocabulary, grammar), matcher(self._bytewise, grammar), self._spelling, self._ends[0], room
-        )
+        return Guide(matcher(self._vocabulary, grammar), matcher(self._bytewise, grammar), self._spelling, room)
 
     @cached_property
     def _vocabulary(self) -> LLTokenizer:
@@ -60,15 +58,17 @@ class Guides:
 
     @cached_property
     def _spelling(self) -> Spelling:
-        return Spelling(self._tokenizer)
+        return Spelling(self._tokenizer, self._ends)
 
 
 class Spelling:
     """Bytes as tokens and tokens as bytes. Of tokens with the same bytes the last: the first stand for bytes alone."""
 
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    def __init__(self, tokenizer: Tokenizer, ends: Sequence[int]) -> None:
         self.bytes_of = tokenizer.token_bytes
-        self._tokens = {tokenizer.token_bytes(index): index for index in range(tokenizer.size)}
+        self.ends = ends
+        words = (index for index in range(tokenizer.size) if index not in ends)
+        self._tokens = {tokenizer.token_bytes(index): index for index in words}
         self._tokens.pop(b"", None)
         self._longest = max(map(len, self._tokens), default=0)
         self._alone = frozenset(piece[0] for piece in self._tokens if len(piece) == 1)
@@ -92,9 +92,9 @@ class Spelling:
 class Guide:
     """Chooses the tokens of one answer together with its sampler."""
 
-    def __init__(self, words: LLMatcher, letters: LLMatcher, spelling: Spelling, end: int, room: int) -> None:
+    def __init__(self, words: LLMatcher, letters: LLMatcher, spelling: Spelling, room: int) -> None:
         """words, letters: the beginning of the grammar, over the model's tokens and over single bytes."""
-        self._words, self._letters, self._spelling, self._end = words, letters, spelling, end
+        self._words, self._letters, self._spelling = words, letters, spelling
         self._place = Place()
         self._forced: deque[int] | None = None  # once the end has to be written, its tokens
         self._way = self._found_way()
@@ -124,16 +124,15 @@ class Guide:
         """
         if self._forced is None:
             token = sampler.choose(self._allowed(logits))
-            data = self._spelling.bytes_of(token)
-            if not data:
-                return token  # the end
-            if self._leaves_an_end(data, room):
+            if token in self._spelling.ends:
+                return token
+            if self._leaves_an_end(self._spelling.bytes_of(token), room):
                 self._read(token)
                 return token
             assert self._way is not None
             self._forced = deque(self._spelling.tokens_of(self._way))
         if not self._forced:
-            return self._end
+            return self._spelling.ends[0]
         token = self._forced.popleft()
         self._read(token)
         return token
