@@ -19,7 +19,8 @@ from pumice.cli.main import main
 
 ROOT = Path(__file__).parent.parent.parent
 COUNT, BROKEN = 500, 20
-ENVIRONMENT = {**os.environ, "PYTHONPATH": str(ROOT / "src"), "HF_HUB_OFFLINE": "1"}
+PATHS = os.pathsep.join([str(ROOT / "src"), *filter(None, [os.environ.get("PYTHONPATH")])])
+ENVIRONMENT = {**os.environ, "PYTHONPATH": PATHS, "HF_HUB_OFFLINE": "1"}
 
 
 @pytest.fixture(scope="module")

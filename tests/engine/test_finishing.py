@@ -9,14 +9,13 @@ from typing import Any
 import pytest
 
 from pumice.engine.finishing import Place, way_to_end
-from pumice.engine.grammar import END, bytewise, compile_schema, matcher
+from pumice.engine.grammar import END, bytewise, compile_schema, literals_of, matcher
 from schemas import HARD, is_valid
 
 OPENING = b'[{",:-e'
 
 
-def anything(byte: int) -> bool:
-    return True
+ANYTHING = frozenset(range(END))
 
 
 @pytest.mark.parametrize("name", HARD)
@@ -26,7 +25,7 @@ def test_there_is_a_way_from_everywhere(name: str) -> None:
     for _ in range(3):
         state, place, text = matcher(bytewise(), compile_schema(json.dumps(schema))), Place(), b""
         for _ in range(16):
-            way = way_to_end(state, place, 2000, anything)
+            way = way_to_end(state, place, 2000, ANYTHING, literals_of(json.dumps(schema)))
             assert way is not None, f"no way behind {text!r}"
             assert is_valid((text + way).decode(), schema), text + way
             mask = state.compute_bitmask()
@@ -51,20 +50,36 @@ def test_there_is_a_way_from_everywhere(name: str) -> None:
     ],
 )
 def test_ways_are_short(schema: Any, length: int) -> None:
-    way = way_to_end(matcher(bytewise(), compile_schema(json.dumps(schema))), Place(), 2000, anything)
+    way = way_to_end(matcher(bytewise(), compile_schema(json.dumps(schema))), Place(), 2000, ANYTHING)
     assert way is not None and len(way) == length
 
 
 def test_bytes_without_a_token_are_gone_round() -> None:
     start = matcher(bytewise(), compile_schema('{"type": ["object", "integer"]}'))
-    assert way_to_end(start, Place(), 99, lambda byte: byte != ord("1")) not in (None, b"1")
-    assert way_to_end(start, Place(), 99, lambda byte: byte in b"{}") == b"{}"
-    assert way_to_end(start, Place(), 99, lambda byte: False) is None
+    assert way_to_end(start, Place(), 99, ANYTHING - {ord("1")}) not in (None, b"1")
+    assert way_to_end(start, Place(), 99, frozenset(b"{}")) == b"{}"
+    assert way_to_end(start, Place(), 99, frozenset()) is None
 
 
 def test_a_limit_is_kept() -> None:
-    start = matcher(bytewise(), compile_schema(json.dumps(HARD["many fields"])))
-    assert way_to_end(start, Place(), 50, anything) is None
+    schema = json.dumps(HARD["a constant"])
+    start, length = matcher(bytewise(), compile_schema(schema)), len(json.dumps(HARD["a constant"]["const"]).encode())
+    way = way_to_end(start, Place(), length, ANYTHING)
+    assert way is not None and way_to_end(start, Place(), len(way) - 1, ANYTHING) is None
+
+
+@pytest.mark.parametrize(
+    ("pattern", "wanted"),
+    [
+        ("needle", (b"needle",)),
+        (r"^(IMG|foto)-\d+\.jpg$", (b"IMG", b"foto", b"-", b".jpg")),
+        (r"[a-z]+ größe", (" größe".encode(),)),
+        (r"^\"$", ()),
+    ],
+)
+def test_what_a_pattern_spells_out(pattern: str, wanted: tuple[bytes, ...]) -> None:
+    schema = {"properties": {"pattern": {"type": "string", "pattern": pattern}}, "const": {"pattern": "no"}}
+    assert literals_of(json.dumps(schema)) == wanted
 
 
 def test_places() -> None:

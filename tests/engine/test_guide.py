@@ -136,7 +136,7 @@ def test_spelling(tokenizer: Tokenizer) -> None:
     spelling = Spelling(tokenizer, [tokenizer.eos_id])
     data = '{"größe": [1, "日本"]}'.encode()
     assert b"".join(map(spelling.bytes_of, spelling.tokens_of(data))) == data
-    assert all(map(spelling.writable, range(256)))
+    assert spelling.writable == frozenset(range(256))
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
@@ -158,12 +158,9 @@ def test_with_and_without_in_one_batch() -> None:
     made, question = tiny.engine(), tiny.question("Sky?", 1)
     plain, guided = SamplingOptions(max_tokens=30), SamplingOptions(max_tokens=60, schema=json.dumps(RECEIPT))
     first, second = made.stream(question, plain), made.stream(question, guided)
-    pairs = list(zip(first, second, strict=False))
-    assert pairs
-    for _ in first:
-        pass
-    for _ in second:
-        pass
+    coming = [iter(first), iter(second)]
+    while coming:
+        coming = [each for each in coming if next(each, None) is not None]
     assert first.answer.text == tiny.engine().ask(question, plain).text
     assert is_valid(second.answer.text, RECEIPT)
 

@@ -8,7 +8,7 @@ be closed, writes the shortest text where something must be written, and turns b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -17,10 +17,12 @@ from pumice.engine.grammar import END
 if TYPE_CHECKING:
     from llguidance import LLMatcher
 
-#: How many states are looked at before a search gives up: half a second's worth.
-PATIENCE = 50_000
-#: How much deeper than now brackets may be opened: first not at all.
-DEPTHS = (0, 1, 2, 3, 4, 6, 8, 12)
+#: How many states are looked at before a search gives up, at first and, where no depth had a way, once more.
+PATIENCE = (1_000, 15_000)
+#: At first, so many bytes after each other that lead nowhere new tell that the others do not, either.
+ENOUGH = 4
+#: How much deeper than now brackets may be opened: first as much as most need, then not at all, and ever more.
+DEPTHS = (3, 0, 1, 2, 4, 6, 8, 12)
 #: Inside a string or number: ways that are followed side by side, and those of them that look alike, which are mostly
 #: the same; in a multiple of seven they are not.
 ABREAST, ALIKE_IN_TEXT, ALIKE_IN_NUMBERS = 64, 3, 10
@@ -58,33 +60,38 @@ class Place:
         return Place(depth, quoted, escaped, last)
 
 
-def way_to_end(state: LLMatcher, place: Place, limit: int, writable: Callable[[int], bool]) -> bytes | None:
+def way_to_end(
+    state: LLMatcher, place: Place, limit: int, writable: Set[int], literals: Sequence[bytes] = ()
+) -> bytes | None:
     """Bytes, at most ``limit`` of them, that complete the text which has brought ``state`` to ``place``.
 
-    writable: which bytes there are tokens for. None where no way was found, which is no proof that there is none.
+    writable: the bytes that there are tokens for. literals: what to try inside of strings before single bytes.
+    None where no way was found, which is no proof that there is none.
     """
     if state.is_accepting():
         return b""
-    search = _Search(limit, writable)
-    for deeper in DEPTHS:
-        found = search.run(state, place, place.depth + deeper)
-        if found is not None or search.patience <= 0:
-            return found
+    for patience, enough in zip(PATIENCE, (ENOUGH, END), strict=True):
+        for deeper in DEPTHS:
+            found = _Search(limit, writable, literals, patience, enough).run(state, place, place.depth + deeper)
+            if found is not None:
+                return found
     return None
 
 
 class _Search:
     """One search: its limits, and how much patience is left."""
 
-    def __init__(self, limit: int, writable: Callable[[int], bool]) -> None:
+    def __init__(self, limit: int, writable: Set[int], literals: Sequence[bytes], patience: int, enough: int) -> None:
         self._limit = limit
         self._writable = writable
-        self.patience = PATIENCE
+        self._literals = literals
+        self._patience = patience
+        self._enough = enough
 
     def run(self, state: LLMatcher, place: Place, deepest: int) -> bytes | None:
         """Depth first: of the choices at every place the best is followed until it leads nowhere."""
         trail: list[tuple[bytes, Place, Iterator[_Way]]] = [(b"", place, self._choices(state, place))]
-        while trail and self.patience > 0:
+        while trail and self._patience > 0:
             path, here, choices = trail[-1]
             step = next(choices, None)
             if step is None:
@@ -115,17 +122,25 @@ class _Search:
         """Ways out of the string or number at ``place``, the shortest first. Breadth first: a pattern may loop."""
         alikes = ALIKE_IN_TEXT if place.quoted else ALIKE_IN_NUMBERS
         level: list[_Way] = [(b"", state)]
-        while level and len(level[0][0]) < self._limit and self.patience > 0:
+        while level and len(level[0][0]) < self._limit and self._patience > 0:
             following: list[_Way] = []
             alike: Counter[bytes] = Counter()
             for path, here in level:
+                known = 0
                 for piece, after in self._steps(here, self._in_text(here)):
                     longer = path + piece
                     if self._is_out(place.after(longer), after, place.quoted):
                         yield longer, after
-                    elif alike[looks := after.compute_bitmask()] < alikes:
+                        continue
+                    looks = after.compute_bitmask() + piece[1:]  # behind a literal, more has been done than can be seen
+                    if alike[looks] < alikes:
                         alike[looks] += 1
                         following.append((longer, after))
+                        known = 0
+                        continue
+                    known += 1
+                    if known == self._enough:
+                        break
             level = following[:ABREAST]
 
     def _in_text(self, state: LLMatcher) -> list[bytes]:
@@ -134,14 +149,15 @@ class _Search:
             return [forced]
         possible = self._possible(state)
         possible.sort(key=lambda byte: 3 * END if byte == ord("\\") else _TEXT_RANK.get(byte, END + byte))
-        return [bytes([byte]) for byte in (possible[: len(_KINDS)] if len(possible) > _MANY else possible)]
+        single = [bytes([byte]) for byte in (possible[: len(_KINDS)] if len(possible) > _MANY else possible)]
+        return [*(each for each in self._literals if each[0] in possible), *single]
 
     def _steps(self, state: LLMatcher, pieces: list[bytes]) -> Iterator[_Way]:
         """Copies of ``state`` that have read one of ``pieces``."""
         for piece in pieces:
-            self.patience -= 1
+            self._patience -= 1
             after = state.deep_copy()
-            if all(map(self._writable, piece)) and after.consume_tokens(list(piece)):
+            if self._writable.issuperset(piece) and after.consume_tokens(list(piece)):
                 yield piece, after
 
     def _is_out(self, place: Place, state: LLMatcher, was_quoted: bool) -> bool:
@@ -150,5 +166,8 @@ class _Search:
         return state.is_accepting() or place.last not in _NUMBER or any(b in _CLOSING for b in self._possible(state))
 
     def _possible(self, state: LLMatcher) -> list[int]:
-        mask = state.compute_bitmask()
-        return [byte for byte in range(END) if mask[byte >> 3] >> (byte & 7) & 1 and self._writable(byte)]
+        found: list[int] = []
+        for first, bits in zip(range(0, END, 8), state.compute_bitmask(), strict=False):
+            if bits:
+                found += [byte for byte in range(first, first + 8) if bits >> (byte - first) & 1]
+        return [byte for byte in found if byte in self._writable]

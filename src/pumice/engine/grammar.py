@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,9 @@ MOST_BYTES = 64 << 10
 END = 256
 #: Keywords that hold values, not schemas.
 _VALUES = ("const", "enum", "default", "examples")
+_CLASS = re.compile(r"\[[^]]*\]|\{[^}]*\}|\\[A-Za-z0-9]")
+_LITERAL = re.compile(r"(?:\\[^A-Za-z0-9]|[^\\^$.|?*+()\[\]{}])+")
+_LONGEST_LITERAL, _MOST_LITERALS = 64, 16
 _HINT = "see docs/scripting.md for what a schema may hold"
 
 
@@ -60,6 +64,14 @@ def compile_schema(text: str, *, leading_space: bool = False) -> str:
     if wrong:
         raise UsageError(f"the schema cannot be used: {messages[0]}", hint=_HINT)
     return grammar
+
+
+def literals_of(text: str) -> tuple[bytes, ...]:
+    """What the patterns of a schema spell out, such as ``.jpg`` in ``\\.jpg$``: ways to match them lead through it."""
+    runs = [run for pattern in _patterns(json.loads(text)) for run in _LITERAL.findall(_CLASS.sub("|", pattern))]
+    plain = [re.sub(r"\\(.)", r"\1", run) for run in runs]
+    fitting = [run.encode() for run in plain if not set(run) & {'"', "\\"} and run.isprintable()]
+    return tuple(dict.fromkeys(run for run in fitting if len(run) <= _LONGEST_LITERAL))[:_MOST_LITERALS]
 
 
 def vocabulary_of(tokenizer: Tokenizer, ends: Sequence[int]) -> LLTokenizer:
@@ -103,6 +115,18 @@ def _with_layout(text: str) -> dict[str, object]:
     if not isinstance(own, dict):
         raise UsageError("x-guidance in a schema is an object", hint=_HINT)
     return {**schema, "x-guidance": {**LAYOUT, **own}}
+
+
+def _patterns(schema: object) -> Iterator[str]:
+    if isinstance(schema, list):
+        for each in schema:
+            yield from _patterns(each)
+    if isinstance(schema, dict):
+        for key, value in schema.items():
+            if key == "pattern" and isinstance(value, str):
+                yield value
+            elif key not in _VALUES:
+                yield from _patterns(value)
 
 
 def _refuse_uncounted(schema: object) -> None:

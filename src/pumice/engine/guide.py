@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from pumice.engine.finishing import Place, way_to_end
-from pumice.engine.grammar import bytewise, compile_schema, matcher, vocabulary_of
+from pumice.engine.grammar import bytewise, compile_schema, literals_of, matcher, vocabulary_of
 from pumice.engine.sampling import Sampler
 from pumice.errors import PumiceError, UsageError
 from pumice.prompts.tokens import Tokenizer
@@ -36,17 +36,20 @@ class Guides:
         """ends: the tokens that end an answer."""
         self._tokenizer = tokenizer
         self._ends = sorted(index for index in ends if index < tokenizer.size)
-        self._grammar = lru_cache(maxsize=16)(
-            lambda text: compile_schema(text, leading_space=tokenizer.drops_leading_space)
-        )
+        self._compiled = lru_cache(maxsize=16)(self._compile)
 
     def guide(self, schema: str, room: int) -> Guide:
         """A guide for one answer of at most ``room`` tokens.
 
         Raises UsageError: the schema cannot be used, or no answer to it is so short.
         """
-        grammar = self._grammar(schema)
-        return Guide(matcher(self._vocabulary, grammar), matcher(self._bytewise, grammar), self._spelling, room)
+        grammar, literals = self._compiled(schema)
+        words, letters = matcher(self._vocabulary, grammar), matcher(self._bytewise, grammar)
+        return Guide(words, letters, self._spelling, literals, room)
+
+    def _compile(self, schema: str) -> tuple[str, tuple[bytes, ...]]:
+        grammar = compile_schema(schema, leading_space=self._tokenizer.drops_leading_space)
+        return grammar, literals_of(schema)
 
     @cached_property
     def _vocabulary(self) -> LLTokenizer:
@@ -71,11 +74,8 @@ class Spelling:
         self._tokens = {tokenizer.token_bytes(index): index for index in words}
         self._tokens.pop(b"", None)
         self._longest = max(map(len, self._tokens), default=0)
-        self._alone = frozenset(piece[0] for piece in self._tokens if len(piece) == 1)
-
-    def writable(self, byte: int) -> bool:
-        """Whether there is a token for this byte alone."""
-        return byte in self._alone
+        #: Bytes that have a token for themselves.
+        self.writable = frozenset(piece[0] for piece in self._tokens if len(piece) == 1)
 
     def tokens_of(self, data: bytes) -> list[int]:
         """Tokens that spell ``data``, each as long as can be; every byte must be writable."""
@@ -92,9 +92,14 @@ class Spelling:
 class Guide:
     """Chooses the tokens of one answer together with its sampler."""
 
-    def __init__(self, words: LLMatcher, letters: LLMatcher, spelling: Spelling, room: int) -> None:
-        """words, letters: the beginning of the grammar, over the model's tokens and over single bytes."""
-        self._words, self._letters, self._spelling = words, letters, spelling
+    def __init__(
+        self, words: LLMatcher, letters: LLMatcher, spelling: Spelling, literals: Sequence[bytes], room: int
+    ) -> None:
+        """words, letters: the beginning of the grammar, over the model's tokens and over single bytes.
+
+        literals: what the schema's patterns spell out.
+        """
+        self._words, self._letters, self._spelling, self._literals = words, letters, spelling, literals
         self._place = Place()
         self._forced: deque[int] | None = None  # once the end has to be written, its tokens
         self._way = self._found_way()
@@ -185,7 +190,7 @@ class Guide:
         return copy.consume_tokens(list(rest)) and copy.is_accepting()
 
     def _found_way(self) -> bytes | None:
-        return way_to_end(self._letters, self._place, LONGEST, self._spelling.writable)
+        return way_to_end(self._letters, self._place, LONGEST, self._spelling.writable, self._literals)
 
     def _cost(self, way: bytes) -> int:
         return len(self._spelling.tokens_of(way))
