@@ -102,7 +102,7 @@ def written(guide: Guide, tokenizer: Tokenizer, room: int, seed: int, *, favour:
 def test_random_opinions_write_valid_json_in_time(name: str, tokenizer: Tokenizer) -> None:
     guides, schema = Guides(tokenizer, [tokenizer.eos_id]), json.dumps(HARD[name])
     least = needed(guides, schema)
-    for seed, more in enumerate((0, 1, 30)):
+    for seed, more in enumerate((0, 25)):
         room = least + more
         ids = written(guides.guide(schema, room), tokenizer, room, seed)
         assert len(ids) <= room

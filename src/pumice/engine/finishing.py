@@ -8,7 +8,7 @@ be closed, writes the shortest text where something must be written, and turns b
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -61,7 +61,7 @@ class Place:
 
 
 def way_to_end(
-    state: LLMatcher, place: Place, limit: int, writable: Set[int], literals: Sequence[bytes] = ()
+    state: LLMatcher, place: Place, limit: int, writable: frozenset[int], literals: Sequence[bytes] = ()
 ) -> bytes | None:
     """Bytes, at most ``limit`` of them, that complete the text which has brought ``state`` to ``place``.
 
@@ -81,7 +81,9 @@ def way_to_end(
 class _Search:
     """One search: its limits, and how much patience is left."""
 
-    def __init__(self, limit: int, writable: Set[int], literals: Sequence[bytes], patience: int, enough: int) -> None:
+    def __init__(
+        self, limit: int, writable: frozenset[int], literals: Sequence[bytes], patience: int, enough: int
+    ) -> None:
         self._limit = limit
         self._writable = writable
         self._literals = literals
