@@ -53,7 +53,7 @@ def batch(
     A line of a JSONL file holds prompt, image or images, and perhaps id and system; paths count from where the file
     is. Lines are written in the order of the questions. What cannot be read or answered becomes a line whose error
     says why; the rest goes on. Exit code: 0 if every line is an answer, 4 if pictures could not be read, else that of
-    the first error.
+    the first other error.
 
     \b
     pumice batch photos -o out.jsonl "Describe the picture."
