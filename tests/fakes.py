@@ -54,6 +54,7 @@ class ScriptedEngine:
     answers: Sequence[Sequence[str | BaseException | Callable[[], None]]] = (("Two ", "dice."),)
     name: str = "scripted"
     warnings: tuple[str, ...] = ()
+    most: int = 8
     asked: list[Conversation] = field(default_factory=list)
     options: list[SamplingOptions] = field(default_factory=list)
     opened: list[Settings] = field(default_factory=list)

@@ -83,6 +83,7 @@ LIGHT = (
     "pumice.remote",
     "pumice.processor",
     "pumice.engine.answer",
+    "pumice.engine.grammar",
     "pumice.prompts",
     "pumice.images",
     "pumice.world",

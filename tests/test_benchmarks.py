@@ -75,3 +75,10 @@ def test_finetune(tmp_path: Path) -> None:
     records = json.loads((tmp_path / "own" / "train.json").read_text())
     assert len(records) == len(list((tmp_path / "own" / "images").glob("train_*.png"))) == found["pictures"] == 10
     assert sum(path.stat().st_size for path in (tmp_path / "own" / "run" / "model").glob("adapter_*")) < 3_000_000
+
+
+def test_schema() -> None:
+    """All are valid; the full count of 200 takes a minute."""
+    found = last_line("benchmarks/schema.py", "--count", "20", "--tokens", "60")
+    assert found["valid"] == found["count"] == 20
+    assert found["guided_ms"] > 0  # type: ignore[operator]

@@ -17,6 +17,7 @@ class SamplingOptions:
     seed: makes sampling repeatable, each request on its own, whatever else is in the batch.
     max_tokens: the most new tokens, the end token not counted.
     stop: strings that end the answer; they are not part of it.
+    schema: the text of a JSON schema after which the answer is written: valid JSON, and nothing else.
     """
 
     temperature: float = 0.0
@@ -25,6 +26,7 @@ class SamplingOptions:
     seed: int | None = None
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
+    schema: str | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature <= 100.0:  # also refuses NaN
@@ -39,3 +41,5 @@ class SamplingOptions:
             raise UsageError(f"max_tokens must be at least 1, found {self.max_tokens}")
         if any(not text for text in self.stop):
             raise UsageError("a stop string must not be empty")
+        if self.stop and self.schema is not None:
+            raise UsageError("stop strings and a schema exclude each other: JSON that is cut off is none")

@@ -116,7 +116,10 @@ def seat() -> Iterator[Terminal]:
         shutil.copytree(ROOT / "examples", folder / "photos", ignore=shutil.ignore_patterns("*.py", "__pycache__"))
         shutil.copy(folder / "photos" / "cups.png", folder / "photos" / "red and pink.png")
         home.mkdir()
-        own = {each: str(home / each.lower()) for each in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "HF_HOME")}
+        own = {
+            each: str(home / each.lower())
+            for each in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "HF_HOME")
+        }
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         own |= {"HOME": str(home), "PATH": path, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
         with terminal(folder, HF_HUB_OFFLINE="1", LANG="C.UTF-8", **own) as screen:

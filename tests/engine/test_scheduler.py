@@ -234,3 +234,17 @@ def test_it_is_collected_while_others_run() -> None:
     for index in range(4):
         next(iter(made.stream(ASKED[index], OPTIONS)))  # left lying after its first piece
     assert made.ask(ASKED[1], OPTIONS).text == WANTED[1]
+
+
+def test_how_many_share_a_step_may_be_changed() -> None:
+    made = tiny.engine()
+    made.most = 2
+    streams = [made.stream(ASKED[1], OPTIONS) for _ in range(4)]
+    together = []
+    for _ in streams[0]:
+        together.append(len(made._scheduler._answering) + len(made._scheduler._reading))
+    made.most = 3
+    for _ in streams[1]:
+        together.append(len(made._scheduler._answering) + len(made._scheduler._reading))
+    assert made.most == 3 and max(together[: len(together) // 2]) == 2
+    assert ["".join(stream) for stream in streams[2:]] == [WANTED[1]] * 2

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from pumice.errors import UsageError
 from pumice.files import fresh_file
 from pumice.images.config import Mode, Preprocessing
 
@@ -67,11 +66,12 @@ def draw_boxes(picture: Image.Image, boxes: list[Box], mode: Mode) -> Image.Imag
     return drawn
 
 
-def draw_look(look: Look, how: Preprocessing) -> Image.Image:
+def draw_look(look: Look) -> Image.Image:
     """The picture exactly as the model saw it, and beside it the same with what the answer looked at.
 
     Of a mosaic, the whole picture above and its tiles below.
     """
+    how = look.how
     hottest = float(max(look.base.max(), 0 if look.mosaic is None else look.mosaic.max()))
     rows = [_pair(_pixels(look.tiles[0], how), look.base, hottest)]
     if look.mosaic is not None:
@@ -80,6 +80,11 @@ def draw_look(look: Look, how: Preprocessing) -> Image.Image:
         lines = [np.concatenate(tiles[row * grid.columns : (row + 1) * grid.columns], 1) for row in range(grid.rows)]
         assert lines[0].shape[0] == side
         rows.append(_pair(np.concatenate(lines, 0), look.mosaic, hottest))
+    return stacked(rows)
+
+
+def stacked(rows: list[Image.Image]) -> Image.Image:
+    """One below the other."""
     width = max(row.width for row in rows)
     page = Image.new("RGB", (width, sum(row.height for row in rows) + _GAP * (len(rows) - 1)), "white")
     top = 0
@@ -90,9 +95,7 @@ def draw_look(look: Look, how: Preprocessing) -> Image.Image:
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
-    """Write a PNG, replacing what was there. Raises UsageError if the disk refuses, or for another ending."""
-    if path.suffix.lower() != ".png":
-        raise UsageError(f"{path}: expected a name that ends in .png")
+    """Write a PNG, replacing what was there. Raises UsageError if the disk refuses."""
     with fresh_file(path, overwrite=True) as file:
         picture.save(file, "PNG")
 

@@ -28,7 +28,7 @@ class Failure:
     hint: str | None
     exit_code: int
 
-    def facts(self) -> dict[str, str | int | None]:
+    def facts(self) -> dict[str, object]:
         """As programs are told."""
         return {"type": self.kind, "message": self.message, "hint": self.hint, "code": self.exit_code}
 

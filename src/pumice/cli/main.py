@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 # name: (module, function). A command's file is imported when the command runs or help is shown.
 COMMANDS = {
     "ask": ("pumice.cli.ask", "ask"),
+    "batch": ("pumice.cli.batch", "batch"),
+    "describe": ("pumice.cli.ask", "describe"),
     "chat": ("pumice.cli.chat", "chat"),
     "convert": ("pumice.cli.convert", "convert"),
     "quantize": ("pumice.cli.quantize", "quantize"),
@@ -59,7 +61,7 @@ EXIT_CODES = """
 \b
 Exit codes:
     0  all went well
-    1  internal error
+    1  internal error, or nothing found (ask -x)
     2  the command line makes no sense
     3  model not found, incomplete or unsupported
     4  picture cannot be read, or its URL is blocked
@@ -152,5 +154,5 @@ def main(argv: Sequence[str] | None = None, opener: Opener | None = None) -> int
         except KeyboardInterrupt:
             return 130
         except Exception as error:
-            return report(error, as_json="--json" in flags, with_traceback="--debug" in flags)
+            return report(error, as_json=bool(flags & {"--json", "--jsonl"}), with_traceback="--debug" in flags)
     return code

@@ -7,6 +7,7 @@ import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 from pumice.cli.session import AnsweringEngine
 from pumice.cli.settings import Settings
@@ -85,6 +86,17 @@ def stats_line(answer: Answer) -> str:
     )
 
 
+def answer_facts(answer: Answer) -> dict[str, object]:
+    """An answer as programs are told."""
+    return {
+        "text": answer.text,
+        "finish_reason": answer.finish_reason,
+        "usage": asdict(answer.usage),
+        "timings": asdict(answer.timings),
+        "seed": answer.seed,
+    }
+
+
 def note_limit(answer: Answer, settings: Settings, advice: str) -> None:
     """An answer that was cut off says so."""
     if answer.finish_reason == "length":
@@ -107,10 +119,15 @@ def _understands_escapes() -> bool:
     return os.environ.get("TERM") != "dumb" and not os.environ.get("NO_COLOR")
 
 
+def shows_motion(settings: Settings) -> bool:
+    """Whether stderr is a terminal on which things may move, and be wiped away."""
+    return not settings.no_color and _understands_escapes() and sys.stderr.isatty()
+
+
 @contextmanager
 def waiting(text: str, settings: Settings) -> Iterator[None]:
     """Shows what takes time, on a terminal only, and wipes it away afterwards."""
-    shown = not settings.quiet and not settings.no_color and _understands_escapes() and sys.stderr.isatty()
+    shown = not settings.quiet and shows_motion(settings)
     if shown:
         print(f"{text} ...", end="", file=sys.stderr, flush=True)
     try:

@@ -14,16 +14,17 @@ import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from pumice.cli.failures import explain
-from pumice.cli.output import note_warnings, waiting
+from pumice.cli.output import answer_facts, note_warnings, waiting
 from pumice.cli.pictures import load_pictures
 from pumice.cli.session import AnsweringEngine, AnswerStream, Opener
 from pumice.cli.settings import Settings
+from pumice.cli.structured import require_whole
 from pumice.errors import UsageError
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation, Text, Turn
@@ -64,6 +65,7 @@ class Request(_Strict):
     max_tokens: int | None = None
     seed: int | None = None
     stop: list[str] | None = None
+    json_schema: dict[str, Any] | None = Field(None, alias="schema")
     stream: bool = True
 
     def options(self, usual: SamplingOptions) -> SamplingOptions:
@@ -72,6 +74,8 @@ class Request(_Strict):
         asked: dict[str, Any] = {name: value for name in names if (value := getattr(self, name)) is not None}
         if self.stop is not None:
             asked["stop"] = tuple(self.stop)
+        if self.json_schema is not None:
+            asked["schema"] = json.dumps(self.json_schema)
         return replace(usual, **asked)
 
     def conversation(self, settings: Settings) -> Conversation:
@@ -209,15 +213,8 @@ class Desk:
             if request.stream:
                 yield {"type": "delta", "id": request.id, "text": delta}
         answer = stream.answer
-        yield {
-            "type": "end",
-            "id": request.id,
-            "text": answer.text,
-            "finish_reason": answer.finish_reason,
-            "usage": asdict(answer.usage),
-            "timings": asdict(answer.timings),
-            "seed": answer.seed,
-        }
+        require_whole(answer, options.schema)
+        yield {"type": "end", "id": request.id, **answer_facts(answer)}
 
     def _read(self) -> None:
         """Stdin, line by line, into the inbox. Its own buffer: Python's must not be held when the process ends."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 from pumice.cli.settings import Settings
 from pumice.engine.answer import Answer, Sight
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation
+
+if TYPE_CHECKING:
+    from pumice.engine.looking import Look
 
 
 class AnswerStream(Protocol):
@@ -35,6 +38,12 @@ class AnsweringEngine(Protocol):
 
     def sees(self, width: int, height: int) -> Sight:
         """Raises UsageError for a model that cannot look at pictures."""
+
+    most: int
+    """How many requests are answered together; the others wait."""
+
+    def look(self, conversation: Conversation) -> list[Look]:
+        """What the last answer of ``conversation`` looked at in each picture."""
 
     def stream(self, conversation: Conversation, options: SamplingOptions) -> AnswerStream: ...
 

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from pumice.engine.answer import Answer, FinishReason, Timings, Usage
+from pumice.engine.guide import Guide
 from pumice.engine.sampling import Sampler
 from pumice.engine.stopping import StopScanner
 from pumice.options import SamplingOptions
@@ -28,7 +29,10 @@ class Answering:
         stop_texts: Sequence[str],
         room: int,
         started: float,
+        *,
+        guide: Guide | None = None,
     ) -> None:
+        """guide: of an answer after a schema; it alone ends such an answer, no text does."""
         self.inputs = inputs
         self.ids: list[int] = []
         self.finished: FinishReason | None = None
@@ -36,11 +40,12 @@ class Answering:
         self.vision_s = 0.0
         self.greedy = options.temperature == 0
         self._sampler = Sampler(options)
+        self._guide = guide
         self._stop_ids = stop_ids
         self._most = min(options.max_tokens, room)
         self._text: list[str] = []
         self._detokenizer = Detokenizer(tokenizer)
-        self._scanner = StopScanner((*stop_texts, *options.stop))
+        self._scanner = StopScanner((*stop_texts, *options.stop) if guide is None else ())
         self._started, self._prepared = started, time.monotonic()
         self._first: float | None = None
         self._last: float | None = None
@@ -57,7 +62,8 @@ class Answering:
 
     def take(self, logits: Tensor) -> str:
         """Choose the next token from ``logits`` [V]; returns the text that has become certain."""
-        token = self._sampler.choose(logits)
+        guide = self._guide
+        token = self._sampler.choose(logits) if guide is None else guide.choose(logits, self._sampler, self.room)
         self._first = self._first or time.monotonic()
         if token in self._stop_ids:
             return self.finish("stop")
@@ -66,8 +72,10 @@ class Answering:
         self._text.append(piece)
         if self._scanner.stopped:
             self._end("stop")
+        elif guide is not None and guide.ended:
+            return piece + self.finish("stop")
         elif len(self.ids) >= self._most:
-            return piece + self.finish("length")
+            return piece + self.finish("stop" if guide is not None and guide.complete else "length")
         return piece
 
     def finish(self, reason: FinishReason) -> str:

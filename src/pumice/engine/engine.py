@@ -23,6 +23,7 @@ from pumice.engine.answer import Answer, Sight
 from pumice.engine.answering import Answering
 from pumice.engine.decode import Runner
 from pumice.engine.dtype import choose_dtype
+from pumice.engine.guide import Guides
 from pumice.engine.looking import Look, look
 from pumice.engine.memory import FeatureMemory, PrefixMemory
 from pumice.engine.scheduler import Request, Scheduler
@@ -118,6 +119,7 @@ class Engine:
         self._scheduler = Scheduler(self.runner, PrefixMemory(KV_BYTES), self._features_from)
         stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
         self._stop_ids = stop_ids.union(end_ids)
+        self._guides = Guides(processor.tokenizer, self._stop_ids)
 
     @classmethod
     def load(
@@ -171,7 +173,17 @@ class Engine:
 
         Raises: UsageError without a picture, or without an answer at the end.
         """
-        return look(self.model, self.processor(conversation, fetch=self.fetch))
+        processor = self.processor
+        return look(self.model, processor(conversation, fetch=self.fetch), processor.geometry)
+
+    @property
+    def most(self) -> int:
+        """How many requests are answered together; the others wait."""
+        return self._scheduler.most
+
+    @most.setter
+    def most(self, count: int) -> None:
+        self._scheduler.most = count
 
     def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""
@@ -221,8 +233,11 @@ class Engine:
                 hint="ask with fewer pictures or turns, or a shorter text",
             )
         room = limit - len(inputs.ids)
+        guide = None
+        if options.schema is not None:
+            guide = self._guides.guide(options.schema, min(options.max_tokens, room))
         tokenizer = self.processor.tokenizer
-        return Answering(inputs, options, tokenizer, self._stop_ids, self._stop_texts, room, started)
+        return Answering(inputs, options, tokenizer, self._stop_ids, self._stop_texts, room, started, guide=guide)
 
     def _features_from(self, inputs: Inputs, start: int) -> Tensor | None:
         """Features [n, D] of the image positions from ``start`` on."""

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from pumice.errors import UsageError
+from pumice.images.config import Preprocessing
 from pumice.images.grid import Grid
 from pumice.model.language import Attention, Decoder, View
 from pumice.model.layers import rotate
@@ -28,18 +29,19 @@ from pumice.prompts.encode import IGNORE, IMAGE_ID
 
 @dataclass(frozen=True)
 class Look:
-    """One picture. tiles: as the model saw it [t, 3, S, S]. base: attention to the patches of the base view
+    """One picture. tiles: as the model saw it [t, 3, S, S], made as ``how`` says. base: attention to the patches of the base view
     [side, side]; mosaic: to those of the mosaic [rows, columns], None without one. Of all pictures they sum to 1.
     """
 
     tiles: Tiles
+    how: Preprocessing
     grid: Grid
     base: NDArray[np.float32]
     mosaic: NDArray[np.float32] | None
 
 
 @torch.inference_mode()
-def look(model: Llava, inputs: Inputs) -> list[Look]:
+def look(model: Llava, inputs: Inputs, how: Preprocessing) -> list[Look]:
     """Where the words of the last answer of ``inputs`` looked; one per picture, read again without a cache.
 
     Raises: UsageError if there is no picture or no answer.
@@ -61,7 +63,7 @@ def look(model: Llava, inputs: Inputs) -> list[Look]:
     with _watched(model.language, asking, weigh):
         model(ids, features)
     heat = (total / total.sum().clamp(min=1e-30)).float().numpy()
-    return list(_laid_out(heat, inputs))
+    return list(_laid_out(heat, inputs, how))
 
 
 def _speaking(inputs: Inputs) -> list[int]:
@@ -112,14 +114,14 @@ def _weights(attention: Attention, x: Tensor, view: View, asking: list[int]) -> 
     return scores.masked_fill(~view.whole_mask()[0, 0, asking], -torch.inf).softmax(-1)
 
 
-def _laid_out(heat: NDArray[np.float32], inputs: Inputs) -> Iterator[Look]:
+def _laid_out(heat: NDArray[np.float32], inputs: Inputs, how: Preprocessing) -> Iterator[Look]:
     """Each picture's tokens back where they are in it; class features and line ends are no place."""
     at = 0
     for tiles, grid in zip(inputs.tiles, inputs.grids, strict=True):
         own = heat[at : at + grid.tokens]
         at += grid.tokens
         base = own[: grid.tokens_per_tile][int(grid.keeps_cls) :].reshape(grid.side, grid.side)
-        yield Look(tiles, grid, base, _mosaic(own, grid))
+        yield Look(tiles, how, grid, base, _mosaic(own, grid))
 
 
 def _mosaic(own: NDArray[np.float32], grid: Grid) -> NDArray[np.float32] | None:

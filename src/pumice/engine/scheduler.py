@@ -56,7 +56,7 @@ class Scheduler:
         self._runner = runner
         self._prefixes = prefixes
         self._encode = encode
-        self._most = most
+        self.most = most  # may be changed at any time
         self._piece = piece
         self._turns = threading.Condition(threading.Lock())
         self._busy = False  # somebody makes a turn: only that thread touches queues and caches, without the lock
@@ -108,7 +108,7 @@ class Scheduler:
 
     def _turn(self) -> None:
         self._drop_cancelled()
-        while self._waiting and len(self._reading) + len(self._answering) < self._most:
+        while self._waiting and len(self._reading) + len(self._answering) < self.most:
             self._reading.append(self._waiting.popleft())
         if self._reading:
             self._read(self._reading[0])

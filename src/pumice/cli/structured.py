@@ -1,0 +1,74 @@
+"""Answers for programs: schemas from files, and what is cut out of an answer."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Annotated, TypeAlias
+
+from typer import Option
+
+from pumice.engine.answer import Answer
+from pumice.errors import PumiceError, UsageError
+
+Schema: TypeAlias = Annotated[
+    Path | None,
+    Option("--schema", metavar="FILE", help='Answer in JSON after this JSON schema. Needs "pumice[schema]".'),
+]
+
+_FENCED = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})[^\n`]*\n(?P<body>.*?)^ {0,3}(?P=fence)[`~]*[ \t]*$", re.M | re.S)
+
+
+def read_schema(file: Path | None) -> str | None:
+    """The schema in ``file``, tried out, so that what is wrong with it shows before a model is loaded.
+
+    Raises UsageError: the file cannot be read, or what is in it cannot be used.
+    """
+    if file is None:
+        return None
+    from pumice.engine.grammar import compile_schema
+
+    try:
+        text = file.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        reason = (error.strerror or "not readable").lower()
+        raise UsageError(f"the schema '{file}' cannot be read: {reason}", hint="--schema takes a file") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"the schema '{file}' is not UTF-8 text") from None
+    try:
+        compile_schema(text)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}", hint=error.hint) from None
+    return text
+
+
+def require_whole(answer: Answer, schema: str | None) -> None:
+    """Raises UsageError for JSON that has no end: half of it is worth nothing."""
+    if schema is not None and answer.finish_reason == "length":
+        tokens = answer.usage.completion_tokens
+        raise UsageError(
+            f"the answer's JSON was not complete after {tokens} tokens", hint=f"allow more: --max-tokens {2 * tokens}"
+        )
+
+
+def extract(text: str) -> str:
+    """The first fenced block of an answer, or else the first JSON object or list in it, as it is written there.
+
+    Raises PumiceError (exit 1) if there is neither.
+    """
+    block = _FENCED.search(text)
+    if block is not None:
+        return block["body"].removesuffix("\n")
+    decoder = json.JSONDecoder()
+    for start in re.finditer(r"[{\[]", text):
+        try:
+            _, end = decoder.raw_decode(text, start.start())
+        except (ValueError, RecursionError):
+            continue
+        return text[start.start() : end]
+    shown = " ".join(text.split())
+    raise PumiceError(
+        f"nothing to extract: the answer holds no fenced block and no JSON, found {shown[:80]!r}",
+        hint="leave -x away to see all of it, or ask for a code block",
+    )
