@@ -72,19 +72,25 @@ class Processor:
 
         Raises: ImageError for a picture that cannot be read, UsageError for a picture without a vision tower.
         """
-        pictures = [self.see(image.source, fetch=fetch) for image in conversation.images()]
+        pictures = self.see_all(conversation, fetch=fetch)
         return self.encode(conversation, pictures)
 
-    def see(self, source: object, *, fetch: FetchPolicy | None = None) -> Picture:
-        """Load one picture and cut it into tiles."""
+    def see_all(self, conversation: Conversation, *, fetch: FetchPolicy | None = None) -> list[Picture]:
+        """Load all pictures of a conversation and cut them into tiles, in reading order."""
+        images = list(conversation.images())
+        return [self.see(image.source, fetch=fetch, alone=len(images) == 1) for image in images]
+
+    def see(self, source: object, *, fetch: FetchPolicy | None = None, alone: bool = True) -> Picture:
+        """Load one picture and cut it into tiles; some models look closer at one that is ``alone``."""
         if self.preprocessing is None:
             raise UsageError(
                 "this model has no vision tower and cannot look at pictures",
                 hint="leave the picture out, or choose a LLaVA model with -m",
             )
         image = load_image(source, fetch=fetch)  # type: ignore[arg-type]
-        tiles, grid = preprocess(image, self.preprocessing)
-        return Picture(tiles, grid, content_hash(image))
+        tiles, grid = preprocess(image, self.preprocessing, alone=alone)
+        differs = not alone and self.preprocessing.most_tiles is not None
+        return Picture(tiles, grid, content_hash(image) + "-among-others" * differs)
 
     def encode(self, conversation: Conversation, pictures: Sequence[Picture]) -> Inputs:
         """Ids and labels of a conversation whose pictures are read already, in reading order."""
