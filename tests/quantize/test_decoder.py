@@ -146,6 +146,7 @@ def test_what_it_cannot_do_is_left_to_pytorch() -> None:
     assert Runner(tiny.model()).native is None
     assert Runner(quantized(standard_plan(4), sliding_window=8)).native is None
     assert Runner(quantized(standard_plan(4), tied_embeddings=True)).native is None
+    assert Runner(quantized(standard_plan(4), qkv_bias=True)).native is None
     assert Runner(quantized(standard_plan(4), hidden_size=48, head_dim=12)).native is None, "48 is no multiple of 32"
     assert Runner(quantized(standard_plan(4))).new_cache(3).keys[0].dtype == torch.bfloat16
     assert Runner(tiny.model()).new_cache(3).keys[0].dtype == torch.float32
