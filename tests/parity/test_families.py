@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -252,16 +252,16 @@ def test_through_every_layout_and_back(name: str, tmp_path: Path) -> None:
 
 
 @torch.inference_mode()
-@pytest.mark.parametrize("name", ["onevision", "next-qwen"])
-def test_in_8_bits(name: str, tmp_path: Path) -> None:
-    """Biases stay as they are; answers hardly change. The native decode step leaves such models to PyTorch."""
-    folder = save(MODELS[name](), tmp_path / "theirs")
+@pytest.mark.parametrize("make", [onevision, lambda **sizes: following("qwen2", **sizes)], ids=["onevision", "next"])
+def test_in_8_bits(make: Callable[..., Any], tmp_path: Path) -> None:
+    """Biases stay as they are; answers hardly change, and the native decode step is taken."""
+    folder = save(make(intermediate_size=64), tmp_path / "theirs")
     plan = standard_plan(8)
     exact = load_model(folder)
     loaded = load_model(folder, how=Arithmetic(plan))
     quantize_checkpoint(folder, tmp_path / "stored", plan)
     stored = load_model(tmp_path / "stored", how=Arithmetic(wider=torch.float32))
-    assert Runner(loaded.model).native is None and Runner(stored.model).native is None
+    assert Runner(loaded.model).native is not None and Runner(stored.model).native is not None
     for order in ((1,), (0, 2)):
         tiles, grids = pictures(exact, order)
         ids = torch.tensor([words(grids)])
@@ -270,5 +270,5 @@ def test_in_8_bits(name: str, tmp_path: Path) -> None:
         for other in (loaded, stored):
             features = other.model.features(tiles, grids)
             found = other.model.logits_for(ids, features)
-            assert float((found - wanted).abs().mean()) < 0.03 * spread
+            assert float((found - wanted).abs().mean()) < 0.05 * spread
             assert greedy(other, ids[0].tolist(), features)[0] == int(found[0, -1].argmax())
