@@ -64,7 +64,7 @@ class ScriptedEngine:
         self.opened.append(settings)
         return self
 
-    def sees(self, width: int, height: int) -> Sight:
+    def sees(self, width: int, height: int, *, alone: bool = True) -> Sight:
         """As a model with small tiles would."""
         return Sight("pad", 28, 1, 4)
 

@@ -72,7 +72,7 @@ class Processor:
 
         Raises: ImageError for a picture that cannot be read, UsageError for a picture without a vision tower.
         """
-        pictures = [self.see(image.source, fetch=fetch) for image in conversation.images()]
+        pictures = self.see_all(conversation, fetch=fetch)
         return self.encode(conversation, pictures)
 
     @property
@@ -85,12 +85,18 @@ class Processor:
             )
         return self.preprocessing
 
-    def see(self, source: object, *, fetch: FetchPolicy | None = None) -> Picture:
-        """Load one picture and cut it into tiles."""
+    def see_all(self, conversation: Conversation, *, fetch: FetchPolicy | None = None) -> list[Picture]:
+        """Load all pictures of a conversation and cut them into tiles, in reading order."""
+        images = list(conversation.images())
+        return [self.see(image.source, fetch=fetch, alone=len(images) == 1) for image in images]
+
+    def see(self, source: object, *, fetch: FetchPolicy | None = None, alone: bool = True) -> Picture:
+        """Load one picture and cut it into tiles; some models look closer at one that is ``alone``."""
         how = self.geometry
         image = load_image(source, fetch=fetch)  # type: ignore[arg-type]
-        tiles, grid = preprocess(image, how)
-        return Picture(tiles, grid, content_hash(image))
+        tiles, grid = preprocess(image, how, alone=alone)
+        differs = not alone and how.most_tiles is not None
+        return Picture(tiles, grid, content_hash(image) + "-among-others" * differs)
 
     def encode(self, conversation: Conversation, pictures: Sequence[Picture]) -> Inputs:
         """Ids and labels of a conversation whose pictures are read already, in reading order."""

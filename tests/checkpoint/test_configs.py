@@ -168,7 +168,8 @@ def test_chatml_tokens_decide_over_the_family() -> None:
 
 
 REFUSED_LANGUAGE = [
-    {"model_type": "qwen2"},
+    {"model_type": "qwen2_moe"},
+    {"model_type": "qwen2", "use_sliding_window": True},
     {"attention_bias": True},
     {"mlp_bias": True},
     {"hidden_act": "gelu"},
@@ -204,7 +205,15 @@ REFUSED_ORIGINAL = [
     {"mm_vision_select_feature": "slicefour_patch"},
     {"mm_hidden_size": 3072},
     {"mm_vision_select_layer": None},
-    {"image_aspect_ratio": "anyres", "image_grid_pinpoints": "(1x1),...,(6x6)"},
+    {"image_aspect_ratio": "anyres", "image_grid_pinpoints": "(1x1),...,(99x99)"},
+    {"image_aspect_ratio": "anyres", "image_grid_pinpoints": "(2x2),...,(1x1)"},
+    {"image_aspect_ratio": "anyres", "image_grid_pinpoints": "six by six"},
+    {"image_aspect_ratio": "anyres_max_9", "image_grid_pinpoints": [[336, 672]]},  # without spatial_unpad
+    {
+        "image_aspect_ratio": "anyres_max_0",
+        "image_grid_pinpoints": [[336, 672]],
+        "mm_patch_merge_type": "spatial_unpad",
+    },
     {"image_aspect_ratio": "anyres", "image_grid_pinpoints": [[336, 700]]},
     {"image_aspect_ratio": "anyres", "image_grid_pinpoints": [336]},
 ]
@@ -216,9 +225,7 @@ def test_refused_originals(changes: dict[str, Any]) -> None:
         original(**changes)
 
 
-@pytest.mark.parametrize(
-    "tower", [{"model_type": "siglip_vision_model"}, {**TOWER["vision_config"], "hidden_act": "relu"}], ids=str
-)
+@pytest.mark.parametrize("tower", [{"model_type": "dinov2"}, {**TOWER["vision_config"], "hidden_act": "relu"}], ids=str)
 def test_refused_towers(tower: dict[str, Any]) -> None:
     with pytest.raises(ModelError):
         original(tower)

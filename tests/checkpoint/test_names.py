@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 import tiny
 from pumice.checkpoint.load import expected_shapes
-from pumice.checkpoint.names import CLIP, LLAMA, LLAVA_HF, PUMICE, Layout, check_tensors, original_layout, rename
+from pumice.checkpoint.names import LLAMA, LLAVA_HF, PUMICE, TOWER, Layout, check_tensors, original_layout, rename
 from pumice.errors import ModelError
 
-LAYOUTS = [PUMICE, LLAMA, CLIP, LLAVA_HF, original_layout(), original_layout("linear")]
+LAYOUTS = [PUMICE, LLAMA, TOWER, LLAVA_HF, original_layout(), original_layout("linear")]
 POST_NORM = ("vision.post_norm.weight", "vision.post_norm.bias")
 
 
@@ -50,19 +50,29 @@ def test_some_names_as_the_formats_spell_them() -> None:
         assert LLAVA_HF.ours(f"{prefix}pre_layrnorm.bias") == "vision.pre_norm.bias"
     assert LLAVA_HF.ours("model.language_model.layers.7.mlp.up_proj.weight") == "language.layers.7.mlp.up_proj.weight"
     assert LLAVA_HF.ours("lm_head.weight") == LLAVA_HF.ours("language_model.lm_head.weight")
-    assert CLIP.ours("embeddings.class_embedding") == CLIP.ours("vision_model.embeddings.class_embedding")
+    assert TOWER.ours("embeddings.class_embedding") == TOWER.ours("vision_model.embeddings.class_embedding")
 
 
 def test_known_and_dropped() -> None:
     dropped = ["model.layers.0.self_attn.rotary_emb.inv_freq", "vision_model.embeddings.position_ids"]
     assert rename(dropped, original_layout(), "here") == {}
-    assert rename(["text_model.encoder.layers.0.mlp.fc1.bias", "logit_scale"], CLIP, "here") == {}
+    assert rename(["text_model.encoder.layers.0.mlp.fc1.bias", "logit_scale"], TOWER, "here") == {}
+    pooling = ("head.probe", "head.attention.in_proj_weight", "head.layernorm.bias", "head.mlp.fc1.weight")
+    for layout, tower in (
+        (TOWER, "vision_model."),
+        (TOWER, ""),
+        (LLAVA_HF, "vision_tower.vision_model."),
+        (LLAVA_HF, "model.vision_tower."),
+        (original_layout(), "model.vision_tower.vision_tower.vision_model."),
+    ):
+        assert rename([tower + name for name in pooling], layout, "here") == {}
+    assert rename(["logit_bias", "text_model.head.weight"], TOWER, "here") == {}
     with pytest.raises(ModelError):
         rename(["logit_scale"], LLAMA, "here")
 
 
 def test_unknown_names_are_listed() -> None:
-    names = [f"model.layers.{index}.self_attn.q_proj.bias" for index in range(9)]
+    names = [f"model.layers.{index}.self_attn.o_proj.bias" for index in range(9)]
     with pytest.raises(ModelError, match=r"here: 9 tensors do not belong .*layers.0.*and 5 more"):
         rename(names, LLAMA, "here")
 

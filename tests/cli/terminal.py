@@ -142,8 +142,8 @@ def record(path: Path) -> None:
         for step in read_session(path):
             screen.type(step.typed)
             now = screen.settled()
-            common = os.path.commonprefix([before.splitlines()[:-1], now.splitlines()])
-            blocks.append("\n".join([f"@ {step.typed}", *now.splitlines()[len(common) :]]))
+            new = now.splitlines()[len(before.splitlines()) - 1 :]
+            blocks.append("\n".join([f"@ {step.typed}", *new]))
             before = now
     path.write_text(head + "\n".join(blocks) + "\n", encoding="utf-8")
 

@@ -48,9 +48,18 @@ def save(model: Any, folder: Path) -> Path:
 
 
 def text_config(family: str = "llama", **changes: Any) -> Any:
-    kind = transformers.LlamaConfig if family == "llama" else transformers.MistralConfig
-    return kind(**{**TEXT, **changes})
+    kinds = {
+        "llama": transformers.LlamaConfig,
+        "mistral": transformers.MistralConfig,
+        "qwen2": transformers.Qwen2Config,
+    }
+    return kinds[family](**{**TEXT, **changes})
 
 
 def vision_config(**changes: Any) -> Any:
     return transformers.CLIPVisionConfig(**{**VISION, **changes})
+
+
+def siglip_config(**changes: Any) -> Any:
+    """Four by four patches that do not cover the tile, as 27 of 14 pixels do not cover 384."""
+    return transformers.SiglipVisionConfig(**{**VISION, "image_size": 30, **changes})

@@ -1,4 +1,4 @@
-"""LLaMA and Mistral equal transformers', loaded from what ``save_pretrained`` writes."""
+"""LLaMA, Mistral and Qwen2 equal transformers', loaded from what ``save_pretrained`` writes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,12 @@ LLAMA3 = {
     "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,
 }
+FAST = {"rope_type": "default", "rope_theta": 1e6}
+KINDS: dict[str, Any] = {
+    "llama": transformers.LlamaForCausalLM,
+    "mistral": transformers.MistralForCausalLM,
+    "qwen2": transformers.Qwen2ForCausalLM,
+}
 CASES = [
     pytest.param("llama", {}, id="grouped-queries"),
     pytest.param("llama", {"num_key_value_heads": 4}, id="all-heads"),
@@ -30,6 +36,8 @@ CASES = [
     pytest.param("llama", {"tie_word_embeddings": True, "rms_norm_eps": 1e-3}, id="tied"),
     pytest.param("mistral", {"sliding_window": None}, id="mistral"),
     pytest.param("mistral", {"sliding_window": 5}, id="mistral-window"),
+    pytest.param("qwen2", {}, id="qwen2"),
+    pytest.param("qwen2", {"tie_word_embeddings": True, "sliding_window": 5, "rope_parameters": FAST}, id="qwen2-tied"),
 ]
 
 
@@ -43,8 +51,7 @@ def ragged() -> tuple[torch.Tensor, torch.Tensor]:
 @torch.inference_mode()
 @pytest.mark.parametrize(("family", "changes"), CASES)
 def test_logits(family: str, changes: dict[str, Any], tmp_path: Path) -> None:
-    kind = transformers.LlamaForCausalLM if family == "llama" else transformers.MistralForCausalLM
-    theirs = scramble(kind(text_config(family, **changes)), seed=1)
+    theirs = scramble(KINDS[family](text_config(family, **changes)), seed=1)
     ours = load_model(save(theirs, tmp_path)).model
     ids, mask = ragged()
     expected = theirs(input_ids=ids, attention_mask=mask.long()).logits

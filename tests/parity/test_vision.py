@@ -1,4 +1,4 @@
-"""The CLIP tower equals transformers', at every layer and in every form of its checkpoint."""
+"""CLIP and SigLIP towers equal transformers', at every layer and in every form of its checkpoint."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from pumice.checkpoint.start import Joint, start_model
 from pumice.model.config import ConnectorConfig, Feature
 
-from .oracle import VISION, save, scramble, text_config, transformers, vision_config
+from .oracle import VISION, save, scramble, siglip_config, text_config, transformers, vision_config
 
 
 @pytest.fixture
@@ -18,8 +18,7 @@ def language(tmp_path: Path) -> Path:
     return save(scramble(transformers.LlamaForCausalLM(text_config()), seed=5), tmp_path / "language")
 
 
-def tiles() -> torch.Tensor:
-    side = VISION["image_size"]
+def tiles(side: int = VISION["image_size"]) -> torch.Tensor:
     return torch.randn(3, 3, side, side, generator=torch.Generator().manual_seed(1))
 
 
@@ -36,6 +35,34 @@ def test_features(layer: int, feature: Feature, activation: str, language: Path,
     assert ours.vision is not None
     found = ours.vision(tiles())
     torch.testing.assert_close(found, expected if feature == "cls_patch" else expected[:, 1:], rtol=1e-4, atol=1e-4)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("activation", ["gelu_pytorch_tanh", "gelu"])
+@pytest.mark.parametrize("layer", [-1, -2, 0, 2])
+def test_siglip_features(layer: int, activation: str, language: Path, tmp_path: Path) -> None:
+    """Its pooling head, which stands in the file, is left out."""
+    config = siglip_config(hidden_act=activation, layer_norm_eps=1e-4)
+    theirs = scramble(transformers.SiglipVisionModel(config), seed=6)
+    assert any("head.probe" in name for name in theirs.state_dict())
+    tower = save(theirs, tmp_path / "tower")
+    ours = start_model(language, tower, Joint(select_layer=layer)).model
+    assert ours.vision is not None and ours.vision.config.side == 4
+    expected = theirs(tiles(30), output_hidden_states=True).hidden_states[layer]
+    torch.testing.assert_close(ours.vision(tiles(30)), expected, rtol=1e-4, atol=1e-4)
+
+
+@torch.inference_mode()
+def test_a_whole_siglip(language: Path, tmp_path: Path) -> None:
+    text = {"hidden_size": 24, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 16}
+    config = transformers.SiglipConfig(text_config=text, vision_config=siglip_config().to_dict())
+    theirs = scramble(transformers.SiglipModel(config), seed=7)
+    found = start_model(language, save(theirs, tmp_path / "siglip"), Joint())
+    how = found.description.preprocessing
+    assert found.model.vision is not None and how is not None
+    assert (how.mean, how.std) == ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
+    expected = theirs.vision_model(tiles(30), output_hidden_states=True).hidden_states[-2]
+    torch.testing.assert_close(found.model.vision(tiles(30)), expected, rtol=1e-4, atol=1e-4)
 
 
 @torch.inference_mode()

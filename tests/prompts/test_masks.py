@@ -72,6 +72,28 @@ def chatml(talk: Talk) -> Said:
         yield f"{told}<|im_end|>" if told else "", True
 
 
+def qwen(talk: Talk) -> Said:
+    yield f"<|im_start|>system\n{SYSTEM}<|im_end|>\n", False
+    for pictured, asked, told in talk:
+        yield "<|im_start|>user\n", False
+        yield (("\n" if pictured and asked else "") + f"{asked}<|im_end|>\n") if pictured or asked else "", False
+        yield "<|im_start|>assistant\n", False
+        yield f"{told}<|im_end|>" if told else "", True
+        yield "\n" if told else "", False
+
+
+def llama_3(talk: Talk) -> Said:
+    def head(role: str) -> str:
+        return f"<|start_header_id|>{role}<|end_header_id|>\n\n"
+
+    yield f"{head('system')}{SYSTEM}<|eot_id|>", False
+    for pictured, asked, told in talk:
+        yield head("user"), False
+        yield (("\n" if pictured and asked else "") + f"{asked}<|eot_id|>") if pictured or asked else "", False
+        yield head("assistant"), False
+        yield f"{told}<|eot_id|>" if told else "", True
+
+
 # Those that write differently; of the others only the system text is their own.
 RULES = {
     "vicuna_v1": vicuna,
@@ -81,6 +103,8 @@ RULES = {
     "llava_llama_2": llama_2,
     "mistral_instruct": lambda talk: llama_2(talk, ""),
     "mpt": chatml,
+    "qwen_1_5": qwen,
+    "llava_llama_3": llama_3,
 }
 
 

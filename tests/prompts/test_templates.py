@@ -35,6 +35,14 @@ LLAVA_SYSTEM = (
     "You are a helpful language and vision assistant. You are able to understand the visual content that the user "
     "provides, and assist the user with a variety of tasks using natural language."
 )
+QWEN = (
+    "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    "<|im_start|>user\n{}<|im_end|>\n<|im_start|>assistant\n"
+)
+LLAMA_3 = (
+    f"<|start_header_id|>system<|end_header_id|>\n\n{LLAVA_SYSTEM}<|eot_id|>"
+    "<|start_header_id|>user<|end_header_id|>\n\n{}<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"
+)
 SINGLE_TURN = {
     "vicuna_v1": f"{USER} USER: <image>\nQ ASSISTANT:",
     "llava_v1": f"{HUMAN} USER: <image>\nQ ASSISTANT:",
@@ -43,6 +51,8 @@ SINGLE_TURN = {
     "chatml_direct": CHATML.format("Answer the questions."),
     "mpt": CHATML.format(MPT_SYSTEM),
     "llava_llama_2": f"[INST] <<SYS>>\n{LLAVA_SYSTEM}\n<</SYS>>\n\n<image>\nQ [/INST]",
+    "qwen_1_5": QWEN.format("<image>\nQ"),
+    "llava_llama_3": LLAMA_3.format("<image>\nQ"),
     "plain": "<image>\nQ\n",
 }
 
@@ -85,6 +95,17 @@ def test_every_template_ends_ready_for_the_answer(name: str) -> None:
             "mpt",
             "user\nq1<|im_end|><|im_start|>assistant\na1<|im_end|><|im_start|>user\nq2<|im_end|><|im_start|>assistant\n",
         ),
+        (
+            "qwen_1_5",
+            "user\nq1<|im_end|>\n<|im_start|>assistant\na1<|im_end|>\n"
+            "<|im_start|>user\nq2<|im_end|>\n<|im_start|>assistant\n",
+        ),
+        (
+            "llava_llama_3",
+            "user<|end_header_id|>\n\nq1<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\na1<|eot_id|>"
+            "<|start_header_id|>user<|end_header_id|>\n\nq2<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n",
+        ),
         ("v1_mmtag", "<Image>visual content</Image>. USER: q1 ASSISTANT: a1</s>USER: q2 ASSISTANT:"),
     ],
 )
@@ -100,6 +121,8 @@ def test_further_turns(name: str, tail: str) -> None:
         ("mistral_instruct", "[INST] q [/INST] a </s>", " a </s>"),
         ("v0", f"{HUMAN}\n\n### Human: q\n### Assistant: a\n### ", "###### Assistant: a\n### "),
         ("mpt", CHATML.format(MPT_SYSTEM).replace("<image>\nQ", "q") + "a<|im_end|>", "a<|im_end|>"),
+        ("qwen_1_5", QWEN.format("q") + "a<|im_end|>\n", "a<|im_end|>"),
+        ("llava_llama_3", LLAMA_3.format("q") + "a<|eot_id|>", "a<|eot_id|>"),
     ],
 )
 def test_complete_conversations_and_what_is_learned(name: str, text: str, learned: str) -> None:

@@ -26,9 +26,10 @@ CPU = torch.device("cpu")
 
 def quantized(plan: Plan, **changes: Any) -> Llava:
     made = tiny.model(speak=tiny.language(**{"intermediate_size": 64, **changes}))
-    weights = {name: module.weight.detach() for name, module in made.named_modules() if hasattr(module, "weight")}
+    linear = {name: (layer.weight.detach(), layer.bias) for name, layer in linears(made)}
     for name, layer in quantize_layers(made, plan).items():
-        layer.fill(encode(weights[name], layer.how), CPU)
+        weight, layer.bias = linear[name]
+        layer.fill(encode(weight, layer.how), CPU)
     return made
 
 
@@ -87,6 +88,8 @@ def both_ways(made: Llava, lengths: list[int], steps: int, *, kv_8bit: bool = Fa
         {"heads": 4, "kv_heads": 1, "head_dim": 32},
         {"rope_scaling": RopeScaling("linear", 2.0), "rope_theta": 500.0},
         {"vocab_size": 481},
+        {"qkv_bias": True},
+        {"qkv_bias": True, "heads": 4, "kv_heads": 1, "head_dim": 32},
     ],
     ids=str,
 )
@@ -101,6 +104,7 @@ def test_16_bits_where_they_lie(dtype: torch.dtype) -> None:
     both_ways(wide(dtype), [9], 4)
     both_ways(wide(dtype), [9], 4, kv_8bit=True)
     both_ways(wide(dtype, vocab_size=483), [3, 11, 30], 2)
+    both_ways(wide(dtype, qkv_bias=True), [3, 11, 30], 2)
 
 
 def test_16_bits_among_8() -> None:
@@ -146,13 +150,24 @@ def test_what_it_cannot_do_is_left_to_pytorch() -> None:
     assert Runner(tiny.model()).native is None
     assert Runner(quantized(standard_plan(4), sliding_window=8)).native is None
     assert Runner(quantized(standard_plan(4), tied_embeddings=True)).native is None
+    biased = quantized(standard_plan(4))
+    biased.language.layers[0].mlp.up_proj.bias = torch.nn.Parameter(torch.zeros(64))
+    assert Runner(biased).native is None, "only queries, keys and values have biases"
     assert Runner(quantized(standard_plan(4), hidden_size=48, head_dim=12)).native is None, "48 is no multiple of 32"
     assert Runner(quantized(standard_plan(4))).new_cache(3).keys[0].dtype == torch.bfloat16
     assert Runner(tiny.model()).new_cache(3).keys[0].dtype == torch.float32
 
 
 @pytest.mark.parametrize(
-    "made", [wide(), wide(torch.float16), quantized(standard_plan(4))], ids=["bf16", "fp16", "4 bits"]
+    "made",
+    [
+        wide(),
+        wide(torch.float16),
+        quantized(standard_plan(4)),
+        wide(qkv_bias=True),
+        quantized(standard_plan(4), qkv_bias=True),
+    ],
+    ids=["bf16", "fp16", "4 bits", "bf16 and biases", "4 bits and biases"],
 )
 @pytest.mark.parametrize(("start", "length"), [(0, 1), (0, 17), (5, FEW + 5), (60, 60 + FEW), (0, PIECE + 40)])
 @pytest.mark.parametrize("kv_8bit", [False, True])

@@ -39,8 +39,8 @@ def scene_with(name: str) -> Scene:
     )
 
 
-def model() -> Llava:
-    return tiny.model(see=tiny.vision(image_size=SIDE), newline=False)
+def model(*, biased: bool = False) -> Llava:
+    return tiny.model(see=tiny.vision(image_size=SIDE), speak=tiny.language(qkv_bias=biased), newline=False)
 
 
 def row_of(scene: Scene, *asked: tuple[str, str]) -> Row:
@@ -82,15 +82,16 @@ def test_regions_are_the_patches_of_things() -> None:
     )
 
 
-def test_the_loss_is_that_of_attention_computed_by_hand() -> None:
-    made, scene = model(), scene_with("cup")
+@pytest.mark.parametrize("biased", [False, True])
+def test_the_loss_is_that_of_attention_computed_by_hand(biased: bool) -> None:
+    made, scene = model(biased=biased), scene_with("cup")
     batch = collate(
         [ground(row_of(scene, ("A cup?", "A cup.")), scene, READ.tokenizer), row_of(scene, ("Sky?", "Red."))]
     )
     assert batch.grounded is not None and batch.grounded.shares.sum(-1).allclose(torch.ones(len(batch.grounded.shares)))
     heads = GroundedHeads(made.language, (0,))
     task = InstructionTuning(made, heads, 0.5)
-    plain = InstructionTuning(model()).loss(batch).value
+    plain = InstructionTuning(model(biased=biased)).loss(batch).value
     layer = made.language.layers[0]
     attention = layer.self_attn
     kept: list[torch.Tensor] = []
@@ -98,7 +99,7 @@ def test_the_loss_is_that_of_attention_computed_by_hand() -> None:
     total = task.loss(batch).value
     x, view = kept[0], View(made.config.language, batch.positions, None, None, torch.float32)
     size = attention.split[1]
-    q, k = ((x @ p.weight[:size].T)[:, None] for p in (attention.q_proj, attention.k_proj))
+    q, k = (p(x)[..., None, :, :size] for p in (attention.q_proj, attention.k_proj))
     q, k = (rotate(each, view.cos, view.sin) for each in (q, k))
     weights = (
         ((q @ k.mT) / size**0.5)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import re
 from typing import cast
 
@@ -10,16 +9,18 @@ from pumice.checkpoint.description import Description
 from pumice.checkpoint.fields import Fields
 from pumice.checkpoint.foreign import TEMPLATE_FIELD
 from pumice.checkpoint.parts import (
-    colours,
     generation_defaults,
     language_config,
     names_mistral,
+    names_qwen,
     tower_fields,
+    tower_kind,
     vision_config,
 )
+from pumice.checkpoint.pictures import hf_preprocessing, original_preprocessing
 from pumice.errors import ModelError, UsageError
-from pumice.images.config import Merge, Mode, Preprocessing
-from pumice.model.config import ConnectorConfig, Feature, LanguageConfig, LlavaConfig, VisionConfig
+from pumice.images.config import Merge
+from pumice.model.config import ConnectorConfig, Feature, LanguageConfig, LlavaConfig
 from pumice.prompts.templates import get_template
 from pumice.prompts.tokenizer import Tokenizer
 
@@ -27,7 +28,10 @@ IMAGE_WRAP = ("<im_start>", "<im_end>")
 IMAGE_PATCH = "<im_patch>"
 GUESS = "vicuna_v1"
 _CHATML = ("<|im_start|>", "<|im_end|>")
-_YI_VOCABULARY = range(64000, 64065)  # Yi's own rows, and those padded to a multiple of 64
+_LLAMA_3 = ("<|start_header_id|>", "<|end_header_id|>", "<|eot_id|>")
+# Their own rows, and those padded to a multiple of 64
+_YI_VOCABULARY = range(64000, 64065)
+_LLAMA_3_VOCABULARY = range(128256, 128321)
 _MLP = re.compile(r"mlp(\d+)x_gelu")
 # What transformers assumes where a llava-hf config has no vision_config at all: CLIP ViT-L/14 at 336 pixels.
 _DEFAULT_TOWER = {
@@ -38,25 +42,36 @@ _DEFAULT_TOWER = {
     "num_hidden_layers": 24,
     "num_attention_heads": 16,
 }
-_DEFAULT_PINPOINTS = [[336, 672], [672, 336], [672, 672], [1008, 336], [336, 1008]]
+# The same of LLaVA-OneVision: SigLIP-so400m at 384 pixels without its last layer.
+_DEFAULT_SIGLIP = {
+    "model_type": "siglip_vision_model",
+    "image_size": 384,
+    "patch_size": 14,
+    "hidden_size": 1152,
+    "intermediate_size": 4304,
+    "num_hidden_layers": 26,
+    "num_attention_heads": 16,
+}
+_MOSAIC_TYPES = ("llava_next", "llava_onevision")
 _NEXT_ONLY = ("s2", "mm_resampler_type", "add_faster_video", "use_pos_skipping")
 
 
 def describe_original(
     raw: Fields, tower: Fields, processor: Fields, generation: Fields, tokenizer: Tokenizer | None
 ) -> Description:
-    """LLaVA's own config. ``tower`` and ``processor``: config and image processor of the CLIP folder it names.
+    """LLaVA's own config. ``tower`` and ``processor``: config and image processor of the tower's folder it names.
 
     Raises:
         ModelError: a feature of a later or other LLaVA that is not supported, or fields that contradict each other.
     """
     for name in _NEXT_ONLY:
         raw.refuse(name)
-    raw.refuse("mm_newline_position", "grid")
-    feature = cast(Feature, raw.text("mm_vision_select_feature", "patch"))
-    vision = vision_config(
-        tower_fields(tower), select_layer=raw.whole("mm_vision_select_layer"), select_feature=feature
-    )
+    layer, feature = raw.whole("mm_vision_select_layer"), cast(Feature, raw.text("mm_vision_select_feature", "patch"))
+    seen = tower_fields(tower)
+    if tower_kind(seen) == "siglip":
+        # LLaVA-NeXT cuts the last layer off and reads the one before, and all patches, whatever the config says.
+        layer, feature = -2, "patch"
+    vision = vision_config(seen, select_layer=layer, select_feature=feature)
     if raw.whole("mm_hidden_size", vision.hidden_size) != vision.hidden_size:
         raise ModelError(
             f"{raw.where}: the projector expects features of size {raw.whole('mm_hidden_size')}, "
@@ -68,32 +83,33 @@ def describe_original(
     return Description(
         model=LlavaConfig(language, vision, connector_config(raw), has_newline="unpad" in merge),
         template=template_for(raw, raw, language, tokenizer),
-        preprocessing=_original_preprocessing(raw, vision, merge, processor),
+        preprocessing=original_preprocessing(raw, vision, merge, processor),
         image_wrap=IMAGE_WRAP if image_names(raw) else None,
         generation=generation_defaults(generation),
     )
 
 
 def describe_llava_hf(raw: Fields, processor: Fields, generation: Fields, tokenizer: Tokenizer | None) -> Description:
-    """The config of transformers' LLaVA and LLaVA-NeXT. Raises ModelError for unsupported features."""
+    """The config of transformers' LLaVA, LLaVA-NeXT and LLaVA-OneVision. Raises ModelError for unsupported features."""
     raw.refuse("projector_hidden_act", "gelu")
     if not raw.flag("multimodal_projector_bias", True):
         raise ModelError(f"{raw.where}: a projector without biases is not supported")
     raw.refuse("quantization_config")
+    family = raw.text("model_type")
+    onevision = family == "llava_onevision"
     text = raw.inner("text_config")
+    if onevision:
+        text = Fields({"model_type": "qwen2", **text.values}, text.where)
     language = language_config(text, tied=raw.flag("tie_word_embeddings", False))
-    tower = raw.inner("vision_config") if raw.has("vision_config") else Fields(_DEFAULT_TOWER, raw.where)
-    strategy = raw.text("vision_feature_select_strategy", "default")
-    if strategy not in ("default", "full"):
-        raise ModelError(f"{raw.where}: vision_feature_select_strategy = {strategy!r} is not supported")
-    vision = vision_config(
-        tower, select_layer=_feature_layer(raw), select_feature="patch" if strategy == "default" else "cls_patch"
-    )
-    is_next = raw.text("model_type") == "llava_next"
+    assumed = Fields(_DEFAULT_SIGLIP if onevision else _DEFAULT_TOWER, raw.where)
+    tower = raw.inner("vision_config") if raw.has("vision_config") else assumed
+    layer = _feature_layer(raw, -1 if onevision else -2)
+    feature = _hf_feature(raw, tower, "full" if onevision else "default")
+    vision = vision_config(tower, select_layer=layer, select_feature=feature)
     return Description(
-        model=LlavaConfig(language, vision, ConnectorConfig("mlp", 2), has_newline=is_next),
+        model=LlavaConfig(language, vision, ConnectorConfig("mlp", 2), has_newline=family != "llava"),
         template=template_for(raw, text, language, tokenizer),
-        preprocessing=_hf_preprocessing(raw, vision, processor, is_next=is_next),
+        preprocessing=hf_preprocessing(raw, vision, processor, family),
         generation=generation_defaults(generation),
     )
 
@@ -144,11 +160,29 @@ def known_template(raw: Fields, text: Fields, language: LanguageConfig, tokenize
             return get_template(raw.text(TEMPLATE_FIELD)).name
         except UsageError as error:
             raise ModelError(f"{raw.where}: {error}", hint=error.hint) from error
-    if tokenizer is not None and all(tokenizer.special_id(text) is not None for text in _CHATML):
+    if names_qwen(text):
+        return "qwen_1_5"
+    if _knows(tokenizer, _CHATML):
         return "chatml_direct"
+    if _knows(tokenizer, _LLAMA_3) or language.vocab_size in _LLAMA_3_VOCABULARY:
+        return "llava_llama_3"
     if names_mistral(text):
-        return "mistral_instruct"
+        # LLaVA's own on Mistral are all of 1.6; one that sees as 1.5 does is BakLLaVA, trained with 1.5's template.
+        return "mistral_instruct" if not _sees(raw) or _cuts_mosaics(raw) else None
     return "chatml_direct" if language.vocab_size in _YI_VOCABULARY else None
+
+
+def _knows(tokenizer: Tokenizer | None, names: tuple[str, ...]) -> bool:
+    return tokenizer is not None and all(tokenizer.special_id(name) is not None for name in names)
+
+
+def _sees(raw: Fields) -> bool:
+    return raw.has("mm_vision_tower") or raw.has("text_config")
+
+
+def _cuts_mosaics(raw: Fields) -> bool:
+    """Whether a foreign config, of either layout, is of LLaVA 1.6 or later."""
+    return raw.text("image_aspect_ratio", "").startswith("anyres") or raw.text("model_type") in _MOSAIC_TYPES
 
 
 def knows_template(raw: Fields, language: LanguageConfig, tokenizer: Tokenizer | None) -> bool:
@@ -173,59 +207,26 @@ def template_doubts(model: LlavaConfig, tokenizer: Tokenizer | None) -> tuple[st
     )
 
 
-def _original_preprocessing(raw: Fields, vision: VisionConfig, merge: Merge, processor: Fields) -> Preprocessing:
-    mode = raw.text("image_aspect_ratio", "square")
-    if mode not in ("square", "pad", "anyres"):
-        raise ModelError(
-            f"{raw.where}: image_aspect_ratio = {mode!r} is not supported", hint="supported are square, pad and anyres"
-        )
-    pinpoints = raw.values.get("image_grid_pinpoints") if mode == "anyres" else None
-    if isinstance(pinpoints, str):
-        try:
-            pinpoints = ast.literal_eval(pinpoints)
-        except (ValueError, SyntaxError, MemoryError, RecursionError):
-            raise ModelError(f"{raw.where}: image_grid_pinpoints must be a list of pairs, found text") from None
-    return _preprocessing(vision, cast(Mode, mode), merge, _pairs(raw, pinpoints), processor)
+def _hf_feature(raw: Fields, tower: Fields, default: str) -> Feature:
+    """What ``vision_feature_select_strategy`` keeps: ``default`` drops what stands first, ``full`` drops nothing."""
+    strategy = raw.text("vision_feature_select_strategy", default)
+    if strategy not in ("default", "full"):
+        raise ModelError(f"{raw.where}: vision_feature_select_strategy = {strategy!r} is not supported")
+    if tower_kind(tower) == "siglip":
+        if strategy == "default":
+            raise ModelError(
+                f"{raw.where}: vision_feature_select_strategy = 'default' would drop a patch of a SigLIP tower, "
+                "which has no class token",
+                hint="set it to full",
+            )
+        return "patch"
+    return "patch" if strategy == "default" else "cls_patch"
 
 
-def _hf_preprocessing(raw: Fields, vision: VisionConfig, processor: Fields, *, is_next: bool) -> Preprocessing:
-    if is_next:
-        pinpoints = raw.values.get("image_grid_pinpoints") or _DEFAULT_PINPOINTS
-        swapped = tuple((width, height) for height, width in _pairs(raw, pinpoints))  # theirs are (height, width)
-        return _preprocessing(vision, "anyres", "spatial_unpad", swapped, processor)
-    # LLaVA-1.5 was trained on padded pictures, but the ports' processors say nothing of it and crop; only a config
-    # with a do_pad of its own was made by someone who chose.
-    return _preprocessing(vision, "pad" if processor.flag("do_pad", True) else "square", "flat", (), processor)
-
-
-def _preprocessing(
-    vision: VisionConfig, mode: Mode, merge: Merge, pinpoints: tuple[tuple[int, int], ...], processor: Fields
-) -> Preprocessing:
-    mean, std = colours(processor, vision.image_size)
-    return Preprocessing(
-        image_size=vision.image_size,
-        patch_size=vision.patch_size,
-        mode=mode,
-        merge=merge,
-        pinpoints=pinpoints,
-        mean=mean,
-        std=std,
-        keeps_cls=vision.select_feature == "cls_patch",
-    )
-
-
-def _pairs(raw: Fields, value: object) -> tuple[tuple[int, int], ...]:
-    pairs = Fields({"image_grid_pinpoints": value}, raw.where).items("image_grid_pinpoints")
-    for pair in pairs:
-        if not isinstance(pair, (list, tuple)) or len(pair) != 2 or not all(isinstance(side, int) for side in pair):
-            raise ModelError(f"{raw.where}: image_grid_pinpoints must be a list of pairs, found {pair!r} in it")
-    return tuple((int(first), int(second)) for first, second in cast("list[tuple[int, int]]", pairs))
-
-
-def _feature_layer(raw: Fields) -> int:
+def _feature_layer(raw: Fields, default: int) -> int:
     value = raw.values.get("vision_feature_layer")
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, list):
         raise ModelError(f"{raw.where}: features of several vision layers ({value}) are not supported")
-    return Fields({"vision_feature_layer": value}, raw.where).whole("vision_feature_layer", -2)
+    return Fields({"vision_feature_layer": value}, raw.where).whole("vision_feature_layer", default)

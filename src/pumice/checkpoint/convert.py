@@ -14,11 +14,11 @@ from pumice.checkpoint import foreign
 from pumice.checkpoint.description import write_description
 from pumice.checkpoint.files import LazyTensor
 from pumice.checkpoint.load import expected_shapes, is_unread, needed_tensors
-from pumice.checkpoint.names import CLIP, LLAVA_HF, PUMICE, Layout, check_tensors, original_layout
+from pumice.checkpoint.names import LLAVA_HF, PUMICE, TOWER, Layout, check_tensors, original_layout
 from pumice.checkpoint.overlay import EMBEDDINGS, HEAD, resized
 from pumice.checkpoint.save import stored
 from pumice.checkpoint.sources import PROJECTOR_FILE, Source, open_checkpoint
-from pumice.checkpoint.vocabulary import IMAGE, PAD, add_tokens, place_tokens
+from pumice.checkpoint.vocabulary import IMAGE, PAD, VIDEO, add_tokens, place_tokens
 from pumice.checkpoint.writing import SHARD_BYTES, fresh_folder, save_pickle, save_shards, write_json
 from pumice.errors import ModelError, UsageError
 from pumice.model.config import VisionConfig
@@ -86,10 +86,10 @@ def write_pumice(source: Source, folder: Path, options: Options) -> None:
 def write_original(source: Source, folder: Path, options: Options) -> None:
     """LLaVA's layout with the tower inside.
 
-    The tower stands a second time in a CLIP folder of its own: the original builds it from there, by a path that it
+    The tower stands a second time in a folder of its own: the original builds it from there, by a path that it
     resolves from the current directory, before it reads the checkpoint's tensors.
     """
-    source = with_whole_tower(source)
+    source = _read_as_originals(with_whole_tower(source))
     description = source.description
     connector = description.model.connector
     layout = original_layout(None if connector is None else connector.kind)
@@ -105,16 +105,17 @@ def write_original(source: Source, folder: Path, options: Options) -> None:
 
 
 def write_tower(source: Source, folder: Path, options: Options) -> None:
-    """The vision tower as a CLIP folder of its own inside ``folder``; nothing for a model without one."""
+    """The vision tower as a folder of its own inside ``folder``; nothing for a model without one."""
     vision, how = source.description.model.vision, source.description.preprocessing
     if vision is None or how is None:
         return
     tower = folder / foreign.TOWER_FOLDER
     tower.mkdir()
     seen = {name: tensor for name, tensor in source.tensors.items() if name.startswith("vision.")}
-    _write_tensors(tower, seen, CLIP, options)
-    write_json(tower / "config.json", {"architectures": ["CLIPVisionModel"], **foreign.tower_json(vision)})
-    write_json(tower / "preprocessor_config.json", foreign.clip_processor_json(how))
+    _write_tensors(tower, seen, TOWER, options)
+    name = "SiglipVisionModel" if vision.kind == "siglip" else "CLIPVisionModel"
+    write_json(tower / "config.json", {"architectures": [name], **foreign.tower_json(vision)})
+    write_json(tower / "preprocessor_config.json", foreign.tower_processor_json(how, vision))
 
 
 def write_llava_hf(source: Source, folder: Path, options: Options) -> None:
@@ -129,17 +130,19 @@ def write_llava_hf(source: Source, folder: Path, options: Options) -> None:
             hint="convert it to pumice or original instead",
         )
     source = with_whole_tower(source)
-    ids, rows = place_tokens(source.tokenizer, source.description.model.language.vocab_size)
+    how, vision = source.description.preprocessing, source.description.model.vision
+    # OneVision's own processor asks for a token of films, too.
+    names = (IMAGE, PAD) if how is None or how.most_tiles is None else (IMAGE, VIDEO, PAD)
+    ids, rows = place_tokens(source.tokenizer, source.description.model.language.vocab_size, names)
     source = _with_rows(source, rows)
     description = source.description
-    config = foreign.llava_hf_json(description, image_id=ids[IMAGE], pad_id=ids[PAD])
-    how = description.preprocessing
-    assert how is not None, "llava_hf_json refuses models without pictures"
+    config = foreign.llava_hf_json(description, image_id=ids[IMAGE], video_id=ids.get(VIDEO), pad_id=ids[PAD])
+    assert how is not None and vision is not None, "llava_hf_json refuses models without pictures"
     write_json(folder / "config.json", config)
     generation = foreign.generation_json(description, source.tokenizer)
     write_json(folder / "generation_config.json", {**generation, "pad_token_id": ids[PAD]})
     write_json(folder / "preprocessor_config.json", foreign.image_processor_json(how))
-    write_json(folder / "processor_config.json", foreign.processor_json(how))
+    write_json(folder / "processor_config.json", foreign.processor_json(how, vision))
     if source.tokenizer is not None:
         save_tokenizer(source.tokenizer, folder)
         add_tokens(folder, ids)
@@ -174,6 +177,23 @@ def with_whole_tower(source: Source) -> Source:
     return replace(source, description=replace(source.description, model=model), tensors=tensors)
 
 
+def _read_as_originals(source: Source) -> Source:
+    """LLaVA's own code reads a SigLIP tower before its last layer, so one is declared behind what is read; it may be
+    absent, for it is deleted as soon as it is built."""
+    vision = source.description.model.vision
+    if vision is None or vision.kind != "siglip":
+        return source
+    layers = vision.used_layers + 1
+    tensors = {
+        name: each
+        for name, each in source.tensors.items()
+        if name.startswith("vision.post_norm.") or not is_unread(name, layers)
+    }
+    vision = replace(vision, layers=layers, select_layer=-2)
+    model = replace(source.description.model, vision=vision)
+    return replace(source, description=replace(source.description, model=model), tensors=tensors)
+
+
 def _with_rows(source: Source, rows: int) -> Source:
     model = source.description.model
     tensors = dict(source.tensors)
@@ -185,7 +205,7 @@ def _with_rows(source: Source, rows: int) -> Source:
 
 
 def _constant(vision: VisionConfig, value: float, tensors: Mapping[str, LazyTensor]) -> LazyTensor:
-    dtype = tensors["vision.pre_norm.weight"].dtype
+    dtype = tensors["vision.patch_embedding.weight"].dtype
     return LazyTensor((vision.hidden_size,), dtype, lambda: torch.full((vision.hidden_size,), value, dtype=dtype), "")
 
 

@@ -57,6 +57,11 @@ class Description:
             )
         if how.keeps_cls != (vision.select_feature == "cls_patch"):
             raise ModelError("preprocessing and vision tower disagree about the class token")
+        if how.mode == "square" and vision.kind == "siglip":
+            raise ModelError(
+                "pictures squeezed into a square, as SigLIP's own processor makes them, are not supported",
+                hint="supported with SigLIP are padded pictures and mosaics (image_aspect_ratio pad, anyres)",
+            )
         if how.mode == "anyres" and how.merge == "spatial_unpad" and not self.model.has_newline:
             raise ModelError("merge 'spatial_unpad' needs image_newline, which this model does not have")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal, TypeAlias
+
 from pumice.checkpoint.description import Description
+from pumice.checkpoint.parts import ACTIVATIONS
 from pumice.errors import ModelError
 from pumice.images.config import Preprocessing
 from pumice.model.config import ConnectorConfig, LanguageConfig, RopeScaling, VisionConfig
@@ -11,18 +14,35 @@ from pumice.prompts.tokenizer import Tokenizer
 TOWER_FOLDER = "vision_tower"
 TEMPLATE_FIELD = "pumice_template"  # foreign layouts have no place for it and ignore it
 
+Speaker: TypeAlias = Literal["llama", "mistral", "qwen2"]
+Viewer: TypeAlias = Literal["llava", "llava_next", "llava_onevision"]
+
 _MISTRAL_TEMPLATE = "mistral_instruct"
+_CLASSES: dict[Speaker, str] = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen2"}
+# What LLaVA's own code calls a model upon them
+_ORIGINALS: dict[Speaker, str] = {"llama": "Llama", "mistral": "Mistral", "qwen2": "Qwen"}
+_VIEWERS: dict[Viewer, str] = {"llava": "Llava", "llava_next": "LlavaNext", "llava_onevision": "LlavaOnevision"}
 
 
-def written_as_mistral(description: Description) -> bool:
-    """Whether a foreign config should say Mistral: it alone has sliding windows, and its name implies the template."""
-    return description.model.language.sliding_window is not None or description.template == _MISTRAL_TEMPLATE
+def speaker(description: Description) -> Speaker:
+    """The language family that a foreign config should name.
+
+    Qwen2 alone has biases. Mistral alone has sliding windows, and its name implies the template.
+    Raises: ModelError for a model with both, which no family has.
+    """
+    language = description.model.language
+    if language.qkv_bias:
+        if language.sliding_window is not None:
+            raise ModelError("no foreign layout has a place for biases and a sliding window in one model")
+        return "qwen2"
+    mistral = language.sliding_window is not None or description.template == _MISTRAL_TEMPLATE
+    return "mistral" if mistral else "llama"
 
 
-def language_json(language: LanguageConfig, *, mistral: bool) -> dict[str, object]:
-    """A LlamaConfig or MistralConfig, in the spelling that transformers 4 and 5 both read."""
+def language_json(language: LanguageConfig, family: Speaker) -> dict[str, object]:
+    """A LlamaConfig, MistralConfig or Qwen2Config, in the spelling that transformers 4 and 5 both read."""
     content: dict[str, object] = {
-        "model_type": "mistral" if mistral else "llama",
+        "model_type": family,
         "vocab_size": language.vocab_size,
         "hidden_size": language.hidden_size,
         "intermediate_size": language.intermediate_size,
@@ -37,37 +57,52 @@ def language_json(language: LanguageConfig, *, mistral: bool) -> dict[str, objec
         "rope_scaling": None if language.rope_scaling is None else _scaling(language.rope_scaling),
         "tie_word_embeddings": language.tied_embeddings,
     }
-    if mistral:
+    if family == "mistral":
         return {**content, "sliding_window": language.sliding_window}
+    if family == "qwen2":
+        return {**content, "use_sliding_window": False, "sliding_window": None}
     return {**content, "attention_bias": False, "mlp_bias": False}
 
 
 def tower_json(vision: VisionConfig) -> dict[str, object]:
-    """A CLIPVisionConfig."""
-    return {
-        "model_type": "clip_vision_model",
+    """A CLIPVisionConfig or SiglipVisionConfig."""
+    siglip = vision.kind == "siglip"
+    names = {ours: theirs for theirs, ours in ACTIVATIONS.items()}
+    content: dict[str, object] = {
+        "model_type": f"{vision.kind}_vision_model",
         "hidden_size": vision.hidden_size,
         "intermediate_size": vision.intermediate_size,
         "num_hidden_layers": vision.layers,
         "num_attention_heads": vision.heads,
         "image_size": vision.image_size,
         "patch_size": vision.patch_size,
-        "hidden_act": vision.activation,
+        "hidden_act": names[vision.activation],
         "layer_norm_eps": vision.norm_eps,
     }
+    return {**content, "vision_use_head": False} if siglip else content
 
 
-def clip_processor_json(how: Preprocessing) -> dict[str, object]:
-    """A CLIPImageProcessor's config."""
+def tower_processor_json(how: Preprocessing, vision: VisionConfig) -> dict[str, object]:
+    """A CLIPImageProcessor's config, or a SiglipImageProcessor's."""
+    if vision.kind == "siglip":
+        return {"image_processor_type": "SiglipImageProcessor", **_square(how)}
+    return {"image_processor_type": "CLIPImageProcessor", **_cropped(how)}
+
+
+def _square(how: Preprocessing) -> dict[str, object]:
+    return {"size": {"height": how.image_size, "width": how.image_size}, **_values(how)}
+
+
+def _cropped(how: Preprocessing) -> dict[str, object]:
     side = {"height": how.image_size, "width": how.image_size}
+    return {"size": {"shortest_edge": how.image_size}, "do_center_crop": True, "crop_size": side, **_values(how)}
+
+
+def _values(how: Preprocessing) -> dict[str, object]:
     return {
-        "image_processor_type": "CLIPImageProcessor",
         "do_convert_rgb": True,
         "do_resize": True,
-        "size": {"shortest_edge": how.image_size},
         "resample": 3,
-        "do_center_crop": True,
-        "crop_size": side,
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
@@ -78,12 +113,12 @@ def clip_processor_json(how: Preprocessing) -> dict[str, object]:
 
 def original_json(description: Description) -> dict[str, object]:
     """LLaVA's ``config.json``; a plain language model's if there is no vision tower."""
-    mistral = written_as_mistral(description)
+    family = speaker(description)
     model, how = description.model, description.preprocessing
-    name = "Mistral" if mistral else "Llama"
+    name = _ORIGINALS[family]
     content: dict[str, object] = {
-        "architectures": [f"{name}ForCausalLM"],
-        **language_json(model.language, mistral=mistral),
+        "architectures": [f"{_CLASSES[family]}ForCausalLM"],
+        **language_json(model.language, family),
         TEMPLATE_FIELD: description.template,
     }
     if model.vision is None or model.connector is None or how is None:
@@ -101,14 +136,16 @@ def original_json(description: Description) -> dict[str, object]:
         "use_mm_proj": True,
         "mm_use_im_start_end": description.image_wrap is not None,
         "mm_use_im_patch_token": False,
-        "image_aspect_ratio": how.mode,
+        "image_aspect_ratio": how.mode if how.most_tiles is None else f"anyres_max_{how.most_tiles}",
         "mm_patch_merge_type": how.merge,
         "image_grid_pinpoints": [list(pair) for pair in how.pinpoints] or None,
     }
 
 
-def llava_hf_json(description: Description, *, image_id: int, pad_id: int) -> dict[str, object]:
-    """The ``config.json`` of transformers' LLaVA or LLaVA-NeXT.
+def llava_hf_json(
+    description: Description, *, image_id: int, pad_id: int, video_id: int | None = None
+) -> dict[str, object]:
+    """The ``config.json`` of transformers' LLaVA, LLaVA-NeXT or LLaVA-OneVision.
 
     Raises:
         ModelError: transformers has no model of this shape.
@@ -124,11 +161,11 @@ def llava_hf_json(description: Description, *, image_id: int, pad_id: int) -> di
             f"llava-hf models have a projector of type mlp2x_gelu; this one is {_projector_name(model.connector)}",
             hint="convert it to the original layout instead",
         )
-    is_next = is_llava_next(how)
+    family = viewer(how)
     content: dict[str, object] = {
-        "architectures": [f"Llava{'Next' if is_next else ''}ForConditionalGeneration"],
-        "model_type": "llava_next" if is_next else "llava",
-        "text_config": language_json(model.language, mistral=written_as_mistral(description)),
+        "architectures": [f"{_VIEWERS[family]}ForConditionalGeneration"],
+        "model_type": family,
+        "text_config": language_json(model.language, speaker(description)),
         "vision_config": tower_json(model.vision),
         "image_token_index": image_id,
         "pad_token_id": pad_id,
@@ -136,50 +173,53 @@ def llava_hf_json(description: Description, *, image_id: int, pad_id: int) -> di
         "projector_hidden_act": "gelu",
         "multimodal_projector_bias": True,
         "vision_feature_layer": model.vision.select_layer,
-        "vision_feature_select_strategy": "full" if how.keeps_cls else "default",
+        "vision_feature_select_strategy": _strategy(how, model.vision),
         "tie_word_embeddings": model.language.tied_embeddings,
         TEMPLATE_FIELD: description.template,
     }
-    if is_next:
+    if family != "llava":
         content["image_grid_pinpoints"] = _rows_first(how)
         content["use_image_newline_parameter"] = True
+    if family == "llava_onevision":
+        content["vision_aspect_ratio"] = f"anyres_max_{how.most_tiles}"
+        content["video_token_index"] = video_id
     return content
 
 
-def is_llava_next(how: Preprocessing) -> bool:
-    """Whether a way to read pictures is LLaVA-NeXT's (else LLaVA-1.5's). Raises ModelError if it is neither."""
+def viewer(how: Preprocessing) -> Viewer:
+    """Whose way to read pictures this is: that of LLaVA-1.5, -NeXT or -OneVision. Raises ModelError if it is none's."""
     if how.mode != "anyres":
-        return False
+        return "llava"
     if how.merge != "spatial_unpad":
         raise ModelError(
             f"llava-hf models merge tiles as spatial_unpad; this one as {how.merge}",
             hint="convert it to the original layout instead",
         )
-    return True
+    return "llava_next" if how.most_tiles is None else "llava_onevision"
 
 
 def image_processor_json(how: Preprocessing) -> dict[str, object]:
     """The image processor's config beside a llava-hf model, padding as the model was trained."""
-    base = clip_processor_json(how)
-    if not is_llava_next(how):
-        return {**base, "image_processor_type": "LlavaImageProcessor", "do_pad": how.mode == "pad"}
-    return {
-        **base,
-        "image_processor_type": "LlavaNextImageProcessor",
-        "do_pad": True,
-        "image_grid_pinpoints": _rows_first(how),
-    }
+    family = viewer(how)
+    base = _square(how) if family == "llava_onevision" else _cropped(how)
+    named = {**base, "image_processor_type": f"{_VIEWERS[family]}ImageProcessor"}
+    if family == "llava":
+        return {**named, "do_pad": how.mode == "pad"}
+    return {**named, "do_pad": True, "image_grid_pinpoints": _rows_first(how)}
 
 
-def processor_json(how: Preprocessing) -> dict[str, object]:
+def processor_json(how: Preprocessing, vision: VisionConfig) -> dict[str, object]:
     """The processor's config beside a llava-hf model."""
-    return {
-        "processor_class": "LlavaNextProcessor" if is_llava_next(how) else "LlavaProcessor",
+    family = viewer(how)
+    content: dict[str, object] = {
+        "processor_class": f"{_VIEWERS[family]}Processor",
         "image_token": "<image>",
-        "patch_size": how.patch_size,
-        "num_additional_image_tokens": 1,  # the class token, which the strategy then drops or keeps
-        "vision_feature_select_strategy": "full" if how.keeps_cls else "default",
+        "vision_feature_select_strategy": _strategy(how, vision),
     }
+    if family == "llava_onevision":
+        return {**content, "num_image_tokens": how.side**2, "vision_aspect_ratio": f"anyres_max_{how.most_tiles}"}
+    # The class token, which the strategy then drops or keeps; SigLIP has none to be counted.
+    return {**content, "patch_size": how.patch_size, "num_additional_image_tokens": int(vision.has_class_token)}
 
 
 def generation_json(description: Description, tokenizer: Tokenizer | None) -> dict[str, object]:
@@ -206,6 +246,11 @@ def _scaling(scaling: RopeScaling) -> dict[str, object]:
         "high_freq_factor": scaling.high_freq_factor,
         "original_max_position_embeddings": scaling.original_max_positions,
     }
+
+
+def _strategy(how: Preprocessing, vision: VisionConfig) -> str:
+    """``full`` keeps all features of a tile, ``default`` drops the first of them."""
+    return "full" if how.keeps_cls or not vision.has_class_token else "default"
 
 
 def _projector_name(connector: ConnectorConfig) -> str:

@@ -33,12 +33,13 @@ LANGUAGE: Pairs = (
             "post_attention_layernorm",
         )
     ),
+    *((f"layers.{{i}}.self_attn.{part}_proj.bias",) * 2 for part in "qkv"),  # Qwen2
     ("norm.weight", "norm.weight"),
 )
 HEAD: Pairs = (("lm_head.weight", "lm_head.weight"),)
 VISION: Pairs = (
     ("embeddings.class_embedding", "class_embedding"),
-    ("embeddings.patch_embedding.weight", "patch_embedding.weight"),
+    *((f"embeddings.patch_embedding.{part}", f"patch_embedding.{part}") for part in _EITHER),  # a bias: SigLIP
     ("embeddings.position_embedding.weight", "position_embedding.weight"),
     *((f"pre_layrnorm.{part}", f"pre_norm.{part}") for part in _EITHER),  # the misspelling is CLIP's own
     *(
@@ -61,6 +62,11 @@ TWO_STAGES: Pairs = tuple(
 )
 
 ALWAYS_DROPPED = ("*rotary_emb.inv_freq", "*embeddings.position_ids")
+_POOLING = ("probe", "attention.*", "layernorm.*", "mlp.*")  # SigLIP's head, which gives one feature for a picture
+
+
+def _pooling(*towers: str) -> tuple[str, ...]:
+    return tuple(f"{tower}head.{part}" for tower in towers for part in _POOLING)
 
 
 def _under(pairs: Pairs, theirs: str, ours: str) -> Pairs:
@@ -116,11 +122,14 @@ _INTEGERS: Pairs = tuple(
 )
 PUMICE = Layout("Pumice", (*_OUR_PAIRS, *_INTEGERS))
 LLAMA = Layout("LLaMA", _PLAIN)
-CLIP = Layout(
-    "CLIP",
+TOWER = Layout(
+    "vision tower",
     pairs=_under(VISION, "vision_model.", "vision."),
     aliases=_under(VISION, "", "vision."),  # CLIPVisionModel of transformers 5
-    dropped=("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale"),
+    dropped=(
+        *("text_model.*", "text_projection.weight", "visual_projection.weight", "logit_scale", "logit_bias"),
+        *_pooling("vision_model.", ""),
+    ),
 )
 LLAVA_HF = Layout(
     "llava-hf",
@@ -142,6 +151,7 @@ LLAVA_HF = Layout(
         *_under(VISION, "vision_tower.", "vision."),
         *_under(VISION, "model.vision_tower.", "vision."),
     ),
+    dropped=_pooling(*(f"{model}vision_tower.{tower}" for model in ("", "model.") for tower in ("vision_model.", ""))),
 )
 
 
@@ -161,6 +171,7 @@ def original_layout(connector: ConnectorKind | None = None) -> Layout:
             *read,
             *_under(VISION, "model.vision_tower.vision_tower.", "vision."),  # LLaVA upon transformers 5
         ),
+        dropped=_pooling("model.vision_tower.vision_tower.vision_model.", "model.vision_tower.vision_tower."),
     )
 
 

@@ -1,7 +1,8 @@
-"""Foreign configs of the parts: language models, CLIP towers, image processors, generation defaults.
+"""Foreign configs of the parts: language models, vision towers, image processors, generation defaults.
 
-Absent fields take the defaults of transformers' LlamaConfig, MistralConfig and CLIPVisionConfig, because files on
-the hub leave them out. Everything that would change the computation and is not supported is refused.
+Absent fields take the defaults of transformers' LlamaConfig, MistralConfig, Qwen2Config, CLIPVisionConfig and
+SiglipVisionConfig, because files on the hub leave them out. Everything that would change the computation and is not
+supported is refused.
 """
 
 from __future__ import annotations
@@ -12,8 +13,8 @@ from typing import cast
 from pumice.checkpoint.description import Generation
 from pumice.checkpoint.fields import Fields
 from pumice.errors import ModelError
-from pumice.images.config import CLIP_MEAN, CLIP_STD
-from pumice.model.config import Activation, Feature, LanguageConfig, RopeScaling, VisionConfig
+from pumice.images.config import CLIP_MEAN, CLIP_STD, SIGLIP_MEAN, SIGLIP_STD
+from pumice.model.config import Activation, Feature, LanguageConfig, RopeScaling, Tower, VisionConfig
 
 _LLAMA: Mapping[str, int | None] = {
     "vocab_size": 32000,
@@ -32,12 +33,21 @@ _MISTRAL = {
     "max_position_embeddings": 131072,
     "sliding_window": 4096,
 }
+_QWEN = {
+    **_LLAMA,
+    "vocab_size": 151936,
+    "intermediate_size": 22016,
+    "num_key_value_heads": 32,
+    "max_position_embeddings": 32768,
+}
 FAMILIES: Mapping[str, Mapping[str, int | None]] = {
     "llama": _LLAMA,
     "llava": _LLAMA,
     "llava_llama": _LLAMA,
     "mistral": _MISTRAL,
     "llava_mistral": _MISTRAL,
+    "qwen2": _QWEN,
+    "llava_qwen": _QWEN,
 }
 _BICUBIC = 3
 
@@ -47,12 +57,17 @@ def names_mistral(raw: Fields) -> bool:
     return FAMILIES.get(raw.text("model_type", "llama")) is _MISTRAL
 
 
+def names_qwen(raw: Fields) -> bool:
+    """Whether a foreign language config names the Qwen2 family."""
+    return FAMILIES.get(raw.text("model_type", "llama")) is _QWEN
+
+
 def language_config(raw: Fields, *, tied: bool = False) -> LanguageConfig:
     """A LLaMA-shaped decoder. ``tied``: the enclosing config ties the embeddings, whatever this one says.
 
     Raises:
-        ModelError: another family, or a feature that changes the computation: biases, quantisation, other rotary
-            scalings than linear and llama3, other activations than SiLU.
+        ModelError: another family, or a feature that changes the computation: biases other than Qwen2's,
+            quantisation, other rotary scalings than linear and llama3, other activations than SiLU, layers that differ.
     """
     family = raw.text("model_type", "llama")
     if family not in FAMILIES:
@@ -64,6 +79,9 @@ def language_config(raw: Fields, *, tied: bool = False) -> LanguageConfig:
         raw.refuse(name)
     raw.refuse("hidden_act", "silu")
     raw.refuse("partial_rotary_factor", 1.0)
+    qwen = names_qwen(raw)
+    if qwen:
+        raw.refuse("use_sliding_window")  # only some of its layers would have one
     size = {name: _size(raw, name, default) for name, default in FAMILIES[family].items()}
     heads, hidden = size["num_attention_heads"] or 0, size["hidden_size"] or 0
     theta, scaling = _rope(raw)
@@ -79,41 +97,62 @@ def language_config(raw: Fields, *, tied: bool = False) -> LanguageConfig:
         rope_theta=theta,
         rope_scaling=scaling,
         max_positions=size["max_position_embeddings"] or 0,
-        sliding_window=size["sliding_window"],
+        sliding_window=None if qwen else size["sliding_window"],
         tied_embeddings=tied or raw.flag("tie_word_embeddings", False),
+        qkv_bias=qwen,
     )
 
 
-def tower_fields(raw: Fields) -> Fields:
-    """The vision part of a CLIP folder's config, be it the whole CLIP or its tower alone.
+#: Kinds of vision towers, as configs call them: one inside the config of a model of pictures and texts, or alone.
+TOWER_TYPES: Mapping[str, Tower] = {
+    "clip": "clip",
+    "clip_vision_model": "clip",
+    "siglip": "siglip",
+    "siglip_vision_model": "siglip",
+}
+ACTIVATIONS: Mapping[str, Activation] = {"quick_gelu": "quick_gelu", "gelu": "gelu", "gelu_pytorch_tanh": "gelu_tanh"}
 
-    Raises:
-        ModelError: another kind of tower.
-    """
-    kind = raw.text("model_type", "clip_vision_model")
-    if kind == "clip":
-        return raw.inner("vision_config")
-    if kind == "clip_vision_model":
-        return raw
-    raise ModelError(f"{raw.where}: vision towers of type {kind!r} are not supported", hint="use a CLIP tower")
+
+def tower_fields(raw: Fields) -> Fields:
+    """The vision part of a tower folder's config, be it the whole CLIP or SigLIP or its tower alone."""
+    if raw.text("model_type", "clip_vision_model") in ("clip", "siglip"):
+        kind = f"{raw.text('model_type')}_vision_model"
+        inner = raw.inner("vision_config")
+        return Fields({"model_type": kind, **inner.values}, inner.where)
+    return raw
+
+
+def tower_kind(raw: Fields) -> Tower:
+    """Of the config of a tower, alone or as a part. Raises ModelError for another kind than CLIP and SigLIP."""
+    name = raw.text("model_type", "clip_vision_model")
+    kind = TOWER_TYPES.get(name)
+    if kind is None:
+        raise ModelError(
+            f"{raw.where}: vision towers of type {name!r} are not supported", hint="use a CLIP or SigLIP tower"
+        )
+    return kind
 
 
 def vision_config(raw: Fields, *, select_layer: int, select_feature: Feature) -> VisionConfig:
-    """A CLIP tower, and the hidden state that LLaVA reads from it. Raises ModelError for anything unsupported."""
-    tower_fields(raw)
+    """A tower, and the hidden state that LLaVA reads from it. Raises ModelError for anything unsupported."""
+    kind = tower_kind(raw)
+    siglip = kind == "siglip"
     raw.refuse("num_channels", 3)
-    activation = raw.text("hidden_act", "quick_gelu")
-    if activation not in ("quick_gelu", "gelu"):
-        raise ModelError(f"{raw.where}: hidden_act = {activation!r} is not supported")
+    name = raw.text("hidden_act", "gelu_pytorch_tanh" if siglip else "quick_gelu")
+    if name not in ACTIVATIONS:
+        raise ModelError(
+            f"{raw.where}: hidden_act = {name!r} is not supported", hint=f"supported are {', '.join(ACTIVATIONS)}"
+        )
     return VisionConfig(
         image_size=_side(raw, "image_size", 224),
-        patch_size=_side(raw, "patch_size", 32),
+        patch_size=_side(raw, "patch_size", 16 if siglip else 32),
         hidden_size=raw.whole("hidden_size", 768),
         intermediate_size=raw.whole("intermediate_size", 3072),
         layers=raw.whole("num_hidden_layers", 12),
         heads=raw.whole("num_attention_heads", 12),
-        activation=cast(Activation, activation),
-        norm_eps=raw.number("layer_norm_eps", 1e-5),
+        kind=kind,
+        activation=ACTIVATIONS[name],
+        norm_eps=raw.number("layer_norm_eps", 1e-6 if siglip else 1e-5),
         select_layer=select_layer,
         select_feature=select_feature,
     )
@@ -122,27 +161,28 @@ def vision_config(raw: Fields, *, select_layer: int, select_feature: Feature) ->
 Colours = tuple[float, float, float]
 
 
-def colours(raw: Fields, image_size: int) -> tuple[Colours, Colours]:
-    """Mean and standard deviation of an image processor's config; CLIP's where it says nothing.
+def colours(raw: Fields, vision: VisionConfig) -> tuple[Colours, Colours]:
+    """Mean and standard deviation of an image processor's config; those of the tower where it says nothing.
 
     Raises:
-        ModelError: it resizes, crops, scales or normalises in another way than CLIP's processor.
+        ModelError: it resizes, crops, scales or normalises in another way than the processor of CLIP or SigLIP.
     """
-    for name in ("do_resize", "do_center_crop", "do_rescale", "do_normalize"):
+    image_size, siglip = vision.image_size, vision.kind == "siglip"
+    # SigLIP's makes squares at once, so there is nothing to crop.
+    for name in ("do_resize", "do_rescale", "do_normalize", *(() if siglip else ("do_center_crop",))):
         if not raw.flag(name, True):
             raise ModelError(f"{raw.where}: {name} = false is not supported")
     raw.refuse("resample", _BICUBIC)
     if abs(raw.number("rescale_factor", 1 / 255) * 255 - 1) > 1e-6:
         raise ModelError(f"{raw.where}: rescale_factor must be 1/255, found {raw.values['rescale_factor']!r}")
-    crop = raw.values.get("crop_size")
-    side = crop.get("height") if isinstance(crop, dict) else crop
-    if side not in (None, image_size):
-        raise ModelError(f"{raw.where}: crop_size {side!r} does not suit a vision tower for {image_size} pixels")
-    size = raw.values.get("size")
-    shortest = size.get("shortest_edge") if isinstance(size, dict) else size
-    if shortest not in (None, image_size):
-        raise ModelError(f"{raw.where}: size {shortest!r} does not suit a vision tower for {image_size} pixels")
-    return _triple(raw, "image_mean", CLIP_MEAN), _triple(raw, "image_std", CLIP_STD)
+    for name in ("crop_size", "size"):
+        value = raw.values.get(name)
+        sides = [value.get(each) for each in ("height", "width", "shortest_edge")] if isinstance(value, dict) else value
+        for side in sides if isinstance(sides, list) else [sides]:
+            if side not in (None, image_size):
+                raise ModelError(f"{raw.where}: {name} {side!r} does not suit a vision tower for {image_size} pixels")
+    mean, std = (SIGLIP_MEAN, SIGLIP_STD) if siglip else (CLIP_MEAN, CLIP_STD)
+    return _triple(raw, "image_mean", mean), _triple(raw, "image_std", std)
 
 
 def generation_defaults(raw: Fields) -> Generation:

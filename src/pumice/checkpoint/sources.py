@@ -17,7 +17,8 @@ from pumice.checkpoint.fields import Fields
 from pumice.checkpoint.files import LazyTensor, Weights, has_weights, open_folder, read_json
 from pumice.checkpoint.folder import Folder, image_processor, own_tokenizer, tokenizer_for_pictures
 from pumice.checkpoint.hub import find_model
-from pumice.checkpoint.names import CLIP, LLAMA, LLAVA_HF, PUMICE, Layout, original_layout, rename
+from pumice.checkpoint.names import LLAMA, LLAVA_HF, PUMICE, TOWER, Layout, original_layout, rename
+from pumice.checkpoint.parts import TOWER_TYPES
 from pumice.checkpoint.writing import FILE
 from pumice.errors import ModelError, UsageError
 from pumice.prompts.tokenizer import Tokenizer
@@ -83,7 +84,7 @@ def open_pumice(folder: Folder) -> Source:
 
 
 def open_llava_hf(folder: Folder) -> Source:
-    """transformers' LLaVA 1.5 and LLaVA-NeXT."""
+    """transformers' LLaVA 1.5, LLaVA-NeXT and LLaVA-OneVision."""
     tokenizer = own_tokenizer(folder)
     tensors = _renamed(open_folder(folder.path), LLAVA_HF, folder.path)
     processor = image_processor(folder)
@@ -93,7 +94,7 @@ def open_llava_hf(folder: Folder) -> Source:
 
 
 def open_original(folder: Folder) -> Source:
-    """LLaVA's own folder; the vision tower is taken from inside it if it is there, else from the CLIP it names."""
+    """LLaVA's own folder; the vision tower is taken from inside it if it is there, else from the one it names."""
     tensors = _renamed(open_folder(folder.path), original_layout(), folder.path)
     tokenizer = tokenizer_for_pictures(folder)
     return _complete_original(folder, tensors, tokenizer, "LLaVA")
@@ -160,13 +161,13 @@ def _is_projector(folder: Folder) -> bool:
 
 
 def _is_llava_hf(folder: Folder) -> bool:
-    return folder.config.values.get("model_type") in ("llava", "llava_next") and (
+    return folder.config.values.get("model_type") in ("llava", "llava_next", "llava_onevision") and (
         folder.config.has("text_config") or folder.config.has("vision_config")
     )
 
 
 def _is_language(folder: Folder) -> bool:
-    return folder.config.values.get("model_type") in ("llama", "mistral")
+    return folder.config.values.get("model_type") in ("llama", "mistral", "qwen2")
 
 
 DETECTORS: tuple[Detector, ...] = (
@@ -180,22 +181,22 @@ DETECTORS: tuple[Detector, ...] = (
 
 
 def open_tower(folder: Folder, name: str | Path, *, weights: bool = True) -> tuple[Path, Fields, Tensors]:
-    """A CLIP folder: its path, its config, and, if ``weights``, its tensors by our names."""
+    """The folder of a vision tower: its path, its config, and, if ``weights``, its tensors by our names."""
     path = folder.find(name, weights=weights)
     config = Fields(_config(path), f"{path.name}/config.json")
-    return path, config, _renamed(open_folder(path), CLIP, path) if weights else {}
+    return path, config, _renamed(open_folder(path), TOWER, path) if weights else {}
 
 
 def _complete_original(folder: Folder, tensors: Tensors, tokenizer: Tokenizer | None, kind: str) -> Source:
     """Describe tensors by an original config, with the vision tower's own added where they lack it."""
-    tower_inside = "vision.class_embedding" in tensors and folder.vision_tower is None
+    tower_inside = "vision.patch_embedding.weight" in tensors and folder.vision_tower is None
     try:
         name = folder.vision_tower or folder.config.text("mm_vision_tower")
         path, tower, vision = open_tower(folder, name, weights=not tower_inside)
     except ModelError as error:
         raise ModelError(
             f"{folder.path} needs its vision tower: {error}",
-            hint="name the CLIP folder with --vision-tower" + (f"; or: {error.hint}" if error.hint else ""),
+            hint="name the folder of the tower with --vision-tower" + (f"; or: {error.hint}" if error.hint else ""),
         ) from error
     processor = image_processor(Folder(path, tower))
     generation = folder.json("generation_config.json")
@@ -274,7 +275,7 @@ def _provenance(source: Source, folder: Path) -> str:
 
 def _unknown(folder: Folder) -> ModelError:
     kind = folder.config.values.get("model_type")
-    if kind in ("clip", "clip_vision_model"):
+    if kind in TOWER_TYPES:
         return ModelError(
             f"{folder.path} is a vision tower alone", hint="name a LLaVA model, and this folder with --vision-tower"
         )

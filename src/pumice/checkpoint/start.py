@@ -1,4 +1,4 @@
-"""Where training starts: a language model and a CLIP tower, joined by a projector that has learned nothing yet."""
+"""Where training starts: a language model and a vision tower, joined by a projector that has learned nothing yet."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def start_model(
 ) -> LoadedModel:
     """Load both parts and make a random projector, the same one for the same seed.
 
-    language: a LLaMA-shaped folder or hub name; of a LLaVA only the language part is taken. vision: a CLIP folder or
+    language: a LLaMA-shaped folder or hub name; of a LLaVA only the language part is taken. vision: a tower's folder or
     hub name. template: in place of the one that suits the language model. how: layers that become integers.
 
     Raises:
@@ -71,7 +71,7 @@ def join(language: str | Path, vision: str | Path, joint: Joint, *, offline: boo
     path, raw, tower = open_tower(Folder(Path(), Fields({}, ""), offline=offline), vision)
     config = vision_config(tower_fields(raw), select_layer=joint.select_layer, select_feature=joint.select_feature)
     anyres = joint.mode == "anyres"
-    mean, std = colours(image_processor(Folder(path, raw)), config.image_size)
+    mean, std = colours(image_processor(Folder(path, raw)), config)
     how = Preprocessing(
         image_size=config.image_size,
         patch_size=config.patch_size,

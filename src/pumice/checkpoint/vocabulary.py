@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from pumice.prompts.tokenizer import FILES, Tokenizer, make_tokenizer
 from pumice.prompts.tokens import read_object
 
-IMAGE, PAD = "<image>", "<pad>"
+IMAGE, VIDEO, PAD = "<image>", "<video>", "<pad>"
 _MULTIPLE = 64  # of rows: the llava-hf checkpoints pad to it, for tensor cores
 
 
-def place_tokens(tokenizer: Tokenizer | None, rows: int) -> tuple[dict[str, int], int]:
-    """Ids for ``<image>`` and ``<pad>``, known ones kept and others behind the tokenizer's last, and the rows needed.
+def place_tokens(
+    tokenizer: Tokenizer | None, rows: int, names: Sequence[str] = (IMAGE, PAD)
+) -> tuple[dict[str, int], int]:
+    """Ids for special tokens, known ones kept and others behind the tokenizer's last, and the rows needed.
 
     rows: embeddings that the model has. Without a tokenizer every row may be in use.
     """
     placed: dict[str, int] = {}
     following = rows if tokenizer is None else tokenizer.size
-    for text in (IMAGE, PAD):
+    for text in names:
         known = None if tokenizer is None else tokenizer.special_id(text)
         placed[text] = following if known is None else known
         following += known is None
@@ -44,11 +46,13 @@ def with_specials(tokenizer: Tokenizer | None, names: Iterable[str], folder: Pat
 
 
 def add_tokens(folder: Path, ids: Mapping[str, int]) -> None:
-    """Enter ``<image>`` and ``<pad>`` into the tokenizer's files in ``folder``, as llava-hf models have them."""
+    """Enter ``<image>``, ``<pad>`` and what else ``ids`` names into the tokenizer's files in ``folder``, as llava-hf
+    models have them."""
     present = {name: (folder / name).read_bytes() for name in FILES if (folder / name).is_file()}
     files = _with_entries(present, ids, folder)
     config = read_object(files, "tokenizer_config.json", folder)
-    config.update({"pad_token": PAD, "image_token": IMAGE, "extra_special_tokens": {"image_token": IMAGE}})
+    named = {"image_token": IMAGE, **({"video_token": VIDEO} if VIDEO in ids else {})}
+    config.update({"pad_token": PAD, **named, "extra_special_tokens": named})
     config.setdefault("tokenizer_class", "LlamaTokenizer")
     files["tokenizer_config.json"] = _json(config)
     if "special_tokens_map.json" in files:

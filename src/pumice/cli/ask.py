@@ -58,7 +58,9 @@ def ask(
     prompt: Annotated[str, Argument(help="The question. Piped text is added below it.")],
     images: Annotated[
         list[str] | None,
-        Option("--image", "-i", metavar="FILE|URL|-", help="A picture; - reads it from stdin. Repeatable."),
+        Option(
+            "--image", "-i", metavar="FILE|URL|-|clip:", help="A picture; - is stdin, clip: the clipboard. Repeatable."
+        ),
     ] = None,
     as_json: Annotated[bool, Option("--json", help="Print one JSON object instead of text.")] = False,
     as_events: Annotated[bool, Option("--jsonl", help="Print a JSON object a line, piece by piece.")] = False,

@@ -131,16 +131,17 @@ class Chat:
         """Add pictures to the next question, all or none."""
         self._show(load_pictures(sources, self._settings))
 
-    def seen(self, width: int, height: int) -> str:
-        """What the model sees of a picture of that size."""
-        return seen_as(self._engine.sees(width, height))
+    def seen(self, picture: Picture, count: int) -> str:
+        """What the model sees of ``picture``, one of ``count`` in the conversation."""
+        return seen_as(self._engine.sees(*picture.pixels.size, alone=count == 1))
 
     def say(self, text: str) -> None:
         """To the person, also under ``--quiet``: it was asked for."""
         print(text, file=sys.stderr, flush=True)
 
     def _show(self, pictures: list[Picture]) -> None:
-        told = [f"+ {each.description}; {self.seen(*each.pixels.size)}" for each in pictures]
+        count = len(pictures) + len(list(self.dialogue.pictures()))
+        told = [f"+ {each.description}; {self.seen(each, count)}" for each in pictures]
         for line in told:
             note(line, self._settings)
         self.dialogue.waiting += pictures

@@ -36,7 +36,7 @@ class AnsweringEngine(Protocol):
     @property
     def warnings(self) -> tuple[str, ...]: ...
 
-    def sees(self, width: int, height: int) -> Sight:
+    def sees(self, width: int, height: int, *, alone: bool = True) -> Sight:
         """Raises UsageError for a model that cannot look at pictures."""
 
     most: int

@@ -12,12 +12,15 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pumice.cli import transcript
 from pumice.cli.dialogue import Dialogue
 from pumice.engine.answer import Answer
 from pumice.errors import UsageError
+
+if TYPE_CHECKING:
+    from pumice.cli.pictures import Picture
 
 _COMMAND = re.compile(r"/([a-z]+)(?=\s|$)")
 
@@ -34,8 +37,8 @@ class Desk(Protocol):
     def attach(self, sources: list[str]) -> None:
         """Add pictures and say what the model will see of them."""
 
-    def seen(self, width: int, height: int) -> str:
-        """What the model sees of a picture of that size."""
+    def seen(self, picture: Picture, count: int) -> str:
+        """What the model sees of ``picture``, one of ``count`` in the conversation."""
 
     def say(self, text: str) -> None:
         """Tell the person, not the data."""
@@ -102,8 +105,8 @@ def _image(desk: Desk, text: str) -> None:
 def _images(desk: Desk, _: str) -> None:
     listed = list(desk.dialogue.pictures())
     for number, (picture, waits) in enumerate(listed, start=1):
-        size = picture.pixels.size
-        desk.say(f"{number}. {picture.description}; {desk.seen(*size)}{'; for the next question' if waits else ''}")
+        seen, waiting = desk.seen(picture, len(listed)), "; for the next question" if waits else ""
+        desk.say(f"{number}. {picture.description}; {seen}{waiting}")
     if not listed:
         desk.say("no pictures yet: /image photo.jpg")
 

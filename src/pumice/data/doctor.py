@@ -167,7 +167,8 @@ class Doctor:
         if how is None and pictures:
             raise UsageError("this model has no vision tower and cannot look at pictures")
         sizes = [(seen.hash, seen.size) for seen in pictures if seen.size is not None]
-        seen = [Picture(_NO_TILES, plan(*size, how), name) for name, size in sizes if how is not None]
+        alone = len(sizes) == 1
+        seen = [Picture(_NO_TILES, plan(*size, how, alone=alone), name) for name, size in sizes if how is not None]
         return self._task.processor.encode(record.conversation, seen)
 
     def _keep(self, record: Record) -> None:

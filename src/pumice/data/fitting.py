@@ -22,7 +22,7 @@ def fit(processor: Processor, conversation: Conversation, limit: int) -> Fitted:
 
     0 is no limit. Pictures count with all their tokens and go with their turn. Raises: what the processor raises.
     """
-    pictures = [processor.see(image.source) for image in conversation.images()]
+    pictures = processor.see_all(conversation)
     whole = processor.encode(conversation, pictures)
     if not limit or len(whole.ids) <= limit:
         return Fitted(whole, 0)

@@ -162,11 +162,15 @@ class Engine:
             **own,
         )
 
-    def sees(self, width: int, height: int) -> Sight:
-        """What the model makes of a picture of ``width`` by ``height`` pixels. Raises UsageError if it sees none."""
+    def sees(self, width: int, height: int, *, alone: bool = True) -> Sight:
+        """What the model makes of a picture of ``width`` by ``height`` pixels. Raises UsageError if it sees none.
+
+        alone: whether it is the only one of its conversation.
+        """
         how = self.processor.geometry
-        grid = plan(width, height, how)
-        return Sight(how.mode, how.image_size, grid.tiles, grid.tokens)
+        grid = plan(width, height, how, alone=alone)
+        mode = "pad" if how.mode == "anyres" and grid.tiles == 1 else how.mode
+        return Sight(mode, how.image_size, grid.tiles, grid.tokens)
 
     def look(self, conversation: Conversation) -> list[Look]:
         """What the last answer of ``conversation`` looked at, one for each picture; it is read again for this.

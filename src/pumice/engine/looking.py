@@ -29,8 +29,9 @@ from pumice.prompts.encode import IGNORE, IMAGE_ID
 
 @dataclass(frozen=True)
 class Look:
-    """One picture. tiles: as the model saw it [t, 3, S, S], made as ``how`` says. base: attention to the patches of the base view
-    [side, side]; mosaic: to those of the mosaic [rows, columns], None without one. Of all pictures they sum to 1.
+    """One picture. tiles: as the model saw it [t, 3, S, S], made as ``how`` says. base: attention to the patches of the
+    base view [side, side]; mosaic: to those of the mosaic [rows, columns], None without one. Of all pictures they sum
+    to 1.
     """
 
     tiles: Tiles
@@ -132,8 +133,10 @@ def _mosaic(own: NDArray[np.float32], grid: Grid) -> NDArray[np.float32] | None:
     if grid.merge == "flat":
         patches = rest.reshape(grid.rows, grid.columns, grid.tokens_per_tile)[..., int(grid.keeps_cls) :]
         return patches.reshape(grid.rows, grid.columns, side, side).swapaxes(1, 2).reshape(grid.rows * side, -1)
-    width = grid.right - grid.left
-    lines = rest.reshape(grid.bottom - grid.top, -1)[:, :width]
+    height, width = grid.shown
+    lines = rest.reshape(height, -1)[:, :width]
+    rows, columns = grid.bottom - grid.top, grid.right - grid.left
+    spread = lines[np.arange(rows) * height // rows][:, np.arange(columns) * width // columns]
     whole = np.zeros((grid.rows * side, grid.columns * side), np.float32)
-    whole[grid.top : grid.bottom, grid.left : grid.right] = lines
+    whole[grid.top : grid.bottom, grid.left : grid.right] = spread * (lines.sum() / max(spread.sum(), 1e-30))
     return whole

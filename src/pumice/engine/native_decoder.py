@@ -22,6 +22,7 @@ from pumice.quantize.library import Native, native
 from pumice.quantize.linear import QuantizedLinear
 from pumice.quantize.wide import WideLinear
 
+_BIASED = ("q_proj", "k_proj", "v_proj")
 _WIDE = {torch.bfloat16: 0, torch.float16: 1}  # what the library calls the group of 16-bit weights
 
 
@@ -34,6 +35,7 @@ class _Layer(Structure):
         ("attention_norm", c_void_p),
         ("mlp_norm", c_void_p),
         *((name, _Linear) for name in ("query", "key", "value", "output", "gate", "up", "down")),
+        *((name, c_void_p) for name in ("query_bias", "key_bias", "value_bias")),
     )
 
 
@@ -80,7 +82,7 @@ class NativeDecoder:
         self._vocabulary = config.vocab_size
         self._model = model
         #: Whether it also reads prompts: its products of many rows are for integer weights.
-        self.reads = all(isinstance(each, QuantizedLinear) for each in language.layers.modules() if _is_known(each))
+        self.reads = not any(isinstance(each, WideLinear) for each in language.layers.modules())
         angles = torch.arange(config.max_positions)[:, None] * rotary_frequencies(config, torch.device("cpu"))
         self._turns = angles.cos().contiguous(), angles.sin().contiguous()  # [positions, E / 2]
         self._layers = (_Layer * config.layers)(*(_layer(cast(DecoderLayer, each)) for each in language.layers))
@@ -103,9 +105,9 @@ class NativeDecoder:
         library, language = native(), model.language
         if library is None or model.config.language.sliding_window is not None or model.dtype != torch.float32:
             return None
-        products = [each for name, each in language.named_modules() if name.endswith(("_proj", "lm_head"))]
+        products = {name: each for name, each in language.named_modules() if name.endswith(("_proj", "lm_head"))}
         tied = model.config.language.tied_embeddings and not _is_16_bits(language.embed_tokens.weight)
-        if tied or not all(_is_known(each) for each in products):
+        if tied or not all(_is_known(each, biased=name.endswith(_BIASED)) for name, each in products.items()):
             return None
         return cls(library, model)
 
@@ -154,13 +156,21 @@ def _layer(layer: DecoderLayer) -> _Layer:
         layer.post_attention_layernorm.weight.data_ptr(),
         *(_linear(each) for each in (attention.q_proj, attention.k_proj, attention.v_proj, attention.o_proj)),
         *(_linear(each) for each in (mlp.gate_proj, mlp.up_proj, mlp.down_proj)),
+        *(
+            None if each.bias is None else each.bias.data_ptr()
+            for each in (attention.q_proj, attention.k_proj, attention.v_proj)
+        ),
     )
 
 
-def _is_known(layer: torch.nn.Module) -> bool:
-    if isinstance(layer, WideLinear):
-        return layer.bias is None and _is_16_bits(layer.weight)
-    return isinstance(layer, QuantizedLinear) and layer.packed and layer.bias is None
+def _is_known(layer: torch.nn.Module, *, biased: bool) -> bool:
+    """biased: the library takes a bias here, which is float32 in a row."""
+    if not isinstance(layer, WideLinear | QuantizedLinear):
+        return False
+    bias = layer.bias
+    if bias is not None and not (biased and bias.dtype == torch.float32 and bias.is_contiguous()):
+        return False
+    return _is_16_bits(layer.weight) if isinstance(layer, WideLinear) else layer.packed
 
 
 def _is_16_bits(weight: Tensor) -> bool:

@@ -1,6 +1,7 @@
 """Where every image token comes from: arithmetic on integers, shared by processor, sampler, limits and model.
 
-Source of the rules: LLaVA-1.6, ``llava/mm_utils.py`` and ``llava/model/llava_arch.py`` (reference of the formats).
+Source of the rules: LLaVA-1.6 and LLaVA-OneVision, ``llava/mm_utils.py`` and ``llava/model/llava_arch.py``
+(reference of the formats).
 """
 
 from __future__ import annotations
@@ -11,15 +12,19 @@ from dataclasses import dataclass
 from pumice.errors import ImageError
 from pumice.images.config import Merge, Preprocessing
 
+_TOLERATED = 1.1  # a mosaic of features is scaled down only if each side is longer by more than this
+
 
 @dataclass(frozen=True)
 class Grid:
     """How the features of one picture's tiles become one row of tokens.
 
     side: patches along one side of a tile. keeps_cls: a class feature stands in front of each tile's patches.
-    rows, columns: the mosaic of tiles that follows the base view; 0 by 0 when there is only the base view.
+    rows, columns: the mosaic of tiles that follows the base view; 0 by 0 when there is only the base view, which
+    ``spatial_unpad`` then ends with a newline (one of OneVision's several pictures).
     top, bottom, left, right: the part of the mosaic that shows the picture, in patches, bottom and right exclusive
     (``spatial_unpad`` only; otherwise the whole mosaic).
+    most_tiles: that part is scaled down to the patches of about so many tiles; None leaves it as it is.
     """
 
     side: int
@@ -31,6 +36,7 @@ class Grid:
     bottom: int = 0
     left: int = 0
     right: int = 0
+    most_tiles: int | None = None
 
     @property
     def tiles(self) -> int:
@@ -44,11 +50,22 @@ class Grid:
     @property
     def tokens(self) -> int:
         """Length of the row of tokens."""
-        if self.tiles == 1 or self.merge == "flat":
-            return self.tiles * self.tokens_per_tile
-        height, width = self.bottom - self.top, self.right - self.left
         newline = 1 if self.merge == "spatial_unpad" else 0
+        if self.merge == "flat":
+            return self.tiles * self.tokens_per_tile
+        if self.tiles == 1:
+            return self.tokens_per_tile + newline
+        height, width = self.shown
         return self.tokens_per_tile + height * (width + newline)
+
+    @property
+    def shown(self) -> tuple[int, int]:
+        """Rows and columns of the mosaic's features as they become tokens, without newlines."""
+        height, width = self.bottom - self.top, self.right - self.left
+        if self.most_tiles is None:
+            return height, width
+        times = math.sqrt(height * width / (self.most_tiles * self.side**2))
+        return (max(1, int(height // times)), max(1, int(width // times))) if times > _TOLERATED else (height, width)
 
 
 def select_mosaic(size: tuple[int, int], pinpoints: tuple[tuple[int, int], ...]) -> tuple[int, int]:
@@ -93,18 +110,23 @@ def unpad_box(size: tuple[int, int], area: tuple[int, int]) -> tuple[int, int, i
     return 0, rows, border, columns - border
 
 
-def plan(width: int, height: int, preprocessing: Preprocessing) -> Grid:
-    """The tiles and tokens that a picture of ``width`` by ``height`` pixels turns into."""
+def plan(width: int, height: int, preprocessing: Preprocessing, *, alone: bool = True) -> Grid:
+    """The tiles and tokens that a picture of ``width`` by ``height`` pixels turns into.
+
+    alone: whether it is the only one of its conversation (see ``Preprocessing.most_tiles``).
+    """
     _checked((width, height))
     side = preprocessing.side
     if preprocessing.mode != "anyres":
         return Grid(side, preprocessing.keeps_cls)
+    if preprocessing.most_tiles is not None and not alone:
+        return Grid(side, preprocessing.keeps_cls, merge=preprocessing.merge)
     mosaic = select_mosaic((width, height), preprocessing.pinpoints)
     columns, rows = mosaic[0] // preprocessing.image_size, mosaic[1] // preprocessing.image_size
     box = (0, rows * side, 0, columns * side)
     if preprocessing.merge == "spatial_unpad":
         box = unpad_box((width, height), (columns * side, rows * side))
-    return Grid(side, preprocessing.keeps_cls, rows, columns, preprocessing.merge, *box)
+    return Grid(side, preprocessing.keeps_cls, rows, columns, preprocessing.merge, *box, preprocessing.most_tiles)
 
 
 def _checked(size: tuple[int, int]) -> tuple[int, int]:

@@ -7,7 +7,8 @@ from typing import Literal, TypeAlias
 
 from pumice.errors import ModelError
 
-Activation: TypeAlias = Literal["quick_gelu", "gelu"]
+Tower: TypeAlias = Literal["clip", "siglip"]
+Activation: TypeAlias = Literal["quick_gelu", "gelu", "gelu_tanh"]
 Feature: TypeAlias = Literal["patch", "cls_patch"]
 ConnectorKind: TypeAlias = Literal["linear", "mlp", "identity"]
 
@@ -26,11 +27,12 @@ def _require_positive(owner: str, **values: int | float) -> None:
 
 @dataclass(frozen=True)
 class VisionConfig:
-    """A CLIP vision tower (Radford et al. 2021, section 2.4).
+    """A CLIP (Radford et al. 2021, section 2.4) or SigLIP (Zhai et al. 2023) vision tower.
 
+    kind: SigLIP has no class token and no norm before the first layer, and its patches have a bias.
     layers: transformer layers in the checkpoint. select_layer: which hidden state is read, as LLaVA counts them:
     0 is the embedding, ``layers`` or -1 the last layer's output, -2 the one before. Layers past it are never built.
-    select_feature: ``patch`` drops the class token, ``cls_patch`` keeps it in front.
+    select_feature: ``patch`` drops the class token if there is one, ``cls_patch`` keeps it in front.
     """
 
     image_size: int
@@ -39,6 +41,7 @@ class VisionConfig:
     intermediate_size: int
     layers: int
     heads: int
+    kind: Tower = "clip"
     activation: Activation = "quick_gelu"
     norm_eps: float = 1e-5
     select_layer: int = -2
@@ -56,10 +59,16 @@ class VisionConfig:
         )
         if self.hidden_size % self.heads:
             raise ModelError(f"vision tower: hidden size {self.hidden_size} is not a multiple of {self.heads} heads")
-        if self.activation not in ("quick_gelu", "gelu"):
-            raise ModelError(f"vision tower: activation must be quick_gelu or gelu, found {self.activation!r}")
+        if self.kind not in ("clip", "siglip"):
+            raise ModelError(f"vision tower: kind must be clip or siglip, found {self.kind!r}")
+        if self.activation not in ("quick_gelu", "gelu", "gelu_tanh"):
+            raise ModelError(
+                f"vision tower: activation must be quick_gelu, gelu or gelu_tanh, found {self.activation!r}"
+            )
         if self.select_feature not in ("patch", "cls_patch"):
             raise ModelError(f"vision tower: feature must be patch or cls_patch, found {self.select_feature!r}")
+        if self.kind == "siglip" and self.select_feature == "cls_patch":
+            raise ModelError("vision tower: SigLIP has no class token to be kept, found select_feature cls_patch")
         if not -self.layers - 1 <= self.select_layer <= self.layers:
             raise ModelError(f"vision tower: select layer {self.select_layer} is outside its {self.layers} layers")
 
@@ -67,6 +76,11 @@ class VisionConfig:
     def side(self) -> int:
         """Patches along one side."""
         return self.image_size // self.patch_size
+
+    @property
+    def has_class_token(self) -> bool:
+        """Whether a class token runs along with the patches, in front of them."""
+        return self.kind == "clip"
 
     @property
     def used_layers(self) -> int:
@@ -113,7 +127,10 @@ class RopeScaling:
 
 @dataclass(frozen=True)
 class LanguageConfig:
-    """A LLaMA-shaped decoder: Vicuna, Llama 2 and 3, Mistral and Yi differ only in these values."""
+    """A LLaMA-shaped decoder: Vicuna, Llama 2 and 3, Mistral, Yi and Qwen2 differ only in these values.
+
+    qkv_bias: queries, keys and values have biases (Qwen2).
+    """
 
     vocab_size: int
     hidden_size: int
@@ -128,6 +145,7 @@ class LanguageConfig:
     max_positions: int = 4096
     sliding_window: int | None = None
     tied_embeddings: bool = False
+    qkv_bias: bool = False
 
     def __post_init__(self) -> None:
         _require_positive(

@@ -1,4 +1,4 @@
-"""A LLaMA-shaped decoder (Touvron et al. 2023): Vicuna, Llama, Mistral and Yi are values of its config.
+"""A LLaMA-shaped decoder (Touvron et al. 2023): Vicuna, Llama, Mistral, Yi and Qwen2 are values of its config.
 
 Shapes: B batch, L positions of this call, K key positions, D hidden size, V vocabulary.
 """
@@ -32,9 +32,9 @@ class Attention(nn.Module):
         super().__init__()
         self.index = index
         self.split = (-1, config.head_dim)
-        self.q_proj = nn.Linear(config.hidden_size, config.heads * config.head_dim, bias=False)
-        self.k_proj = nn.Linear(config.hidden_size, config.kv_heads * config.head_dim, bias=False)
-        self.v_proj = nn.Linear(config.hidden_size, config.kv_heads * config.head_dim, bias=False)
+        self.q_proj = nn.Linear(config.hidden_size, config.heads * config.head_dim, bias=config.qkv_bias)
+        self.k_proj = nn.Linear(config.hidden_size, config.kv_heads * config.head_dim, bias=config.qkv_bias)
+        self.v_proj = nn.Linear(config.hidden_size, config.kv_heads * config.head_dim, bias=config.qkv_bias)
         self.o_proj = nn.Linear(config.heads * config.head_dim, config.hidden_size, bias=False)
 
     def forward(self, x: Tensor, view: View) -> Tensor:  # [B, L, D] -> [B, L, D]

@@ -50,6 +50,11 @@ def quick_gelu(x: Tensor) -> Tensor:
     return x * torch.sigmoid(1.702 * x)
 
 
+def gelu_tanh(x: Tensor) -> Tensor:
+    """The approximation of GELU by a hyperbolic tangent, as SigLIP was trained with (Hendrycks and Gimpel 2016)."""
+    return F.gelu(x, approximate="tanh")
+
+
 def rotary_frequencies(config: LanguageConfig, device: torch.device) -> Tensor:
     """Angular speed of each pair of channels, float32 [E/2] (Su et al. 2021), stretched as the config asks."""
     exponents = torch.arange(0, config.head_dim, 2, dtype=torch.float32, device=device) / config.head_dim

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from pumice.images.grid import Grid
 from pumice.model.cache import Cache
@@ -57,18 +58,26 @@ class Llava(nn.Module):
         return torch.cat([self.arrange(each, grid) for each, grid in zip(encoded, grids, strict=True)])
 
     def arrange(self, features: Tensor, grid: Grid) -> Tensor:
-        """Lay the tiles' ``features`` [t, N, D] out as one row of tokens [grid.tokens, D] (LLaVA-1.6)."""
-        if grid.tiles == 1 or grid.merge == "flat":
+        """Lay the tiles' ``features`` [t, N, D] out as one row of tokens [grid.tokens, D] (LLaVA-1.6, OneVision)."""
+        if grid.merge == "flat":
             return features.flatten(0, 1)
+        if grid.tiles == 1:
+            return torch.cat((features[0], self._newline(features)))
         base, mosaic = features[0], features[1:]
         mosaic = mosaic.unflatten(0, (grid.rows, grid.columns)).unflatten(2, (grid.side, grid.side))
         mosaic = mosaic.permute(0, 2, 1, 3, 4).flatten(2, 3).flatten(0, 1)  # [rows*side, columns*side, D]
         if grid.merge == "spatial_unpad":
-            assert self.image_newline is not None, "spatial_unpad needs image_newline"
             mosaic = mosaic[grid.top : grid.bottom, grid.left : grid.right]
-            newline = self.image_newline.to(mosaic.dtype).expand(len(mosaic), 1, -1)
-            mosaic = torch.cat((mosaic, newline), dim=1)
+            if mosaic.shape[:2] != grid.shown:
+                channels_first = mosaic.permute(2, 0, 1)[None]
+                mosaic = F.interpolate(channels_first, grid.shown, mode="bilinear")[0].permute(1, 2, 0)
+            mosaic = torch.cat((mosaic, self._newline(mosaic).expand(len(mosaic), 1, -1)), dim=1)
         return torch.cat((base, mosaic.flatten(0, 1)))
+
+    def _newline(self, features: Tensor) -> Tensor:
+        """The learned end of a row [1, D], of the type of ``features``."""
+        assert self.image_newline is not None, "spatial_unpad needs image_newline"
+        return self.image_newline.to(features.dtype)[None]
 
     def embed(self, ids: Tensor, features: Tensor | None) -> Tensor:
         """Embeddings [B, L, D] of ``ids`` [B, L], with ``features`` [n, D] at the n negative ids in row-major order."""

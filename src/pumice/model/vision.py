@@ -1,13 +1,25 @@
-"""The CLIP vision tower (Radford et al. 2021): square tiles in, one feature per patch out."""
+"""The vision tower: square tiles in, one feature per patch out.
+
+It is CLIP (Radford et al. 2021) or SigLIP (Zhai et al. 2023). SigLIP differs in three places: no class token, no
+norm before the first layer, and a bias in the patch embedding.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Callable, Mapping
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from pumice.model.config import VisionConfig
-from pumice.model.layers import attend, quick_gelu
+from pumice.model.config import Activation, VisionConfig
+from pumice.model.layers import attend, gelu_tanh, quick_gelu
+
+_ACTIVATIONS: Mapping[Activation, Callable[[Tensor], Tensor]] = {
+    "quick_gelu": quick_gelu,
+    "gelu": F.gelu,
+    "gelu_tanh": gelu_tanh,
+}
 
 
 class VisionAttention(nn.Module):
@@ -33,7 +45,7 @@ class VisionMLP(nn.Module):
         super().__init__()
         self.fc1 = nn.Linear(config.hidden_size, config.intermediate_size)
         self.fc2 = nn.Linear(config.intermediate_size, config.hidden_size)
-        self.activation = quick_gelu if config.activation == "quick_gelu" else F.gelu
+        self.activation = _ACTIVATIONS[config.activation]
 
     def forward(self, x: Tensor) -> Tensor:  # [T, N, D] -> [T, N, D]
         return self.fc2(self.activation(self.fc1(x)))
@@ -55,16 +67,17 @@ class VisionLayer(nn.Module):
 
 
 class VisionTower(nn.Module):
-    """CLIP up to the layer that LLaVA reads; later layers and the final norm are never built."""
+    """A tower up to the layer that LLaVA reads; later layers, the final norm and SigLIP's pooling are never built."""
 
     def __init__(self, config: VisionConfig) -> None:
         super().__init__()
         size = config.hidden_size
         self.config = config
-        self.class_embedding = nn.Parameter(nn.init.normal_(torch.empty(size), std=size**-0.5))
-        self.patch_embedding = nn.Conv2d(3, size, config.patch_size, stride=config.patch_size, bias=False)
-        self.position_embedding = nn.Embedding(config.side**2 + 1, size)
-        self.pre_norm = nn.LayerNorm(size, eps=config.norm_eps)
+        first = config.has_class_token
+        self.class_embedding = nn.Parameter(nn.init.normal_(torch.empty(size), std=size**-0.5)) if first else None
+        self.patch_embedding = nn.Conv2d(3, size, config.patch_size, stride=config.patch_size, bias=not first)
+        self.position_embedding = nn.Embedding(config.side**2 + int(first), size)
+        self.pre_norm = nn.LayerNorm(size, eps=config.norm_eps) if first else nn.Identity()
         self.layers = nn.ModuleList(VisionLayer(config) for _ in range(config.used_layers))
 
     def forward(self, tiles: Tensor) -> Tensor:
@@ -72,10 +85,11 @@ class VisionTower(nn.Module):
 
         With ``cls_patch`` the class token's feature stands in front.
         """
-        patches = self.patch_embedding(tiles.to(self.patch_embedding.weight.dtype)).flatten(2).transpose(1, 2)
-        first = self.class_embedding.expand(len(tiles), 1, -1)
-        x = torch.cat((first, patches), dim=1) + self.position_embedding.weight  # [T, 1 + N, D]
-        x = self.pre_norm(x)
+        x = self.patch_embedding(tiles.to(self.patch_embedding.weight.dtype)).flatten(2).transpose(1, 2)
+        if self.class_embedding is not None:
+            x = torch.cat((self.class_embedding.expand(len(tiles), 1, -1), x), dim=1)  # [T, 1 + N, D]
+        x = self.pre_norm(x + self.position_embedding.weight)
         for layer in self.layers:
             x = layer(x)
-        return x[:, 1:] if self.config.select_feature == "patch" else x
+        drops = self.class_embedding is not None and self.config.select_feature == "patch"
+        return x[:, 1:] if drops else x

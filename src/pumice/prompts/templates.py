@@ -186,6 +186,17 @@ _CHATML = Layout(
     user=Frame(_text("<|im_start|>user\n"), (), _text("<|im_end|>")),
     assistant=Frame(_text("<|im_start|>assistant\n"), (), _learned("<|im_end|>")),
 )
+# Unlike ChatML's, a newline follows what ends a turn; it is not learned, for answers end before it.
+_QWEN = Layout(
+    system=("<|im_start|>system\n", "<|im_end|>\n"),
+    user=Frame(_text("<|im_start|>user\n"), (), _text("<|im_end|>\n")),
+    assistant=Frame(_text("<|im_start|>assistant\n"), (), _learned("<|im_end|>") + _text("\n")),
+)
+_LLAMA_3 = Layout(
+    system=("<|start_header_id|>system<|end_header_id|>\n\n", "<|eot_id|>"),
+    user=Frame(_text("<|start_header_id|>user<|end_header_id|>\n\n"), (), _text("<|eot_id|>")),
+    assistant=Frame(_text("<|start_header_id|>assistant<|end_header_id|>\n\n"), (), _learned("<|eot_id|>")),
+)
 _PLAIN = Layout(user=Frame(closing=_text("\n")), assistant=Frame(closing=_learned("\n"), bare_if_empty=False))
 
 TEMPLATES: dict[str, Template] = {
@@ -206,12 +217,20 @@ TEMPLATES: dict[str, Template] = {
             "A conversation between a user and an LLM-based AI assistant. "
             "The assistant gives helpful and honest answers.",
         ),
+        Template("qwen_1_5", _QWEN, ("<|im_end|>",), "You are a helpful assistant."),
+        Template("llava_llama_3", _LLAMA_3, ("<|eot_id|>",), _LLAVA_SENTENCE),
         Template("plain", _PLAIN, ("\n",), training=replace(_PLAIN, user=Frame(), caption_only=True)),
         Template("v0_mmtag", _SHARP, ("###",), _MMTAG_SENTENCE, replace(_SHARP_TRAINING, around_image=_IMAGE_TAGS)),
         Template("v1_mmtag", _VICUNA, ("</s>",), _MMTAG_SENTENCE, replace(_VICUNA, around_image=_IMAGE_TAGS)),
     )
 }
-ALIASES = {"default": "v0", "v1": "vicuna_v1", "mistral_direct": "chatml_direct", "v0_plain": "plain"}
+ALIASES = {
+    "default": "v0",
+    "v1": "vicuna_v1",
+    "mistral_direct": "chatml_direct",
+    "v0_plain": "plain",
+    "qwen_2": "qwen_1_5",
+}
 
 
 def get_template(name: str) -> Template:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-INTERFACE = 4
+INTERFACE = 5
 NAMES = ("pumice_native.so", "pumice_native.dylib", "pumice_native.dll")
 
 _FUNCTIONS: dict[str, tuple[type | None, tuple[type, ...]]] = {

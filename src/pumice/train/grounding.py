@@ -99,11 +99,17 @@ def _attention(decoder: Decoder, index: int) -> Attention:
     return found
 
 
+def _taught(x: Tensor, projection: nn.Linear, rows: slice) -> Tensor:
+    """One head's part of a projection: [B, L, D] -> [B, L, E]."""
+    bias = None if projection.bias is None else projection.bias[rows]
+    return nn.functional.linear(x, projection.weight[rows], bias)
+
+
 def _weights(attention: Attention, x: Tensor, view: View) -> Tensor:
     """What the taught head gives each position: x [B, L, D] -> [B, L, L]."""
     size = attention.split[1]
     rows = slice(TAUGHT * size, (TAUGHT + 1) * size)
-    query, key = ((x @ p.weight[rows].T)[:, None] for p in (attention.q_proj, attention.k_proj))
+    query, key = (_taught(x, p, rows)[:, None] for p in (attention.q_proj, attention.k_proj))
     query, key = rotate(query, view.cos, view.sin), rotate(key, view.cos, view.sin)
     scores = (query @ key.transpose(-1, -2)) / size**0.5  # [B, 1, L, L]
     weights: Tensor = scores.masked_fill(~view.whole_mask(), float("-inf")).softmax(-1)[:, 0]

@@ -190,9 +190,8 @@ class ToldRows:
         how, grids, tiles = self.how, [], []
         for _ in range(0 if how is None else self.images):
             assert how is not None
-            grid = plan(
-                2 * how.image_size, 2 * how.image_size, how
-            )  # a square picture, as many tiles as are made of it
+            # a square picture, as many tiles as are made of it
+            grid = plan(2 * how.image_size, 2 * how.image_size, how, alone=self.images == 1)
             grids.append(grid)
             tiles.append(np.zeros((grid.tiles, 3, how.image_size, how.image_size), dtype=np.float32))
         seen = sum(grid.tokens for grid in grids)

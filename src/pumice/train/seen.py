@@ -44,7 +44,7 @@ class SeenPictures:
             for each, features in zip(fresh, made, strict=True):
                 known[each] = features
                 self._write(each, features)
-        device = self._tower.class_embedding.device
+        device = self._tower.patch_embedding.weight.device
         return torch.cat([found.to(device) for each in hashes if (found := known[each]) is not None])
 
     def _read(self, name: str) -> Tensor | None:

@@ -121,7 +121,7 @@ def _cut(own: Preprocessing, mode: Mode) -> Preprocessing:
     if mode == own.mode:
         return own
     if mode != "anyres":
-        return replace(own, mode=mode, merge="flat", pinpoints=())
+        return replace(own, mode=mode, merge="flat", pinpoints=(), most_tiles=None)
     pinpoints = tuple((columns * own.image_size, rows * own.image_size) for columns, rows in MOSAICS)
     return replace(own, mode=mode, merge="spatial_unpad", pinpoints=pinpoints)
 

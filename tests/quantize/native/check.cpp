@@ -134,6 +134,7 @@ struct Small {
     int64_t heads = 4, kv_heads = 2, size, hidden = 64, inner = 96, vocabulary = 50, layers = 2, capacity = 40;
     std::vector<Matrix> kept;
     Floats ones, cosines, sines;
+    std::vector<Floats> biases;
     std::vector<PumiceLayer> layer;
     PumiceDecoder decoder;
     std::vector<std::vector<uint8_t>> memory;
@@ -149,11 +150,20 @@ struct Small {
             kept.push_back(matrix(bits, 32, outputs, inputs));
             return kept.back().linear();
         };
+        biases.reserve(size_t(layers * 3));
+        const bool biased = pick(0, 1) == 1;
+        const auto bias = [&](int64_t outputs) -> const float* {
+            if (!biased) return nullptr;
+            biases.push_back(noise(outputs, 0.05f));
+            return biases.back().data();
+        };
         for (int64_t at = 0; at < layers; ++at) {
-            PumiceLayer made{ones.data(), ones.data(), {}, {}, {}, {}, {}, {}, {}};
+            PumiceLayer made{ones.data(), ones.data(), {}, {}, {}, {}, {}, {}, {}, {}, {}, {}};
             made.query = linear(heads * size, hidden), made.key = linear(kv_heads * size, hidden);
             made.value = linear(kv_heads * size, hidden), made.output = linear(hidden, heads * size);
             made.gate = linear(inner, hidden), made.up = linear(inner, hidden), made.down = linear(hidden, inner);
+            made.query_bias = bias(heads * size);
+            made.key_bias = bias(kv_heads * size), made.value_bias = bias(kv_heads * size);
             layer.push_back(made);
         }
         for (int64_t at = 0; at < capacity * size / 2; ++at)

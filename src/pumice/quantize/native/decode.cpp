@@ -20,7 +20,7 @@ std::vector<Layer> layers_of(const PumiceDecoder& from) {
         const PumiceLayer& one = from.layer[index];
         all.push_back({one.attention_norm, one.mlp_norm, weights_of(one.query), weights_of(one.key),
                        weights_of(one.value), weights_of(one.output), weights_of(one.gate), weights_of(one.up),
-                       weights_of(one.down)});
+                       weights_of(one.down), one.query_bias, one.key_bias, one.value_bias});
     }
     return all;
 }

@@ -9,6 +9,7 @@ namespace pumice {
 struct Layer {
     const float *attention_norm, *mlp_norm;  // [hidden]
     Weights query, key, value, output, gate, up, down;
+    const float *query_bias, *key_bias, *value_bias;  // [rows] or null
 };
 
 struct Decoder {

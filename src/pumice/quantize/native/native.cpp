@@ -104,7 +104,7 @@ struct Scratch {
 
 using namespace pumice;
 
-int32_t pumice_interface(void) { return 4; }
+int32_t pumice_interface(void) { return 5; }
 
 const char* pumice_path(void) { return path().name; }
 

@@ -54,9 +54,11 @@ typedef struct {
     int32_t bits, group;
 } PumiceLinear;
 
+/* Biases, of queries, keys and values alone: a float for each row, or null. */
 typedef struct {
     const float *attention_norm, *mlp_norm;
     PumiceLinear query, key, value, output, gate, up, down;
+    const float *query_bias, *key_bias, *value_bias;
 } PumiceLayer;
 
 /* A LLaMA-shaped decoder (RMS norm, rotary positions, grouped queries, SwiGLU) with packed weights.

@@ -44,9 +44,9 @@ private:
         for (int64_t index = 0; index < d.layers; ++index) {
             const Layer& layer = d.layer[index];
             Input x = input(s.x, layer.attention_norm, layer.query);
-            product(layer.query, x, shared.query);
-            product(layer.key, x, shared.key);
-            product(layer.value, x, shared.value);
+            product_biased(layer.query, layer.query_bias, x, shared.query);
+            product_biased(layer.key, layer.key_bias, x, shared.key);
+            product_biased(layer.value, layer.value_bias, x, shared.value);
             me.barrier->wait();
             attend(index);
             me.barrier->wait();
@@ -131,6 +131,14 @@ private:
                 for (int64_t i = 0; i < smaller(4, to - n); ++i) out[m * w.rows + n + i] = four[i];
             }
         }
+    }
+
+    void product_biased(const Weights& w, const float* bias, const Input& x, float* out) const {
+        product(w, x, out);
+        if (!bias) return;
+        const int64_t from = first_block(w) * BLOCK, to = smaller(w.rows, last_block(w) * BLOCK);
+        for (int64_t row = 0; row < s.rows; ++row)
+            for (int64_t i = from; i < to; ++i) out[row * w.rows + i] += bias[i];
     }
 
     void product_added(const Weights& w, const Input& x) const {
