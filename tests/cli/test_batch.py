@@ -54,7 +54,7 @@ def test_a_folder(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[st
     assert "broken ü.jpg" in error["message"]
     assert engine.most == 3 and {asked.system for asked in engine.asked} == {"Be brief."}
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err.endswith("4 lines, 3 answers, 1 errors\n")
+    assert captured.out == "" and captured.err.endswith("4 lines; answers: 3, errors: 1\n")
     assert sorted(each.name for each in out.parent.iterdir()) == ["out.jsonl", "out.jsonl.settings.json"]
 
 

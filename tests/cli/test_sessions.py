@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from cli.terminal import replay, seat
+from terminal import replay, seat
 
 SESSIONS = sorted((Path(__file__).parent / "sessions").glob("*.session"))
 

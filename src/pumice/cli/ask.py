@@ -86,12 +86,12 @@ def ask(
     options = replace(settings.sampling(), schema=read_schema(schema))
     form.check(options)
     pictures = load_pictures(images or [], settings)
-    drawings = Drawings(boxes, look)
-    drawings.check(len(pictures), count)
     question = prompt if "-" in (images or []) else _joined(prompt, piped_text(settings))
     if not question.strip():
         raise UsageError("the question is empty", hint='pumice ask -i photo.jpg "What is this?"')
-    answer_question(Question(question, pictures), options, form, drawings, settings, context.obj or open_engine)
+    answer_question(
+        Question(question, pictures), options, form, Drawings(boxes, look), settings, context.obj or open_engine
+    )
 
 
 @with_settings
@@ -131,6 +131,7 @@ def answer_question(
     question: Question, options: SamplingOptions, form: Form, drawings: Drawings, settings: Settings, opener: Opener
 ) -> None:
     """Load the model, ask, print in ``form``, and draw what was wished."""
+    drawings.check(len(question.pictures), form.count)
     with waiting("loading the model", settings):
         engine = opener(settings)
     note_warnings(engine, settings)

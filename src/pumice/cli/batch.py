@@ -82,7 +82,7 @@ def batch(
             with counting(len(tasks), len(tasks) - len(left), settings) as counted:
                 _answer_all(engine, left, options, results, counted, settings)
     errors = len(results.codes)
-    note(f"{out}: {len(results.done)} lines, {len(results.done) - errors} answers, {errors} errors", settings)
+    note(f"{out}: {len(results.done)} lines; answers: {len(results.done) - errors}, errors: {errors}", settings)
     if errors:
         others = [code for code in results.codes if code != ImageError.exit_code]
         raise typer.Exit(others[0] if others else ImageError.exit_code)

@@ -135,7 +135,8 @@ def verify(name: Name, quiet: Quiet = False, as_json: AsJson = False, debug: Deb
         for each in problems:
             print(f"FIX  {each.where}: {each.what}\n     {each.fix}")
         if not problems:
-            print(f"ok   {model.name}: {len(known)} known hashes agree; keys, shapes and numbers are as they should be")
+            hashes = f"{len(known)} known hashes agree" if known else "no hashes are known"
+            print(f"ok   {model.name}: {hashes}; keys, shapes and numbers are as they should be")
     if problems:
         raise Exit(ModelError.exit_code)
 

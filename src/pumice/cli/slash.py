@@ -98,6 +98,13 @@ def _one_path(text: str, usage: str) -> Path:
     return Path(given[0])
 
 
+def _new_file(text: str, usage: str) -> Path:
+    path = _one_path(text, usage)
+    if path.exists():
+        raise UsageError(f"{path} exists already", hint="choose another name")
+    return path
+
+
 def _image(desk: Desk, text: str) -> None:
     desk.attach(words(text, "/image photo.jpg, /image 'my photo.jpg', /image https://..., /image clip:"))
 
@@ -156,7 +163,7 @@ def _set(desk: Desk, text: str) -> None:
 
 
 def _save(desk: Desk, text: str) -> None:
-    path = _one_path(text, "/save dialogue.json")
+    path = _new_file(text, "/save dialogue.json")
     transcript.save(desk.dialogue, path, desk.model)
     desk.say(f"saved {path}")
 
@@ -165,11 +172,11 @@ def _load(desk: Desk, text: str) -> None:
     path = _one_path(text, "/load dialogue.json")
     desk.dialogue = transcript.load(path)
     said, shown = len(desk.dialogue.exchanges), len(list(desk.dialogue.pictures()))
-    desk.say(f"loaded {path}: {said} questions, {shown} pictures")
+    desk.say(f"loaded {path}; questions: {said}, pictures: {shown}")
 
 
 def _export(desk: Desk, text: str) -> None:
-    path = _one_path(text, "/export dialogue.md, or .json for a record to train on")
+    path = _new_file(text, "/export dialogue.md, or .json for a record to train on")
     transcript.export(desk.dialogue, path, desk.model)
     desk.say(f"exported {path}")
 

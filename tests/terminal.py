@@ -1,6 +1,6 @@
 """A real terminal (tmux) that a person seems to sit at, and recorded sessions to compare with what it shows.
 
-    python tests/cli/terminal.py sessions/chat.session ...
+    python tests/terminal.py tests/cli/sessions/chat.session ...
 
 types a session again and writes what the screen shows now in place of what it showed. Look at the difference.
 """
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent.parent
+ROOT = Path(__file__).parent.parent
 WIDTH, HEIGHT = 110, 46
 PATIENCE_S = 60.0
 _KEYS = re.compile(r"<([A-Z][A-Za-z-]*)>")
@@ -58,9 +58,9 @@ class Terminal:
         raise AssertionError(f"waited for:\n{wanted}\n--- the screen shows:\n{self.screen()}")
 
     def settled(self) -> str:
-        """The screen once it asks for something and has not changed for a while."""
+        """The screen once it asks for something and has not changed for a while; or for a long while."""
         shown, since = "", time.monotonic()
-        while time.monotonic() - since < 2 or not re.search(r"(^|\n)[$>.]$", shown):
+        while (quiet := time.monotonic() - since) < 8 and (quiet < 1.5 or not re.search(r"(^|\n)[$>.]$", shown)):
             now = _trimmed(self.screen())
             if now != shown:
                 shown, since = now, time.monotonic()
