@@ -2,12 +2,17 @@
 
     python tests/terminal.py tests/cli/sessions/chat.session ...
 
-types a session again and writes what the screen shows now in place of what it showed. Look at the difference.
+types sessions again and writes what the screen shows now in place of what it showed. Look at the difference.
+
+    python tests/terminal.py --picture docs/images/chat.session docs/images/chat.svg
+
+draws the screen at a session's end.
 """
 
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import re
 import shutil
@@ -169,6 +174,27 @@ def _line_pattern(line: str) -> str:
     return re.escape(line).replace(re.escape("..."), r"[^\n]*") + r"\n"
 
 
+def draw(path: Path, target: Path) -> None:
+    """The screen at the end of a session as a picture."""
+    from rich.console import Console
+    from rich.terminal_theme import MONOKAI
+    from rich.text import Text
+
+    with seat() as screen:
+        for step in read_session(path):
+            screen.type(step.typed)
+            screen.settled()
+        shown = screen.screen(colours=True)
+    console = Console(record=True, width=WIDTH, file=io.StringIO(), force_terminal=True)
+    console.print(Text.from_ansi(shown))
+    svg = console.export_svg(title="pumice chat", theme=MONOKAI, unique_id="pumice")
+    # The reader's own monospaced font: a picture fetches nothing.
+    target.write_text(re.sub(r"@font-face \{.*?\}", "", svg, flags=re.DOTALL), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    for each in sys.argv[1:]:
-        record(Path(each))
+    if sys.argv[1] == "--picture":
+        draw(Path(sys.argv[2]), Path(sys.argv[3]))
+    else:
+        for each in sys.argv[1:]:
+            record(Path(each))

@@ -22,6 +22,8 @@ _NUMBER = r"\s*(\d*\.?\d+)\s*"
 _BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080")
 _GAP = 8
+#: A tile is shown at least about this large, each of its pixels as a square of several.
+_SHOWN = 320
 #: How much of the picture the hottest patch hides.
 _STRONGEST = 0.75
 
@@ -75,10 +77,9 @@ def draw_look(look: Look) -> Image.Image:
     hottest = float(max(look.base.max(), 0 if look.mosaic is None else look.mosaic.max()))
     rows = [_pair(_pixels(look.tiles[0], how), look.base, hottest)]
     if look.mosaic is not None:
-        side, grid = how.image_size, look.grid
+        grid = look.grid
         tiles = [_pixels(tile, how) for tile in look.tiles[1:]]
         lines = [np.concatenate(tiles[row * grid.columns : (row + 1) * grid.columns], 1) for row in range(grid.rows)]
-        assert lines[0].shape[0] == side
         rows.append(_pair(np.concatenate(lines, 0), look.mosaic, hottest))
     return stacked(rows)
 
@@ -101,10 +102,11 @@ def save_picture(picture: Image.Image, path: Path) -> None:
 
 
 def _pixels(tile: NDArray[np.float32], how: Preprocessing) -> NDArray[np.uint8]:
-    """A normalised tile [3, S, S] as it was before [S, S, 3]."""
+    """A normalised tile [3, S, S] as it was before, each pixel z x z of them [S * z, S * z, 3]."""
     scale, shift = (np.array(each, np.float32)[:, None, None] for each in (how.std, how.mean))
     levels: NDArray[np.float32] = np.clip(np.rint((tile * scale + shift) * 255), 0, 255)
-    return levels.astype(np.uint8).transpose(1, 2, 0)
+    times = -(-_SHOWN // how.image_size)
+    return levels.astype(np.uint8).transpose(1, 2, 0).repeat(times, 0).repeat(times, 1)
 
 
 def _pair(pixels: NDArray[np.uint8], heat: NDArray[np.float32], hottest: float) -> Image.Image:
