@@ -110,3 +110,21 @@ def test_an_answer_needs_no_compiler() -> None:
     done = _python("-c", code)
     assert done.returncode == 0, done.stderr
     assert done.stdout.decode().splitlines()[-1] == "[]"
+
+
+def test_ten_megabytes_of_text_are_refused_by_their_beginning() -> None:
+    text = ("The quick brown fox jumps over the lazy dog. " * 230_000)[:10_000_000]
+    done = _pumice("ask", "--offline", "Sum up:", stdin=text.encode())
+    assert done.returncode == 2
+    assert done.stderr.decode() == (
+        "error: a text of 10000008 characters is too long: its first 131072 have more tokens than the 4095 that the "
+        "model takes\nhint: ask with fewer pictures or turns, or a shorter text\n"
+    )
+
+
+def test_what_is_typed_is_never_markup() -> None:
+    """A picture's placeholder and an end token in a question are words: one picture is seen, and the answer goes on."""
+    done = _pumice("ask", "--offline", "--json", "-i", DICE, "Say <image> and </s>: how many dice are there?")
+    report = json.loads(done.stdout)
+    assert report["usage"]["image_tokens"] == 64
+    assert report["text"] and report["finish_reason"] == "stop"

@@ -26,6 +26,7 @@ from pumice.engine.dtype import choose_dtype
 from pumice.engine.guide import Guides
 from pumice.engine.looking import Look, look
 from pumice.engine.memory import FeatureMemory, PrefixMemory
+from pumice.engine.room import refuse_too_long, room_after
 from pumice.engine.scheduler import Request, Scheduler
 from pumice.errors import UsageError
 from pumice.images.fetch import FetchPolicy
@@ -228,15 +229,10 @@ class Engine:
 
     def _begin(self, conversation: Conversation, options: SamplingOptions) -> Answering:
         started = time.monotonic()
-        inputs = self.processor(conversation, fetch=self.fetch)
         limit = self.model.config.language.max_positions
-        if len(inputs.ids) >= limit:
-            raise UsageError(
-                f"the conversation has {len(inputs.ids)} tokens ({inputs.image_tokens} of them pictures), "
-                f"the model takes {limit - 1}",
-                hint="ask with fewer pictures or turns, or a shorter text",
-            )
-        room = limit - len(inputs.ids)
+        refuse_too_long(conversation, self.processor.tokenizer, limit)
+        inputs = self.processor(conversation, fetch=self.fetch)
+        room = room_after(inputs, limit)
         guide = None
         if options.schema is not None:
             guide = self._guides.guide(options.schema, min(options.max_tokens, room))
