@@ -65,7 +65,7 @@ class Terminal:
     def settled(self) -> str:
         """The screen once it asks for something and has not changed for a while; or for a long while."""
         shown, since = "", time.monotonic()
-        while (quiet := time.monotonic() - since) < 8 and (quiet < 1.5 or not re.search(r"(^|\n)[$>.]$", shown)):
+        while (quiet := time.monotonic() - since) < 30 and (quiet < 1.5 or not re.search(r"(^|\n)[$>.]$", shown)):
             now = _trimmed(self.screen())
             if now != shown:
                 shown, since = now, time.monotonic()
