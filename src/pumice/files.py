@@ -12,6 +12,14 @@ from typing import BinaryIO
 from pumice.errors import UsageError
 
 
+def require_folder(target: Path) -> None:
+    """Raises UsageError if the folder that ``target`` is to stand in is not there: a typo must not hide a result."""
+    if not target.absolute().parent.is_dir():
+        raise UsageError(
+            f"{target} cannot be written: there is no folder {target.parent}", hint="make it, or correct it"
+        )
+
+
 @contextmanager
 def fresh_file(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     """A file to write into, which takes the name ``target`` once the block ends without an error.

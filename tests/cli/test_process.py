@@ -61,6 +61,13 @@ def test_what_is_asked_when_text_is_piped(piped: bytes, question: str) -> None:
     assert done.stdout.decode().splitlines()[-1] == repr(question)
 
 
+@pytest.mark.parametrize("prompt", [[], ["-"]])
+def test_piped_text_is_the_question(prompt: list[str]) -> None:
+    assert _run("ask", *prompt, stdin=b"How many?").stdout == b"Two dice.\n"
+    missing = _run("ask", *prompt)
+    assert missing.returncode == 2 and missing.stderr.startswith(b"error: the question is ")
+
+
 def test_binary_input_gets_advice() -> None:
     done = _run("ask", "q", stdin=b"\xff\xd8\xff\xe0")
     assert done.returncode == 2

@@ -152,6 +152,8 @@ def test_set(talk: Talk) -> None:
         ("/export x.md", "nothing has been said yet"),
         ("/imag a.png", "no command /imag\nhint: did you mean /image?"),
         ("/save a b", "expected one file, found 2"),
+        ("/save none/talk.json", "there is no folder none"),
+        ("/Nothing", "no command /Nothing"),
         ("/load nowhere.json", "cannot read 'nowhere.json'"),
         ("/load a.png", "a.png is no saved dialogue"),
         ("/text", "nothing to send"),

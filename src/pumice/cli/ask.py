@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Annotated
@@ -12,7 +13,7 @@ import typer
 from typer import Argument, Option
 
 from pumice.cli.failures import explain
-from pumice.cli.output import answer_facts, note_limit, note_stats, note_warnings, waiting, write_answer
+from pumice.cli.output import answer_facts, note, note_limit, note_stats, note_warnings, waiting, write_answer
 from pumice.cli.overlays import Boxes, Drawings, Looked
 from pumice.cli.pictures import Picture, load_pictures, piped_text
 from pumice.cli.session import AnsweringEngine, AnswerStream, Opener, open_engine
@@ -55,7 +56,9 @@ class Form:
 @with_settings
 def ask(
     context: typer.Context,
-    prompt: Annotated[str, Argument(help="The question. Piped text is added below it.")],
+    prompt: Annotated[
+        str | None, Argument(help="The question. Piped text is added below it, or is the question itself.")
+    ] = None,
     images: Annotated[
         list[str] | None,
         Option(
@@ -86,9 +89,13 @@ def ask(
     options = replace(settings.sampling(), schema=read_schema(schema))
     form.check(options)
     pictures = load_pictures(images or [], settings)
-    question = prompt if "-" in (images or []) else _joined(prompt, piped_text(settings))
+    words = "" if prompt in (None, "-") else prompt or ""
+    question = words if "-" in (images or []) else _joined(words, piped_text(settings))
     if not question.strip():
-        raise UsageError("the question is empty", hint='pumice ask -i photo.jpg "What is this?"')
+        missing = "the question is missing" if prompt is None else "the question is empty"
+        raise UsageError(missing, hint='pumice ask -i photo.jpg "What is this?"')
+    if not pictures and sys.stderr.isatty():
+        note("no picture: -i adds one", settings)
     answer_question(
         Question(question, pictures), options, form, Drawings(boxes, look), settings, context.obj or open_engine
     )
@@ -131,7 +138,7 @@ def answer_question(
     question: Question, options: SamplingOptions, form: Form, drawings: Drawings, settings: Settings, opener: Opener
 ) -> None:
     """Load the model, ask, print in ``form``, and draw what was wished."""
-    drawings.check(len(question.pictures), form.count)
+    drawings.check(question.pictures, form.count)
     with waiting("loading the model", settings):
         engine = opener(settings)
     note_warnings(engine, settings)
@@ -154,7 +161,7 @@ def answer_question(
 
 
 def _joined(prompt: str, piped: str) -> str:
-    return f"{prompt}\n\n{piped}" if piped else prompt
+    return f"{prompt}\n\n{piped}" if prompt and piped else prompt or piped
 
 
 def _seeded(options: SamplingOptions, count: int) -> list[SamplingOptions]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, TypeAlias
@@ -14,6 +15,7 @@ from pumice.cli.session import AnsweringEngine
 from pumice.cli.settings import Settings
 from pumice.engine.answer import Answer
 from pumice.errors import UsageError
+from pumice.files import require_folder
 from pumice.prompts.conversation import Conversation
 
 Boxes: TypeAlias = Annotated[
@@ -25,6 +27,9 @@ Looked: TypeAlias = Annotated[
 ]
 
 
+_ASK_FOR_ONE = 'ask for one: "Give the bounding box of the cup."'
+
+
 @dataclass(frozen=True)
 class Drawings:
     """Files to draw into, where they are wished for."""
@@ -32,17 +37,19 @@ class Drawings:
     boxes: Path | None
     look: Path | None
 
-    def check(self, pictures: int, answers: int) -> None:
-        """Raises UsageError for wishes that ``pictures`` and ``answers`` cannot meet."""
-        if self.boxes is not None and pictures != 1:
-            raise UsageError(f"--boxes draws into one picture, found {pictures}", hint="give one with -i")
+    def check(self, pictures: list[Picture], answers: int) -> None:
+        """Raises UsageError for wishes that ``pictures`` and ``answers`` cannot meet, or a file not to be written."""
+        if self.boxes is not None and len(pictures) != 1:
+            raise UsageError(f"--boxes draws into one picture, found {len(pictures)}", hint="give one with -i")
         if self.look is not None and not pictures:
             raise UsageError("without a picture there is nothing to look at", hint="give one with -i")
         if answers > 1 and (self.boxes or self.look):
             raise UsageError("--boxes and --look draw one answer", hint="leave out --n")
+        if self.boxes is not None and self.boxes == self.look:
+            raise UsageError("--boxes and --look name the same file", hint="give each its own")
         for path in (self.boxes, self.look):
-            if path is not None and path.suffix.lower() != ".png":
-                raise UsageError(f"{path}: expected a name that ends in .png")
+            if path is not None:
+                _require_drawable(path, pictures)
 
     def draw(
         self,
@@ -68,7 +75,17 @@ class Drawings:
 
         found = named_boxes(answer.text)
         if not found:
-            note(f"the answer names no box, so {path} was not written", settings)
+            note(f"the answer names no box, so {path} was not written; {_ASK_FOR_ONE}", settings)
             return
         save_picture(draw_boxes(picture.pixels, found, engine.sees(*picture.pixels.size).mode), path)
         note(f"{path}: {len(found)} box{'es' * (len(found) > 1)}", settings)
+
+
+def _require_drawable(path: Path, pictures: list[Picture]) -> None:
+    if path.suffix.lower() != ".png":
+        raise UsageError(f"{path}: expected a name that ends in .png")
+    require_folder(path)
+    for each in pictures:
+        with suppress(OSError):  # a URL is no file
+            if path.samefile(each.source):
+                raise UsageError(f"{path} is the picture that is asked about", hint="draw into another file")

@@ -18,11 +18,12 @@ from pumice.cli import transcript
 from pumice.cli.dialogue import Dialogue
 from pumice.engine.answer import Answer
 from pumice.errors import UsageError
+from pumice.files import require_folder
 
 if TYPE_CHECKING:
     from pumice.cli.pictures import Picture
 
-_COMMAND = re.compile(r"/([a-z]+)(?=\s|$)")
+_COMMAND = re.compile(r"/([A-Za-z]+)(?=\s|$)")
 
 
 class Desk(Protocol):
@@ -71,9 +72,9 @@ def find(line: str) -> tuple[Command, str] | None:
     match = _COMMAND.match(line)
     if match is None:
         return None
-    command = COMMANDS.get(match[1])
+    command = COMMANDS.get(match[1].lower())
     if command is None:
-        near = get_close_matches(match[1], COMMANDS, n=1)
+        near = get_close_matches(match[1].lower(), COMMANDS, n=1)
         hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
         raise UsageError(f"no command /{match[1]}", hint=hint)
     return command, line[match.end() :].strip()
@@ -102,6 +103,7 @@ def _new_file(text: str, usage: str) -> Path:
     path = _one_path(text, usage)
     if path.exists():
         raise UsageError(f"{path} exists already", hint="choose another name")
+    require_folder(path)
     return path
 
 
@@ -136,9 +138,10 @@ def _undo(desk: Desk, _: str) -> None:
 
 
 def _regen(desk: Desk, _: str) -> Next:
+    question = desk.dialogue.take_back().question
     if desk.dialogue.options.temperature == 0:
         desk.say("at temperature 0 the answer stays the same: /set temperature 0.7")
-    return Next(question=desk.dialogue.take_back().question)
+    return Next(question=question)
 
 
 def _edit(desk: Desk, text: str) -> Next:

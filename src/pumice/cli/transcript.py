@@ -46,8 +46,8 @@ def load(path: Path) -> Dialogue:
         value = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise UsageError(f"cannot read {str(path)!r}: {error.strerror or error}") from None
-    except ValueError as error:
-        raise UsageError(f"{path} is no saved dialogue: {error}", hint="/save writes one") from None
+    except ValueError:  # no JSON, or no text at all
+        raise UsageError(f"{path} is no saved dialogue", hint="/save writes one; /export does not") from None
     if not isinstance(value, dict) or value.get("format") != FORMAT:
         raise UsageError(f"{path} is no saved dialogue", hint="/save writes one; /export does not")
     if value.get("version") != VERSION:
