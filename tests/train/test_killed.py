@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(400)
 CHANGES = (
     *("batch=4", f"world.scenes={4 * STEPS}", "world.questions=2", "world.details=0", "world.several_turns=0"),
     *("log_every=1", "save_every=2", "threads=1", "world.sizes=[96]"),
+    *("held_out.every=5", "held_out.rows=4", "held_out.samples=1", "held_out.tokens=8"),
 )
 
 

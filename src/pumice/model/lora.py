@@ -51,6 +51,11 @@ class LoraLinear(nn.Module):
         """What the layer multiplies with, adapter included, [N, K]; it is made anew each time."""
         return cast(Tensor, self.base.weight) + self.how.scale * (self.lora_b @ self.lora_a)
 
+    @property
+    def bias(self) -> Tensor | None:
+        """What the layer adds, [N]; no adapter changes it."""
+        return cast("Tensor | None", self.base.bias)
+
     def forward(self, x: Tensor) -> Tensor:  # [..., K] -> [..., N]
         added = F.linear(F.linear(F.dropout(x, self.how.dropout, self.training), self.lora_a), self.lora_b)
         return self.base(x) + self.how.scale * added
