@@ -38,7 +38,7 @@ class Shelved:
 
     @property
     def size(self) -> int:
-        """Bytes on the disk. The folder is walked when this is asked for: any folder can be named, and some are vast."""
+        """Bytes on the disk. Walks the folder, so ask once it is known to be a model: any folder can be named."""
         return _size(self.folder) if self.held is None else self.held
 
 
@@ -70,7 +70,7 @@ def remover(model: Shelved) -> Callable[[], None]:
     """How to remove a model, once its owner has agreed.
 
     Raises:
-        UsageError: it is the bundled one, or a folder that is not in Pumice's own layout or that holds something else, too.
+        UsageError: it is the bundled one, or a folder that is not in Pumice's own layout or holds something else, too.
     """
     if model.place == "bundled":
         raise UsageError(f"{model.name} belongs to the program", hint="pip uninstall pumice removes both")
