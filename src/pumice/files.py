@@ -1,7 +1,8 @@
-"""Files that appear whole or not at all."""
+"""Files that appear whole or not at all, and what was meant by the name of one that is not there."""
 
 from __future__ import annotations
 
+import difflib
 import os
 import secrets
 from collections.abc import Iterator
@@ -10,6 +11,8 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pumice.errors import UsageError
+
+_MOST_NEIGHBOURS = 5000
 
 
 def require_folder(target: Path) -> None:
@@ -48,3 +51,35 @@ def fresh_file(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             work.unlink()
+
+
+def similar_file(path: str) -> str | None:
+    """A file beside the missing one whose name is close to it, spelt the way the user spelt the path.
+
+    Raises: OSError if its folder cannot be listed.
+    """
+    folder, wanted = os.path.split(path)
+    with os.scandir(folder or ".") as entries:
+        names = [entry.name for entry, _ in zip(entries, range(_MOST_NEIGHBOURS), strict=False) if entry.is_file()]
+    by_lower = {name.lower(): name for name in names}
+    close = difflib.get_close_matches(wanted.lower(), by_lower, n=1)
+    return os.path.join(folder, by_lower[close[0]]) if close else None
+
+
+def unreadable(path: Path, error: OSError, what: str = "") -> UsageError:
+    """The error to raise for a file that cannot be opened; its hint says what may have been meant.
+
+    what: the kind of file, put before its name.
+    """
+    hint = "check the permissions"
+    if isinstance(error, IsADirectoryError):
+        hint = "name a file in it"
+    elif isinstance(error, FileNotFoundError):
+        try:
+            similar = similar_file(str(path))
+        except OSError:
+            hint = f"there is no folder {str(path.parent)!r}"
+        else:
+            hint = f"did you mean {similar!r}?" if similar else f"no file in {str(path.parent)!r} has a similar name"
+    kind = f"{what} " if what else ""
+    return UsageError(f"cannot read {kind}{str(path)!r}: {error.strerror or error}", hint=hint)

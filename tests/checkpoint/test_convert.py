@@ -124,7 +124,7 @@ def test_refusals_leave_nothing_behind(tmp_path: Path) -> None:
         convert(tmp_path / "ours", tmp_path / "x", "llava-hf")
     with pytest.raises(UsageError, match="unknown layout"):
         convert(tmp_path / "ours", tmp_path / "x", "gguf")  # type: ignore[arg-type]
-    with pytest.raises(ModelError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         convert(tmp_path / "ours", tmp_path / "ours", "original")
     assert [path.name for path in tmp_path.iterdir()] == ["ours"]
     convert(tmp_path / "ours", tmp_path / "ours", "original", Options(overwrite=True))

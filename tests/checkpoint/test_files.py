@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from pumice.checkpoint.files import open_file, open_folder, read_json
 from pumice.checkpoint.writing import FILE, fresh_folder, save_shards
-from pumice.errors import ModelError
+from pumice.errors import ModelError, UsageError
 
 
 def tensors() -> dict[str, torch.Tensor]:
@@ -180,7 +180,7 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
     with fresh_folder(target) as work:
         (work / FILE).write_text("1")
-    with pytest.raises(ModelError, match="exists already"), fresh_folder(target):
+    with pytest.raises(UsageError, match="exists already"), fresh_folder(target):
         pass
     with pytest.raises(ZeroDivisionError), fresh_folder(target, overwrite=True):
         raise ZeroDivisionError
@@ -195,7 +195,7 @@ def test_what_is_no_checkpoint_is_not_replaced(tmp_path: Path) -> None:
     """Whoever names the folder around the models keeps them."""
     (tmp_path / "models" / "one").mkdir(parents=True)
     (tmp_path / "models" / "one" / FILE).write_text("{}")
-    with pytest.raises(ModelError, match="will not be replaced"), fresh_folder(tmp_path / "models", overwrite=True):
+    with pytest.raises(UsageError, match="will not be replaced"), fresh_folder(tmp_path / "models", overwrite=True):
         pass
     assert (tmp_path / "models" / "one" / FILE).is_file()
 

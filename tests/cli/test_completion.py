@@ -113,11 +113,10 @@ def test_install(environment: dict[str, str]) -> None:
     assert found.stdout == "doctor\n"
 
 
-def test_show_completion_by_flag(environment: dict[str, str]) -> None:
-    done = subprocess.run(
-        ["bash", "-c", "pumice --show-completion; true"], env=environment, capture_output=True, text=True, check=True
-    )
-    assert "_PUMICE_COMPLETE=complete_bash" in done.stdout
+def test_there_is_no_second_way_by_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    assert "-completion" not in capsys.readouterr().out
+    assert main(["--show-completion"]) == main(["--install-completion"]) == 2
 
 
 def test_the_hidden_stay_hidden(capsys: pytest.CaptureFixture[str]) -> None:

@@ -111,3 +111,11 @@ def test_a_line_that_cannot_be_found_safely(file: Path) -> None:
     file.write_text("model = ", encoding="utf-8")
     with pytest.raises(UsageError, match="not valid TOML"):
         set_value("model", "new")
+
+
+@pytest.mark.parametrize("line", ["config show", "models default pumice-tiny"])
+def test_a_file_that_is_no_text(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "x.toml").write_bytes(b"model = '\xff'")
+    assert main([*line.split(), "--config", str(tmp_path / "x.toml")]) == 2
+    first, hint = capsys.readouterr().err.splitlines()
+    assert "it is not UTF-8" in first and "TOML" in hint and "pumice config init" in hint

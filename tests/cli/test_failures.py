@@ -6,11 +6,13 @@ import json
 from pathlib import Path
 
 import pytest
+import typer
 from PIL import Image
+from typer.core import TyperGroup
 
 from fakes import ScriptedEngine
 from pumice import errors
-from pumice.cli.main import EXIT_CODES, main
+from pumice.cli.main import COMMANDS, EXIT_CODES, GROUPS, LazyGroup, main
 
 
 def _fails(error: BaseException, *flags: str) -> int:
@@ -132,3 +134,66 @@ def test_an_empty_question_is_refused() -> None:
 def test_other_schemes_are_called_that(url: str, flags: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", "q", "-i", url, *flags], ScriptedEngine()) == 4
     assert "only http and https" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("ask q --max-tokens abc", "--max-tokens: expected a whole number, found 'abc'"),
+        ("ask q --max-tokens 3.5", "--max-tokens: expected a whole number, found '3.5'"),
+        ("ask q --temperature warm", "--temperature: expected a number, found 'warm'"),
+        ("ask q --device tpu", "--device: expected one of auto, cpu, mps, cuda, found 'tpu'"),
+        ("ask q --seed x", "--seed: expected a whole number, found 'x'"),
+        ("completion tcsh", "shell: expected one of bash, zsh, fish, powershell, pwsh, found 'tcsh'"),
+        ("quantize a b --vision-bits 3", "--vision-bits: expected one of 4, 8, found '3'"),
+        ("data doctor r.json --max-tokens 0", "--max-tokens: expected at least 1, found '0'"),
+        ("data doctor r.json --images /no/where", "--images: dir '/no/where' does not exist"),
+    ],
+)
+def test_a_wrong_value_is_told_in_our_words(line: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(line.split(), ScriptedEngine()) == 2
+    first, hint = capsys.readouterr().err.splitlines()
+    assert first == f"error: {said}" and hint.startswith("hint: see 'pumice ") and hint.endswith(" --help'")
+
+
+@pytest.mark.parametrize(
+    ("line", "example"),
+    [
+        ("ask", 'pumice ask -i photo.jpg "What is unusual here?"'),
+        ("describe", "pumice describe photo.jpg"),
+        ("completion", 'eval "$(pumice completion bash)"'),
+        ("convert here", "pumice convert liuhaotian/llava-v1.5-7b llava-7b"),
+        ("models rm", "pumice models rm owner/name"),
+    ],
+)
+def test_where_something_is_missing_an_example_helps(
+    line: str, example: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(line.split(), ScriptedEngine()) == 2
+    first, hint = capsys.readouterr().err.splitlines()
+    assert first.startswith("error: Missing argument") and hint.endswith(f" --help'; for example: {example}")
+
+
+def test_every_command_that_needs_something_has_an_example() -> None:
+    top = typer.Context(LazyGroup(name="pumice"), info_name="pumice")
+    for name in COMMANDS:
+        command = LazyGroup(name="pumice").get_command(top, name)
+        inner = [command.get_command(top, each) for each in GROUPS[name]] if isinstance(command, TyperGroup) else []
+        for one in inner or [command]:
+            assert one is not None
+            if any(each.required for each in one.params):
+                assert "\b\n" in (one.help or ""), one.name
+
+
+@pytest.mark.parametrize("line", ["data doctor {}", "data convert {} out.jsonl", "estimate {}", "train {}"])
+def test_a_file_that_is_not_there(line: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "recipe.toml").write_text("", encoding="utf-8")
+    for name, advice in (
+        ("recipes.toml", f"did you mean {str(tmp_path / 'recipe.toml')!r}?"),
+        ("xyz", f"no file in {str(tmp_path)!r} has a similar name"),
+        ("gone/recipe.toml", f"there is no folder {str(tmp_path / 'gone')!r}"),
+    ):
+        assert main([word.format(tmp_path / name) for word in line.split()]) == 2
+        first, hint = capsys.readouterr().err.splitlines()
+        assert "cannot read " in first and first.endswith("No such file or directory")
+        assert hint == f"hint: {advice}"

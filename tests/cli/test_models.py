@@ -186,6 +186,7 @@ def test_default(hub: hubs.Served, ours: Path, shelf: Path, capsys: Said) -> Non
     assert [each.model for each in engine.opened] == [str(ours), "other"]
     capsys.readouterr()
     assert main(["models", "default", "someone/model"]) == 3  # not fetched yet
+    assert "hint: fetch it with `pumice models pull someone/model`" in capsys.readouterr().err
     assert main(["models", "pull", "someone/model", "-q"]) == main(["models", "default", "someone/model"]) == 0
     assert listed(capsys)["someone/model"]["default"]
     assert main(["models", "default", "pumice-tiny"]) == 0
@@ -201,9 +202,9 @@ def test_a_variable_comes_before_the_default(ours: Path, monkeypatch: pytest.Mon
 
 def test_verify(hub: hubs.Served, ours: Path, capsys: Said) -> None:
     folder = fetch("someone/model")
-    for name, hashes in (("pumice-tiny", 4), ("someone/model", 4), ("ours", 0)):
+    for name, hashes in (("pumice-tiny", "4 known hashes agree"), ("someone/model", "4 known"), ("ours", "no hashes")):
         assert main(["models", "verify", name]) == 0
-        assert f"{hashes} known hashes agree" in capsys.readouterr().out
+        assert hashes in capsys.readouterr().out
     (folder / "tokenizer.json").resolve().write_bytes(b"{}")
     assert main(["models", "verify", "someone/model", "--json"]) == 3
     found = json.loads(capsys.readouterr().out)
@@ -306,15 +307,59 @@ def test_what_rm_refuses(ours: Path, shelf: Path, capsys: Said) -> None:
         ("pumice-tiny", "belongs to the program"),
         (str(BUNDLED), "belongs to the program"),
         ("ours", "holds more than a model: pictures, thesis.txt"),
-        ("foreign", "was not written by Pumice"),
+        ("foreign", "will not be removed: expected pumice.json in it"),
         ("link", "is a link"),
-        (str(shelf), "was not written by Pumice"),
+        (str(shelf), "will not be removed: expected pumice.json in it"),
+        ("..", "will not be removed: expected pumice.json in it"),
         ("nowhere", "no model at"),
     ):
         before = sorted(shelf.rglob("*"))
         assert main(["models", "rm", name, "--yes"]) in (2, 3)
         assert said in capsys.readouterr().err
         assert sorted(shelf.rglob("*")) == before and BUNDLED.is_dir()
+
+
+def test_rm_does_not_walk_what_it_refuses(shelf: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:
+    """Of a whole disk, that takes minutes and ends at what nobody may read."""
+
+    def closed(*_: object) -> None:
+        raise PermissionError(13, "Permission denied", "/proc/1/cwd")
+
+    monkeypatch.setattr(Path, "rglob", closed)
+    for name in (shelf.anchor, ".."):
+        assert main(["models", "rm", name, "--yes"]) == 2
+        assert "will not be removed: expected pumice.json" in capsys.readouterr().err
+
+
+def test_rm_of_a_folder_that_is_closed(ours: Path, monkeypatch: pytest.MonkeyPatch, capsys: Said) -> None:
+    real = os.stat
+
+    def stat(path: Any, *rest: Any, **named: Any) -> os.stat_result:
+        if str(path) == str(ours / "pumice.json"):  # as of a folder without the right to enter it
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path, *rest, **named)
+
+    monkeypatch.setattr(os, "stat", stat)
+    assert main(["models", "rm", "ours", "--yes"]) == 2
+    assert "will not be removed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["convert", "quantize"])
+def test_a_target_that_exists(command: str, ours: Path, shelf: Path, capsys: Said) -> None:
+    (shelf / "notes").write_text("mine", encoding="utf-8")
+    (shelf / "things").mkdir()
+    (shelf / "things" / "diary").write_text("mine", encoding="utf-8")
+    for target, words, said in (
+        ("notes", [], "notes is a file"),
+        ("notes", ["--overwrite"], "notes is a file"),
+        ("things", [], "add --overwrite to replace it"),
+        ("things", ["--overwrite"], "is not a checkpoint and will not be replaced"),
+    ):
+        assert main([command, "ours", target, *words]) == 2
+        assert said in capsys.readouterr().err
+    assert main([command, "ours", "new"]) == 0
+    assert main([command, "ours", "new"]) == 2
+    assert main([command, "ours", "new", "--overwrite"]) == 0
 
 
 def test_rm_asks(ours: Path, project: Path, capsys: Said) -> None:

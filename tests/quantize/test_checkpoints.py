@@ -17,7 +17,7 @@ from pumice.cli.main import main
 from pumice.cli.session import open_engine
 from pumice.cli.settings import Settings
 from pumice.engine.engine import Engine
-from pumice.errors import ModelError
+from pumice.errors import ModelError, UsageError
 from pumice.model.llava import Llava
 from pumice.options import SamplingOptions
 from pumice.quantize.linear import QuantizedLinear
@@ -84,14 +84,14 @@ def test_the_folder_is_small_and_says_what_it_is(folder: Path, tmp_path: Path) -
 def test_what_cannot_be_done_is_said(folder: Path, tmp_path: Path) -> None:
     small = tmp_path / "small"
     quantize_checkpoint(folder, small, standard_plan(4))
-    with pytest.raises(ModelError, match="quantised already"):
+    with pytest.raises(ModelError, match="quantized already"):
         quantize_checkpoint(small, tmp_path / "again", standard_plan(4))
-    with pytest.raises(ModelError, match="quantised already, with 4 bits"):
+    with pytest.raises(ModelError, match="quantized already, with 4 bits"):
         load_checkpoint(small, how=Arithmetic(standard_plan(8)))
     load_checkpoint(small, how=Arithmetic(standard_plan(4)))
-    with pytest.raises(ModelError, match="is quantised"):
+    with pytest.raises(ModelError, match="is quantized"):
         convert(small, tmp_path / "hf", "llava-hf")
-    with pytest.raises(ModelError, match="exists already"):
+    with pytest.raises(UsageError, match="exists already"):
         quantize_checkpoint(folder, small, standard_plan(4))
     (small / "pumice.json").write_text((folder / "pumice.json").read_text())
     with pytest.raises(ModelError, match="tensors are missing"):
@@ -103,7 +103,7 @@ def test_the_command(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture
     assert main(["quantize", str(folder), str(target), "--bits", "8", "--vision-bits", "8"]) == 0
     assert capsys.readouterr().out.strip() == str(target)
     assert load_checkpoint(target).description.quantization == standard_plan(8, vision_bits=8)
-    assert main(["quantize", str(folder), str(target)]) == 3
+    assert main(["quantize", str(folder), str(target)]) == 2
     assert main(["quantize", str(folder), str(target), "--bits", "5"]) == 2
     for flag in ("--4bit", "--load-8bit", "--kv-8bit"):
         assert main(["ask", flag, "-m", str(folder), "--max-tokens", "3", "What?"]) == 0

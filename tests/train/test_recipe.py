@@ -76,6 +76,22 @@ def test_an_unknown_field_names_the_nearest(tmp_path: Path, old: str, new: str, 
     assert f"unknown field {where}; did you mean {near}?" in refused(tmp_path, GOOD.replace(old, new))
 
 
+@pytest.mark.parametrize(
+    ("override", "first", "more"),
+    [
+        ("foo=1", "output, start, template", "held_out"),
+        ("start.foo=1", "folder, join", "projector"),
+        ("lora.language.foo=1", "rank, alpha", "dropout"),
+        ("world.foo=1", "task, first", "scenes"),
+    ],
+)
+def test_an_unknown_field_lists_those_of_its_table(tmp_path: Path, override: str, first: str, more: str) -> None:
+    table = "[lora.language]\nrank = 1\nalpha = 1\n" if override.startswith("lora") else ""
+    with pytest.raises(UsageError, match="unknown field") as error:
+        read(tmp_path, GOOD + table, override)
+    assert str(error.value.hint).startswith(f"the fields there are {first}") and more in str(error.value.hint)
+
+
 def test_a_field_like_no_other_gets_no_guess(tmp_path: Path) -> None:
     message = refused(tmp_path, GOOD.replace("batch = 4", "zzzzzz = 1"))
     assert "unknown field 'zzzzzz'" in message and "did you mean" not in message
@@ -176,8 +192,9 @@ def test_files_that_are_no_recipes(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="cannot read recipe"):
         read_recipe(tmp_path / "missing.toml")
     (tmp_path / "latin.toml").write_bytes('output = "ü"'.encode("latin-1"))
-    with pytest.raises(UsageError, match="not valid TOML"):
+    with pytest.raises(UsageError, match="is not UTF-8") as error:
         read_recipe(tmp_path / "latin.toml")
+    assert "TOML" in str(error.value.hint)
 
 
 LLAVA = [f"llava-1.5-{size}-{stage}" for size in ("7b", "13b") for stage in (

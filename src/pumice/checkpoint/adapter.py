@@ -38,7 +38,8 @@ def save_adapter(model: Llava, processor: Processor, folder: str | Path, *, base
     is what asks for gradients.
 
     Raises:
-        ModelError: the folder exists and ``overwrite`` is not set, or it cannot be written.
+        ModelError: the folder cannot be written.
+        UsageError: it exists and ``overwrite`` is not set.
     """
     adapted = adapters(model)
     assert adapted, "there is nothing to save without adapters"

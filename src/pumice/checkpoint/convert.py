@@ -56,7 +56,7 @@ def convert(
 
     Raises:
         ModelError: the source cannot be opened, the target layout has no place for it, or cannot be written.
-        UsageError: an unknown target or template.
+        UsageError: an unknown layout or template, or the target exists.
     """
     options = options or Options()
     writer = WRITERS.get(to)
@@ -67,7 +67,7 @@ def convert(
         name = get_template(options.template).name
         opened = replace(opened, description=replace(opened.description, template=name))
     if opened.description.quantization is not None:
-        raise ModelError(f"{source} is quantised", hint="convert the checkpoint that it was made from")
+        raise ModelError(f"{source} is quantized", hint="convert the checkpoint that it was made from")
     model = opened.description.model
     found = {name: tensor.shape for name, tensor in needed_tensors(opened.tensors, model).items()}
     check_tensors(expected_shapes(model), found, str(source))

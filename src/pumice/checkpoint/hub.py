@@ -101,7 +101,7 @@ def download(
         if folder is None:
             raise ModelError(
                 f"{_cut(name)} is not a folder here and not in the local cache",
-                hint="connect to the network and run once without --offline, or give a path",
+                hint=f"fetch it with `pumice models pull {_cut(name)}`, or give a path",
             )
         return folder
     try:

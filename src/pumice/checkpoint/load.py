@@ -200,8 +200,8 @@ def _agreed(wanted: Plan | None, own: Plan | None, name: str) -> Plan | None:
     """The plan to follow: that of the folder, if it has one."""
     if wanted is not None and own is not None and wanted.language.bits != own.language.bits:
         raise ModelError(
-            f"{name} is quantised already, with {own.language.bits} bits",
-            hint="load it without --4bit and --8bit, or quantise the checkpoint that it was made from",
+            f"{name} is quantized already, with {own.language.bits} bits",
+            hint="load it without --4bit and --8bit, or quantize the checkpoint that it was made from",
         )
     return own or wanted
 

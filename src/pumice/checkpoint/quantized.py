@@ -36,10 +36,11 @@ def quantize_checkpoint(
 
     Raises:
         ModelError: the source cannot be opened, is quantised already, or the target cannot be written.
+        UsageError: the target exists.
     """
     opened = open_checkpoint(source, base=base, vision_tower=vision_tower, offline=offline)
     if opened.description.quantization is not None:
-        raise ModelError(f"{source} is quantised already", hint="quantise the checkpoint that it was made from")
+        raise ModelError(f"{source} is quantized already", hint="quantize the checkpoint that it was made from")
     model = opened.description.model
     tensors = needed_tensors(opened.tensors, model)
     expected = expected_shapes(model)

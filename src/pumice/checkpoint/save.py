@@ -35,7 +35,8 @@ def save_checkpoint(
     origin: where the weights came from, for people to read. overwrite: replace the folder if it exists.
 
     Raises:
-        ModelError: the model's tensors are not those of its config, the folder exists, or it cannot be written.
+        ModelError: the model's tensors are not those of its config, or the folder cannot be written.
+        UsageError: the folder exists.
     """
     description = describe(model.config, processor, generation, origin)
     state = model.state_dict()

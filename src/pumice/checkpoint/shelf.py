@@ -25,26 +25,29 @@ _WRITTEN = ("pumice.json", "*.safetensors", "*.safetensors.index.json")
 
 @dataclass(frozen=True)
 class Shelved:
-    """A model on this machine. name: what -m takes; folder: its files; size: bytes on the disk, all revisions.
+    """A model on this machine. name: what -m takes; folder: its files.
 
-    commit: of a model of the hub, the newest on this machine.
+    commit: of a model of the hub, the newest on this machine. held: bytes of all its revisions in the cache.
     """
 
     name: str
     folder: Path
     place: Place
-    size: int
     commit: str | None = None
+    held: int | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes on the disk. Walks the folder, so ask once it is known to be a model: any folder can be named."""
+        return _size(self.folder) if self.held is None else self.held
 
 
 def models_here(folders: Iterable[str | Path] = ()) -> list[Shelved]:
     """All of them: the bundled model, the hub's by name, then those of ``folders`` in their order."""
-    found = [Shelved(BUNDLED.name, BUNDLED, "bundled", _size(BUNDLED))]
+    found = [Shelved(BUNDLED.name, BUNDLED, "bundled")]
     found += sorted(_cached(), key=lambda each: each.name.casefold())
     for folder in folders:
-        found += [
-            Shelved(str(each), each, "folder", _size(each)) for each in _models_in(Path(folder).expanduser().absolute())
-        ]
+        found += [Shelved(str(each), each, "folder") for each in _models_in(Path(folder).expanduser().absolute())]
     return found
 
 
@@ -56,18 +59,18 @@ def find_here(name: str | Path) -> Shelved:
         return held
     folder = find_model(name, offline=True)
     if folder.resolve() == BUNDLED.resolve():
-        return Shelved(BUNDLED.name, BUNDLED, "bundled", _size(BUNDLED))
+        return Shelved(BUNDLED.name, BUNDLED, "bundled")
     if of_hub:
-        return Shelved(str(name), folder, "hub cache", _size(folder), folder.name)
+        return Shelved(str(name), folder, "hub cache", folder.name)
     folder = folder.absolute()
-    return Shelved(str(folder), folder, "folder", _size(folder))
+    return Shelved(str(folder), folder, "folder")
 
 
 def remover(model: Shelved) -> Callable[[], None]:
     """How to remove a model, once its owner has agreed.
 
     Raises:
-        UsageError: it is the bundled one, or a folder that Pumice did not write or that holds something else, too.
+        UsageError: it is the bundled one, or a folder that is not in Pumice's own layout or holds something else, too.
     """
     if model.place == "bundled":
         raise UsageError(f"{model.name} belongs to the program", hint="pip uninstall pumice removes both")
@@ -98,10 +101,10 @@ def _folder_of(repo: str) -> str:
 def _require_ours(folder: Path) -> None:
     if folder.is_symlink():
         raise UsageError(f"{folder} is a link", hint="name the folder that it leads to, or remove the link yourself")
-    if not (folder / MARKS[0]).is_file():
+    if not os.path.isfile(folder / MARKS[0]):  # unlike Path.is_file, it takes a closed folder for one without it
         raise UsageError(
-            f"{folder} was not written by Pumice and will not be removed: expected {MARKS[0]} in it",
-            hint="if nothing else needs it, remove the folder yourself",
+            f"{folder} will not be removed: expected {MARKS[0]} in it, as in every folder of Pumice's own layout",
+            hint="other layouts are removed by hand, once nothing else needs the folder",
         )
     others = sorted(each.name for each in folder.iterdir() if not _is_written(each))
     if others:
@@ -132,7 +135,7 @@ def _cached() -> Iterator[Shelved]:
             newest = revisions[-1]
             refs = sorted(newest.refs) or [newest.commit_hash]
             name = repo.repo_id if "main" in refs else f"{repo.repo_id}@{refs[0]}"
-            yield Shelved(name, newest.snapshot_path, "hub cache", repo.size_on_disk, newest.commit_hash)
+            yield Shelved(name, newest.snapshot_path, "hub cache", newest.commit_hash, repo.size_on_disk)
 
 
 def _models_in(folder: Path) -> list[Path]:

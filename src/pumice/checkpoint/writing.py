@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
-from pumice.errors import ModelError
+from pumice.errors import ModelError, UsageError
 
 FILE = "pumice.json"  # the description that makes a folder one of ours
 SHARD_BYTES = 4 << 30
@@ -27,11 +27,13 @@ def fresh_folder(target: Path, *, overwrite: bool = False) -> Iterator[Path]:
     A crash of the program leaves either the old folder or the new one under the name, never a mixture.
 
     Raises:
-        ModelError: the target exists and is not empty (unless ``overwrite`` and it is a checkpoint), or the disk
-            refuses.
+        UsageError: the target is a file, or a folder that is not empty (unless ``overwrite`` and it is a checkpoint).
+        ModelError: the disk refuses.
     """
-    if not overwrite and target.exists() and (not target.is_dir() or any(target.iterdir())):
-        raise ModelError(f"{target} exists already", hint="choose another folder, or remove this one first")
+    if target.exists() and not target.is_dir():
+        raise UsageError(f"{target} is a file; expected a folder to write", hint="choose another name")
+    if not overwrite and target.exists() and any(target.iterdir()):
+        raise UsageError(f"{target} exists already", hint="choose another folder, or add --overwrite to replace it")
     _check_replaceable(target)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -55,7 +57,7 @@ def _check_replaceable(target: Path) -> None:
     """Replacing means deleting, and a folder of models is easily named in place of one model."""
     a_model = any((target / name).is_file() for name in (FILE, "config.json"))
     if target.is_dir() and any(target.iterdir()) and not a_model:
-        raise ModelError(
+        raise UsageError(
             f"{target} is not a checkpoint and will not be replaced: expected {FILE} or config.json in it",
             hint="name the checkpoint's own folder, or an empty or new one",
         )

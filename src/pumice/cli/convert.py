@@ -30,7 +30,12 @@ def convert(
     offline: Offline = False,
     debug: Debug = False,
 ) -> None:
-    """Write a checkpoint in another layout. There are Pumice's own, the original LLaVA's and llava-hf's."""
+    """Write a checkpoint in another layout. There are Pumice's own, the original LLaVA's and llava-hf's.
+
+    \b
+    pumice convert liuhaotian/llava-v1.5-7b llava-7b
+    pumice convert llava-7b llava-7b-hf --to llava-hf
+    """
     import torch
 
     from pumice.checkpoint.convert import Options

@@ -8,11 +8,18 @@ import sys
 import traceback
 from contextlib import suppress
 from dataclasses import dataclass
+from inspect import cleandoc
+from typing import TYPE_CHECKING
 
-from typer import Abort
+from typer import Abort, BadParameter
+from typer._click.exceptions import MissingParameter
 from typer.exceptions import TyperException
 
+from pumice.cli.kinds import expected
 from pumice.errors import MemoryLimitError, PumiceError, UsageError
+
+if TYPE_CHECKING:
+    from typer import Context
 
 # What torch says when an allocation fails; on a CPU it is a plain RuntimeError.
 _NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|failed to allocate", re.IGNORECASE)
@@ -62,8 +69,7 @@ def _translated(error: Exception) -> PumiceError | None:
     if isinstance(error, PumiceError):
         return error
     if isinstance(error, TyperException):
-        context = getattr(error, "ctx", None)
-        return UsageError(error.format_message(), hint=f"see '{context.command_path} --help'" if context else None)
+        return _about_usage(error)
     if isinstance(error, Abort):
         return UsageError("the input ended too early")
     if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
@@ -72,6 +78,40 @@ def _translated(error: Exception) -> PumiceError | None:
             hint="close other programs, or try --dtype bfloat16, a smaller --max-tokens or a smaller model",
         )
     return None
+
+
+def _about_usage(error: TyperException) -> UsageError:
+    """What typer found wrong with the command line, with an example where something is missing."""
+    context: Context | None = getattr(error, "ctx", None)
+    hint = f"see '{context.command_path} --help'" if context else None
+    if isinstance(error, MissingParameter):
+        example = _first_example(context.command.help or "") if context else None
+        return UsageError(error.format_message(), hint=f"{hint}; for example: {example}" if example else hint)
+    if isinstance(error, BadParameter) and error.param is not None:
+        name = error.param.opts[0] if error.param.opts else error.param.name
+        return UsageError(f"{name}: {_about_value(error)}", hint=hint)
+    return UsageError(error.format_message(), hint=hint)
+
+
+def _about_value(error: BadParameter) -> str:
+    """Expected and found, where pydantic has read the value; what typer says, where it has looked itself."""
+    from pydantic import ValidationError
+
+    if not isinstance(error.__cause__, ValidationError) or error.param is None:
+        return error.message.rstrip(".")
+    first = error.__cause__.errors()[0]
+    limits = first.get("ctx", {})
+    if "ge" in limits or "le" in limits:
+        wanted = f"at least {limits['ge']}" if "ge" in limits else f"at most {limits['le']}"
+    else:
+        wanted = expected(error.param.type_descriptor.annotation)
+    return f"expected {wanted}, found {first['input']!r}"
+
+
+def _first_example(text: str) -> str | None:
+    """The first line of a command's help that must keep its shape, behind a backspace, without its comment."""
+    _, behind, examples = cleandoc(text).partition("\b\n")
+    return re.sub(r"\s{2,}#.*", "", examples.strip().splitlines()[0]) if behind else None
 
 
 def _one_line(text: str) -> str:

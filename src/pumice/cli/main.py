@@ -9,6 +9,7 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
+from typer._completion_classes import completion_init
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
@@ -124,8 +125,13 @@ def _top(
 
 
 def _run(words: list[str], opener: Opener | None) -> int:
+    completion_init()  # of typer's own flags for completion, `pumice completion` takes the place
     application = typer.Typer(
-        cls=LazyGroup, rich_markup_mode=None, pretty_exceptions_enable=False, context_settings=_HELP
+        cls=LazyGroup,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        context_settings=_HELP,
     )
     application.callback(epilog=EXIT_CODES)(_top)
     try:

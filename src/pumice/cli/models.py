@@ -147,7 +147,9 @@ def rm(
     config: Config = None,
     debug: Debug = False,
 ) -> None:
-    """Remove a model from the hub's cache, or a folder that Pumice has written. The bundled model stays.
+    """Remove a model from the hub's cache, or a folder in Pumice's own layout: one with pumice.json.
+
+    The bundled model stays. Other folders, such as those of `pumice convert --to llava-hf`, are removed by hand.
 
     \b
     pumice models rm owner/name

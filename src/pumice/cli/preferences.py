@@ -204,17 +204,28 @@ def _from_file(kind: type, file: Path, required: bool) -> Iterator[tuple[Setting
 
 def _parsed(file: Path, required: bool) -> Mapping[str, object]:
     try:
-        text = file.read_text(encoding="utf-8-sig")
+        text = text_of(file)
+    except UsageError as error:
+        if required or not isinstance(error.__cause__, FileNotFoundError):
+            raise
+        return {}
+    return parse(text, str(file))
+
+
+def text_of(file: Path) -> str:
+    """What a file of settings says. Raises UsageError if there is none, or what is there cannot be read."""
+    try:
+        return file.read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        if not required:
-            return {}
         raise UsageError(
             f"there is no file of settings {str(file)!r}", hint=f"pumice config init --config '{file}' writes one"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise UsageError(f"cannot read the settings in {str(file)!r}: {reason}") from error
-    return parse(text, str(file))
+        raise UsageError(
+            f"cannot read the settings in {str(file)!r}: {reason}",
+            hint="settings are a text in TOML, UTF-8; `pumice config init --config FILE` writes one to begin with",
+        ) from error
 
 
 def parse(text: str, place: str) -> Mapping[str, object]:

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 from pumice.cli.kinds import expected
-from pumice.cli.preferences import Setting, parse, settings_of, user_file
+from pumice.cli.preferences import Setting, parse, settings_of, text_of, user_file
 from pumice.cli.settings import Settings
 from pumice.errors import UsageError
 from pumice.files import fresh_file
@@ -54,7 +54,7 @@ def set_value(key: str, value: object, named: Path | None = None) -> Path:
         UsageError: the file is no TOML, or written such that the line cannot be found safely.
     """
     file = user_file(named)
-    before = file.read_text(encoding="utf-8-sig") if file.exists() else fresh_text()
+    before = text_of(file) if file.exists() else fresh_text()
     parse(before, str(file))
     line = f"{key} = {_toml(value)}"
     after, count = re.subn(rf"(?m)^{re.escape(key)}[ \t]*=.*$", lambda _: line, before, count=1)

@@ -18,7 +18,7 @@ from pumice.data.parsing import parse
 from pumice.data.pictures import is_outside
 from pumice.data.rules import PLACEHOLDER, escape
 from pumice.errors import UsageError
-from pumice.files import fresh_file
+from pumice.files import fresh_file, unreadable
 from pumice.images.formats import accepted_format
 
 Source: TypeAlias = Literal["csv", "captions", "coco", "llava"]
@@ -99,7 +99,7 @@ def _head(path: Path) -> bytes:
         with path.open("rb") as file:
             return file.read(_HEAD)
     except OSError as error:
-        raise UsageError(f"cannot read {str(path)!r}: {error.strerror}") from error
+        raise unreadable(path, error) from error
 
 
 def _write(records: Iterable[Value], file: BinaryIO, *, as_list: bool) -> int:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TextIO
 
 from pumice.data.faults import Fault
-from pumice.errors import UsageError
+from pumice.files import unreadable
 
 _PIECE = 1 << 20  # characters read at once
 _LONGEST = 16 << 20  # characters of the longest record; a value that does not end within them is broken
@@ -62,7 +62,7 @@ def parse(path: Path) -> Iterator[Raw]:
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="\n") as text:
             yield from _values(text)
     except OSError as error:
-        raise UsageError(f"cannot read {str(path)!r}: {error.strerror or error}") from error
+        raise unreadable(path, error) from error
 
 
 def _values(file: TextIO) -> Iterator[Raw]:

@@ -7,7 +7,6 @@ the first frame counts. Decoders' own messages are never passed on: they may con
 from __future__ import annotations
 
 import base64
-import difflib
 import hashlib
 import os
 import re
@@ -18,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from pumice.errors import BlockedUrlError, ImageError
+from pumice.files import similar_file
 from pumice.images.colour import to_rgb
 from pumice.images.fetch import FetchPolicy
 from pumice.images.fetch import fetch as fetch_url
@@ -36,7 +36,6 @@ _UPRIGHT = {
 }
 _LONGEST_SHOWN = 200  # characters
 _LONGEST_MEDIA_TYPE = 1024  # characters
-_MOST_NEIGHBOURS = 5000
 
 
 @dataclass(frozen=True)
@@ -209,16 +208,11 @@ def _file(path: str, limits: Limits) -> bytes:
 
 
 def _similar(path: str) -> str | None:
-    """A file beside the missing one whose name is close to it, spelt the way the user spelt the path."""
-    folder, wanted = os.path.split(path)
     try:
-        with os.scandir(folder or ".") as entries:
-            names = [entry.name for entry, _ in zip(entries, range(_MOST_NEIGHBOURS), strict=False) if entry.is_file()]
+        found = similar_file(path)
     except OSError:
-        return f"there is no folder {_shown(folder)}"
-    by_lower = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(wanted.lower(), by_lower, n=1)
-    return f"did you mean {_shown(os.path.join(folder, by_lower[close[0]]))}?" if close else None
+        return f"there is no folder {_shown(os.path.dirname(path))}"
+    return f"did you mean {_shown(found)}?" if found else None
 
 
 def _too_large(name: str, size: int, limits: Limits) -> ImageError:

@@ -12,9 +12,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from pumice.errors import UsageError
+from pumice.files import unreadable
 from pumice.train.recipe import (
     FileData,
     GroundingData,
@@ -44,15 +45,20 @@ def read_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise UsageError(f"cannot read recipe {str(path)!r}: {error.strerror}") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"recipe {str(path)!r} is not valid TOML: {error}") from error
+        raise unreadable(path, error, "recipe") from error
+    except UnicodeDecodeError as error:
+        raise UsageError(f"recipe {str(path)!r} is not UTF-8", hint="a recipe is a text in TOML") from error
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(
+            f"recipe {str(path)!r} is not valid TOML: {error}",
+            hint='a line looks like  batch = 16  or  template = "plain"; a table begins with  [start]',
+        ) from error
     for override in overrides:
         _override(values, override)
     try:
         recipe = Recipe.model_validate(values)
     except ValidationError as error:
-        raise UsageError(f"recipe {str(path)!r}: {_explain(error)}") from error
+        raise UsageError(f"recipe {str(path)!r}: {_explain(error)}", hint=_advice(error)) from error
     _check(recipe, path)
     return recipe
 
@@ -80,6 +86,26 @@ def _explain(error: ValidationError) -> str:
         return f"{where}: {first['msg']}"
     near = difflib.get_close_matches(str(first["loc"][-1]), _field_names(), n=1)
     return f"unknown field {where!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _advice(error: ValidationError) -> str | None:
+    """Which fields there are, where one is unknown."""
+    first = error.errors()[0]
+    if first["type"] != "extra_forbidden":
+        return None
+    table: type[BaseModel] = Recipe
+    *outer, _ = map(str, first["loc"])
+    for name in outer:  # or a part, or a number in a list, which are between a field and its table
+        field = table.model_fields.get(name)
+        table = (field and _table_in(field.annotation)) or table
+    return f"the fields there are {', '.join(table.model_fields)}"
+
+
+def _table_in(annotation: Any) -> type[BaseModel] | None:
+    """The table that a field holds, alone or in a union, a list or a dictionary."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next(filter(None, map(_table_in, get_args(annotation))), None)
 
 
 def _field_names() -> list[str]:

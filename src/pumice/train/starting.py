@@ -100,7 +100,7 @@ def _loaded(recipe: Recipe, how: Arithmetic) -> tuple[Llava, Processor]:
         found = load_checkpoint(start.folder, dtype=torch.float32, how=how)
         if found.description.quantization is not None:
             raise ModelError(
-                f"{start.folder} is quantised, and integers do not learn",
+                f"{start.folder} is quantized, and integers do not learn",
                 hint="start from the checkpoint that it was made from; a table quantize makes integers below adapters",
             )
         return found.model, found.processor
