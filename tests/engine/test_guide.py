@@ -225,13 +225,12 @@ def test_names_that_must_be_there_may_be_counted() -> None:
     compile_schema('{"const": {"minProperties": 5}}')
 
 
-OBJECT = '"type": "object", "required": ["a"]'
 ENDLESS = (
     '{"$ref": "#"}',
     '{"anyOf": [{"$ref": "#"}]}',
     '{"oneOf": [{"$ref": "#"}, {"allOf": [{}, {"$ref": "#"}]}]}',
     '{"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}',
-    '{%s, "properties": {"a": {"$ref": "#"}}}' % OBJECT,
+    '{"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}}',
     '{"type": "array", "minItems": 2, "items": {"$ref": "#"}}',
     '{"type": "array", "minItems": 2, "prefixItems": [{}], "items": {"$ref": "#"}}',
     '{"type": ["array", "object"], "minItems": 1, "items": {"$ref": "#"}, "required": ["a"], '
@@ -240,12 +239,13 @@ ENDLESS = (
 )
 ENDING = (
     '{"type": "object", "properties": {"a": {"$ref": "#"}}}',
-    '{%s, "properties": {"a": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}}' % OBJECT,
-    '{%s, "properties": {"b": {"$ref": "#"}}}' % OBJECT,
+    '{"type": "object", "required": ["a"], "properties": {"a": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}}',
+    '{"type": "object", "required": ["a"], "properties": {"b": {"$ref": "#"}}}',
     '{"type": ["object", "null"], "required": ["a"], "properties": {"a": {"$ref": "#"}}}',
     '{"type": "array", "items": {"$ref": "#"}}',
     '{"type": "array", "minItems": 1, "prefixItems": [{}], "items": {"$ref": "#"}}',
-    '{%s, "properties": {"a": {"$ref": "#/$defs/b"}}, "$defs": {"b": {"enum": [1, {"$ref": "#"}]}}}' % OBJECT,
+    '{"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#/$defs/b"}}, '
+    '"$defs": {"b": {"enum": [1, {"$ref": "#"}]}}}',
 )
 
 
