@@ -41,6 +41,7 @@ def written(path: Path, *rows: dict[str, object]) -> Path:
 
 
 def test_a_folder(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "new").mkdir()
     out, engine = tmp_path / "new" / "out.jsonl", ScriptedEngine()
     assert main(["batch", str(photos), QUESTION, "-o", str(out), "-j", "3", "-s", "Be brief."], engine) == 4
     found = lines(out)
@@ -100,12 +101,16 @@ def test_lines_of_a_file(photos: Path, tmp_path: Path) -> None:
     ("line", "words"),
     [
         ("{", "line 2"),
-        ("[1]", "expected an object, found list"),
-        ('{"id": 1.5}', "id must be"),
-        ('{"id": true}', "id must be"),
+        ("[1]", "expected an object, found a list"),
+        ("null", "expected an object, found null"),
+        ('{"id": 1.5}', "id must be a text or a whole number, found 1.5"),
+        ('{"id": true}', "found true"),
         ('{"id": "1", "prompt": "q"}', "the id '1' stands in lines 1 and 2"),
         ('{"id": 2}', "there is no prompt"),
-        ('{"prompt": 2}', "prompt must be a text"),
+        ('{"prompt": 2}', "prompt must be a text, found 2"),
+        ('{"prompt": "q", "img": "a.png"}', "line 2: unknown field 'img'\nhint: did you mean image?"),
+        ('{"prompt": "q", "image_path": "a.png"}', "unknown field 'image_path'\nhint: did you mean image?"),
+        ('{"prompt": "q", "temperature": 1}', "hint: a line may have id, image, images, prompt, system"),
         ('{"prompt": "q", "image": ["a"]}', "image must be"),
         ('{"prompt": "q", "images": "a"}', "image must be"),
         ('{"prompt": "q", "image": "a", "images": ["b"]}', "exclude each other"),
@@ -118,6 +123,21 @@ def test_lines_that_make_no_sense(line: str, words: str, tmp_path: Path, capsys:
     captured = capsys.readouterr()
     assert words in captured.err and "in.jsonl" in captured.err
     assert not engine.opened and not (tmp_path / "out.jsonl").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{}, {}, {"id": 1}], "line 1 has no id and so has its number, and line 3 has the same id: 1"),
+        ([{"id": "2"}, {}], "line 2 has no id and so has its number, and line 1 has the same id: 2"),
+    ],
+)
+def test_a_number_and_an_id_that_are_the_same(
+    rows: list[dict[str, object]], words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source = written(tmp_path / "in.jsonl", *rows)
+    assert main(["batch", str(source), "q", "-o", str(tmp_path / "out.jsonl")], ScriptedEngine()) == 2
+    assert f"{words}\nhint: give every line an id, or none" in capsys.readouterr().err
 
 
 def test_nothing_to_do(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -275,3 +295,6 @@ def test_a_schema(tmp_path: Path) -> None:
     assert engine.options[0].schema == '{"type": "object"}' and lines(out)[0]["text"] == '{"a": 1}'
     schema.write_text('{"type": "array"}')
     assert main(["batch", str(source), "-o", str(out), "--schema", str(schema), "--resume"], engine) == 2
+    engine = ScriptedEngine(answers=[[""]])
+    assert main(["batch", str(source), "-o", str(out), "--schema", str(schema), "--overwrite"], engine) == 1
+    assert lines(out)[0]["text"] is None and "is not the JSON" in lines(out)[0]["error"]["message"]

@@ -21,6 +21,7 @@ from PIL import Image as Pillow
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 DICE = str(ROOT / "examples" / "dice.png")
+PATHS = [str(ROOT / "src"), str(HERE.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
 SCRIPTED = [sys.executable, str(HERE / "scripted.py")]
 REAL = [sys.executable, "-m", "pumice"]
 
@@ -29,13 +30,12 @@ class Client:
     """Writes lines and collects events in the background."""
 
     def __init__(self, command: list[str], *options: str, script: str = "") -> None:
-        paths = os.pathsep.join([str(ROOT / "src"), str(HERE.parent)])
         self.process = subprocess.Popen(
             [*command, "chat", "--jsonl", *options],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": paths, "SCRIPT": script},
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "SCRIPT": script},
         )
         self.events: list[dict[str, Any]] = []
         self._news = threading.Condition()
@@ -98,20 +98,38 @@ def test_whole_conversations_and_no_stream(scripted: Client) -> None:
     assert (start["type"], end["type"], end["seed"]) == ("start", "end", 3)
 
 
+ID = "a string or a whole number"
+
+
 @pytest.mark.parametrize(
     ("line", "told", "code", "identity"),
     [
         (b"{", "expected a line of JSON", 2, None),
         (b"\xff\xfe", "expected a line of JSON", 2, None),
-        (b"[1]", "expected a JSON object, found list", 2, None),
+        (b"[1]", "expected an object, found a list", 2, None),
+        (b"null", "expected an object, found null", 2, None),
         (b"[" * 100000, "expected a line of JSON", 2, None),
         ({"id": "x"}, "expected either prompt or messages", 2, "x"),
-        ({"prompt": "q"}, "id: Field required", 2, None),
-        ({"id": True, "prompt": "q"}, "id.", 2, None),
-        ({"id": ["x"], "prompt": "q"}, "id.", 2, None),
-        ({"id": "x", "prompt": 5}, "prompt: Input should be a valid string", 2, "x"),
+        ({"prompt": "q"}, "id is missing", 2, None),
+        ({"id": True, "prompt": "q"}, f"id: expected {ID}, found true", 2, None),
+        ({"id": ["x"], "prompt": "q"}, f"id: expected {ID}, found a list", 2, None),
+        ({"id": "", "prompt": "q"}, 'id: expected a text that is not empty, found ""', 2, ""),
+        ({"id": "x" * 201, "prompt": "q"}, "id: expected a shorter text, found", 2, "x" * 201),
+        ({"cancel": None}, f"cancel: expected {ID}, found null", 2, None),
+        ({"cancel": "x", "seed": 1}, "unknown field 'seed'", 2, None),
+        ({"id": "x", "prompt": 5}, "prompt: expected a string, found 5", 2, "x"),
+        ({"id": "x", "prompt": "q", "seed": 1.5}, "seed: expected a whole number, found 1.5", 2, "x"),
+        ({"id": "x", "prompt": "q", "top_p": "1"}, 'top_p: expected a number, found "1"', 2, "x"),
+        ({"id": "x", "prompt": "q", "stream": 1}, "stream: expected true or false, found 1", 2, "x"),
+        ({"id": "x", "prompt": "q", "images": "a"}, 'images: expected a list, found "a"', 2, "x"),
+        ({"id": "x", "prompt": "q", "images": [1]}, "images.0: expected a string, found 1", 2, "x"),
+        ({"id": "x", "prompt": "q", "schema": []}, "schema: expected an object, found a list", 2, "x"),
+        ({"id": "x", "messages": ["hm"]}, 'messages.0: expected an object, found "hm"', 2, "x"),
+        ({"id": "x", "messages": [{"role": "me", "text": ""}]}, 'expected "user" or "assistant", found "me"', 2, "x"),
+        ({"id": "x", "messages": [{"role": "user"}]}, "messages.0.text is missing", 2, "x"),
+        ({"id": "x", "prompt": "q", "schema": {}}, "the answer is not the JSON", 1, "x"),
         ({"id": "x", "prompt": " "}, "the question is empty", 2, "x"),
-        ({"id": "x", "prompt": "q", "colour": 1}, "colour: Extra inputs", 2, "x"),
+        ({"id": "x", "prompt": "q", "colour": 1}, "unknown field 'colour'", 2, "x"),
         ({"id": "x", "prompt": "q", "temperature": -1}, "temperature must be", 2, "x"),
         ({"id": "x", "prompt": "q", "images": ["none.png"]}, "cannot read image 'none.png'", 4, "x"),
         ({"id": "x", "prompt": "q", "images": ["http://127.0.0.1/a.png"]}, "127.0.0.1", 4, "x"),
@@ -129,6 +147,17 @@ def test_what_is_no_request(
     assert told in error["error"]["message"]
     assert (error["error"]["code"], error["id"]) == (code, identity)
     assert scripted.of("after")[-1]["type"] == "end"
+
+
+def test_every_line_is_counted_and_fields_that_are_nearly_right(scripted: Client) -> None:
+    message = {"role": "user", "text": "q", "image": ["a.png"]}
+    scripted.write(b"", b"  ", {"id": 1, "promt": "q"}, b"\r", {"id": 2, "messages": [message]}, b"", b"{")
+    assert scripted.finish() == 0
+    errors = [each for each in scripted.events if each["type"] == "error"]
+    assert [(each["line"], each["id"]) for each in errors] == [(3, 1), (5, 2), (7, None)]
+    first, second = (each["error"] for each in errors[:2])
+    assert (first["message"], first["hint"]) == ("unknown field 'promt'", "did you mean prompt?")
+    assert (second["message"], second["hint"]) == ("messages.0: unknown field 'image'", "did you mean images?")
 
 
 @pytest.mark.parametrize("scripted", ["slow"], indirect=True)
@@ -162,7 +191,7 @@ def test_a_reader_that_leaves_ends_it() -> None:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "src"), str(HERE.parent)]), "SCRIPT": "slow"},
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(PATHS), "SCRIPT": "slow"},
     )
     assert process.stdin is not None and process.stdout is not None and process.stderr is not None
     process.stdout.readline()
@@ -213,7 +242,7 @@ def test_the_example_in_the_documentation() -> None:
         [sys.executable, str(example), DICE, "How many dice are there?", "What do they add up to?"],
         capture_output=True,
         text=True,
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT / "src")},
+        env={**os.environ, "PATH": path, "PYTHONPATH": os.pathsep.join(PATHS)},
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -39,6 +39,8 @@ def test_a_schema_goes_to_the_engine_as_it_is(schema: Path, capsys: pytest.Captu
         (b"\xff\xfe", "not UTF-8"),
         (b"[]", "a schema is a JSON object"),
         (b'{"type": "array", "uniqueItems": true}', "uniqueItems"),
+        (b'{"$ref": "#"}', "no answer would ever end"),
+        (b'{"type": "bogus"}', "schema.json: the schema cannot be used: Invalid type: bogus\nhint:"),
     ],
 )
 def test_a_schema_that_cannot_be_used(
@@ -103,6 +105,23 @@ def test_half_of_a_json_text_is_an_error_event(schema: Path, capsys: pytest.Capt
     events = [json.loads(line) for line in captured.out.splitlines()]
     assert [event["type"] for event in events] == ["start", "delta", "delta", "error"]
     assert events[-1]["error"] == json.loads(captured.err)["error"]
+
+
+@pytest.mark.parametrize("flags", [(), ("--json",), ("-x",), ("--jsonl",)])
+@pytest.mark.parametrize("text", ["", '{"a": ', "Two dice.", "{} {}"])
+def test_what_is_no_json_is_not_printed(
+    text: str, flags: tuple[str, ...], schema: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["ask", "q", "--schema", str(schema), *flags], ScriptedEngine(answers=[[text]])) == 1
+    captured = capsys.readouterr()
+    assert '"end"' not in captured.out if flags == ("--jsonl",) else captured.out == ""
+    assert "the answer is not the JSON that the schema asks for" in captured.err
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000 + "]" * 100_000, "1" * 10_000], ids=["deep", "long"])
+def test_json_beyond_what_python_reads_is_printed(text: str, schema: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["ask", "q", "--schema", str(schema)], ScriptedEngine(answers=[[text]])) == 0
+    assert capsys.readouterr().out == f"{text}\n"
 
 
 FENCED = "Look:\n\n```python\nprint('a')\n\nprint('b')\n```\nand\n```\nno\n```\n"

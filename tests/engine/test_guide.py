@@ -206,16 +206,69 @@ def test_stop_strings_and_a_schema_exclude_each_other() -> None:
         ('{"items": {"minProperties": 1}}', "minProperties 1 with 0 required"),
         ('{"description": "%s"}' % ("x" * MOST_BYTES), "may have 65536 bytes"),
         ("[" * 100_000, "no JSON|may have"),
+        ('{"const": "\\ud800"}', "half of a character"),
+        ('{"type": "string", "pattern": "a(?=b)"}', r"the pattern 'a\(\?=b\)': look-around"),
+        ('{"$anchor": "x", "$ref": "#x"}', "no text is valid"),
+        ('{"type": [[]]}', "cannot be used"),
     ],
 )
-def test_schemas_that_cannot_be_used(schema: str, words: str) -> None:
-    with pytest.raises(UsageError, match=words):
-        compile_schema(schema)
+@pytest.mark.parametrize("leading_space", [False, True])
+def test_schemas_that_cannot_be_used(schema: str, words: str, leading_space: bool) -> None:
+    """The error is a sentence: the grammar that llguidance was given is nobody's schema."""
+    with pytest.raises(UsageError, match=words) as caught:
+        compile_schema(schema, leading_space=leading_space)
+    assert not any(each in str(caught.value) for each in ("\n", "start:", "x-guidance: ", "%json", "failed to compile"))
 
 
 def test_names_that_must_be_there_may_be_counted() -> None:
     compile_schema('{"type": "object", "properties": {"a": {}}, "required": ["a"], "minProperties": 1}')
     compile_schema('{"const": {"minProperties": 5}}')
+
+
+ENDLESS = (
+    '{"$ref": "#"}',
+    '{"anyOf": [{"$ref": "#"}]}',
+    '{"oneOf": [{"$ref": "#"}, {"allOf": [{}, {"$ref": "#"}]}]}',
+    '{"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}}',
+    '{"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#"}}}',
+    '{"type": "array", "minItems": 2, "items": {"$ref": "#"}}',
+    '{"type": "array", "minItems": 2, "prefixItems": [{}], "items": {"$ref": "#"}}',
+    '{"type": ["array", "object"], "minItems": 1, "items": {"$ref": "#"}, "required": ["a"], '
+    '"properties": {"a": {"$ref": "#/items"}}}',
+    '{"$ref": "#/$defs/a~1b/anyOf/1", "$defs": {"a/b": {"anyOf": [{}, {"$ref": "#/%24defs/a~1b/anyOf/1"}]}}}',
+)
+ENDING = (
+    '{"type": "object", "properties": {"a": {"$ref": "#"}}}',
+    '{"type": "object", "required": ["a"], "properties": {"a": {"anyOf": [{"$ref": "#"}, {"type": "null"}]}}}',
+    '{"type": "object", "required": ["a"], "properties": {"b": {"$ref": "#"}}}',
+    '{"type": ["object", "null"], "required": ["a"], "properties": {"a": {"$ref": "#"}}}',
+    '{"type": "array", "items": {"$ref": "#"}}',
+    '{"type": "array", "minItems": 1, "prefixItems": [{}], "items": {"$ref": "#"}}',
+    '{"type": "object", "required": ["a"], "properties": {"a": {"$ref": "#/$defs/b"}}, '
+    '"$defs": {"b": {"enum": [1, {"$ref": "#"}]}}}',
+)
+
+
+@pytest.mark.parametrize("schema", ENDLESS)
+def test_a_schema_whose_answers_never_end(schema: str) -> None:
+    with pytest.raises(UsageError, match="no answer would ever end") as caught:
+        compile_schema(schema)
+    assert "required" in str(caught.value.hint)
+
+
+@pytest.mark.parametrize("schema", ENDING)
+def test_a_schema_that_holds_itself_and_can_end(schema: str) -> None:
+    tokenizer = tiny.tokenizer()
+    ids = written(Guides(tokenizer, [tokenizer.eos_id]).guide(schema, 60), tokenizer, 60, 1)
+    assert is_valid(tokenizer.decode(ids), json.loads(schema))
+
+
+def test_what_only_the_library_finds_out_is_a_sentence_too() -> None:
+    """``required`` stands apart from ``type``, so that the end can not be told from the keywords alone."""
+    schema = '{"allOf": [{"type": "object"}, {"required": ["a"], "properties": {"a": {"$ref": "#"}}}]}'
+    with pytest.raises(UsageError, match="too complex to follow: parser error: Too many items") as caught:
+        tiny.engine().ask(tiny.question("Sky?"), SamplingOptions(max_tokens=60, schema=schema))
+    assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:

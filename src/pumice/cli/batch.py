@@ -74,7 +74,7 @@ def batch(
             results.resume(made_with, retry=retry)
         else:
             results.require_free(Path(source), overwrite=overwrite)
-        left = [task for task in tasks if str(task.id) not in results.done]
+        left = [task for task in tasks if not results.has(task.id)]
         if left:
             engine = _opened(context.obj or open_engine, jobs, settings)
             if not resume:  # what is replaced is there until a model has been found

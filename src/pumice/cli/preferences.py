@@ -27,6 +27,7 @@ from typing import (
 from typer.models import OptionInfo
 
 from pumice.cli.kinds import expected, read_text, read_toml
+from pumice.cli.wording import did_you_mean
 from pumice.errors import UsageError
 
 T = TypeVar("T")
@@ -195,8 +196,7 @@ def _from_file(kind: type, file: Path, required: bool) -> Iterator[tuple[Setting
     known = _settable(kind)
     for key, value in _parsed(file, required).items():
         if key not in known:
-            near = get_close_matches(key, known, n=1)
-            hint = f"did you mean {near[0]}?" if near else "`pumice config show` lists all settings"
+            hint = did_you_mean(key, known, "`pumice config show` lists all settings")
             raise UsageError(f"{file}: {key!r} is no setting", hint=hint)
         origin = Origin("file", f"{file}: {key}")
         yield known[key], _read(known[key], value, origin, is_text=False), origin

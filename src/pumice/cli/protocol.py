@@ -25,6 +25,7 @@ from pumice.cli.pictures import load_pictures
 from pumice.cli.session import AnsweringEngine, AnswerStream, Opener
 from pumice.cli.settings import Settings
 from pumice.cli.structured import require_whole
+from pumice.cli.wording import found, refusal
 from pumice.errors import UsageError
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation, Text, Turn
@@ -36,6 +37,7 @@ _PIECE = 1 << 16
 _PATIENCE_S = 0.5  # Windows sees Ctrl-C only between two waits
 
 Id: TypeAlias = Annotated[str, Field(min_length=1, max_length=200)] | int
+_ID = "a string or a whole number"
 Event: TypeAlias = dict[str, Any]
 
 
@@ -54,7 +56,7 @@ class Message(_Strict):
 class Request(_Strict):
     """A question, alone or at the end of ``messages``; everything left out is as the command line says."""
 
-    id: Id
+    id: Id = Field(description=_ID)
     prompt: str | None = None
     images: list[str] = []
     messages: list[Message] = []
@@ -101,7 +103,7 @@ class Request(_Strict):
 class Cancel(_Strict):
     """Ends the answer ``cancel`` with what there is of it."""
 
-    cancel: Id
+    cancel: Id = Field(description=_ID)
 
 
 def serve_lines(settings: Settings, opener: Opener, at_once: int) -> None:
@@ -120,7 +122,7 @@ class Desk:
     def __init__(self, engine: AnsweringEngine, settings: Settings) -> None:
         self._engine, self._settings = engine, settings
         self._usual = settings.sampling()
-        self._inbox: queue.SimpleQueue[bytes | Event | None] = queue.SimpleQueue()
+        self._inbox: queue.SimpleQueue[tuple[int, bytes] | Event | None] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._streams: dict[Id, AnswerStream | None] = {}  # of requests that wait or are answered
         self._cancelled: set[Id] = set()
@@ -139,7 +141,7 @@ class Desk:
             pool.shutdown(cancel_futures=True)
 
     def _serve(self, pool: ThreadPoolExecutor) -> None:
-        number, reading = 0, True
+        reading = True
         while reading or self._streams:
             try:
                 item = self._inbox.get(timeout=_PATIENCE_S)
@@ -152,12 +154,10 @@ class Desk:
                 _write(item)
             elif item is None:
                 reading = False
-            else:
-                number += 1
-                if event := self._take(pool, item, number):
-                    _write(event)
+            elif event := self._take(pool, *item):
+                _write(event)
 
-    def _take(self, pool: ThreadPoolExecutor, line: bytes, number: int) -> Event | None:
+    def _take(self, pool: ThreadPoolExecutor, number: int, line: bytes) -> Event | None:
         """Begin what a line asks for; the event of one that asks for nothing sensible."""
         value: object = None
         try:
@@ -218,17 +218,18 @@ class Desk:
 
     def _read(self) -> None:
         """Stdin, line by line, into the inbox. Its own buffer: Python's must not be held when the process ends."""
-        handle, held = sys.stdin.fileno(), bytearray()
+        handle, held, number = sys.stdin.fileno(), bytearray(), 1
         while piece := os.read(handle, _PIECE):
             *ends, rest = piece.split(b"\n")
             for end in ends:
                 line = bytes(held + end)
                 held.clear()
                 if line.strip():
-                    self._inbox.put(line)
+                    self._inbox.put((number, line))
+                number += 1
             held += rest[: max(0, LONGEST + 1 - len(held))]  # enough to see that it is too much
         if held.strip():
-            self._inbox.put(bytes(held))
+            self._inbox.put((number, bytes(held)))
         self._inbox.put(None)
 
 
@@ -242,13 +243,11 @@ def _parsed(line: bytes) -> object:
 def _checked(kind: type[Any], value: object) -> Any:
     """``value`` as a request. Raises UsageError naming the field that is wrong."""
     if not isinstance(value, dict):
-        raise UsageError(f"expected a JSON object, found {type(value).__name__}", hint='{"id": "1", "prompt": "..."}')
+        raise UsageError(f"expected an object, found {found(value)}", hint='{"id": "1", "prompt": "..."}')
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_input=False)[0]
-        place = ".".join(str(each) for each in first["loc"])
-        raise UsageError(f"{place}: {first['msg']}", hint="docs/protocol.md lists the fields") from None
+        raise refusal(kind, error, hint="docs/protocol.md lists the fields") from None
 
 
 def _failure(about: Id | None, error: Exception) -> Event:

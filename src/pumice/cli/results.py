@@ -5,18 +5,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from pumice.errors import UsageError
+from pumice.errors import PumiceError, UsageError
 from pumice.files import fresh_file
 
 
 class Results:
     """Lines on disk, each whole: a line is one write, and one that a crash cut off is removed on the way back.
 
-    done: ids with a line, as text. codes: the exit codes of the lines that are errors.
+    done: ids with a line, as text that can be written. codes: the exit codes of the lines that are errors.
     """
 
     def __init__(self, path: Path) -> None:
@@ -28,6 +28,10 @@ class Results:
     def notes(self) -> Path:
         """Where the settings stand."""
         return self.path.with_name(f"{self.path.name}.settings.json")
+
+    def has(self, name: str | int) -> bool:
+        """Whether there is a line with the id ``name``."""
+        return writable(str(name)) in self.done
 
     def require_free(self, source: Path, *, overwrite: bool) -> None:
         """Raises UsageError: there is such a file already, unless ``overwrite``, or it is ``source``."""
@@ -42,7 +46,7 @@ class Results:
         with fresh_file(self.path, overwrite=True):
             pass
         with fresh_file(self.notes, overwrite=True) as file:
-            file.write(json.dumps(settings, ensure_ascii=False, indent=2).encode() + b"\n")
+            file.write(json.dumps(writable(settings), ensure_ascii=False, indent=2).encode() + b"\n")
 
     def resume(self, settings: Mapping[str, object], *, retry: bool) -> None:
         """What is there is kept; ``retry``: but for errors. Raises UsageError: it was made with other settings."""
@@ -66,16 +70,19 @@ class Results:
     def opened(self) -> Iterator[Results]:
         """Within, lines can be added; by one process at a time.
 
-        Raises UsageError: another process has the file, or the disk refuses.
+        Raises UsageError: it cannot be a file there, another process has it, or the disk refuses.
         """
         from filelock import FileLock, Timeout
 
+        self._require_place()
         lock = FileLock(self.path.with_name(f".{self.path.name}.lock"))
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            lock.acquire(timeout=0)
-        except Timeout:  # is an OSError
-            raise UsageError(f"another process is writing to {self.path}", hint="wait until it has ended") from None
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:  # is an OSError, and also comes where a lock cannot be made
+                Path(lock.lock_file).open("ab").close()
+                hint = "wait until it has ended"
+                raise UsageError(f"another process is writing to {self.path}", hint=hint) from None
         except OSError as error:
             raise UsageError(f"{self.path} cannot be written: {error.strerror or error}") from None
         try:
@@ -85,13 +92,36 @@ class Results:
             Path(lock.lock_file).unlink(missing_ok=True)
 
     def add(self, line: dict[str, Any]) -> None:
-        """One line more, on disk before this returns to a process that may be killed."""
-        with self.path.open("ab", buffering=0) as file:
-            file.write(_written(line))
+        """One line more, on disk before this returns to a process that may be killed.
+
+        Raises PumiceError: the disk refuses. What it has taken of the line is removed on the way back.
+        """
+        rest = memoryview(_written(line))
+        try:
+            with self.path.open("ab", buffering=0) as file:
+                while rest:  # a disk that becomes full takes a part first
+                    rest = rest[file.write(rest) :]
+        except OSError as error:
+            raise PumiceError(
+                f"{self.path} cannot be written: {(error.strerror or str(error)).lower()}",
+                hint="free some space, then go on with --resume",
+            ) from None
         self._count(line)
 
+    def _require_place(self) -> None:
+        """Only a file in a folder that is there can be gone on with, and found again."""
+        hint = "name a file, such as -o answers.jsonl: --resume must find it again"
+        if str(self.path) == "-" or _is_stream(self.path):
+            raise UsageError(f"-o takes a file, and {self.path} is a stream", hint=hint)
+        if self.path.exists() and not self.path.is_file():
+            raise UsageError(f"-o takes a file, and {self.path} is none", hint=hint)
+        folder = self.path.parent
+        if not folder.is_dir():
+            reason = "is no folder" if folder.exists() else "does not exist"
+            raise UsageError(f"the folder {folder} {reason}", hint="make it first, or choose another file with -o")
+
     def _count(self, line: Mapping[str, Any]) -> None:
-        self.done.add(str(line["id"]))
+        self.done.add(writable(str(line["id"])))
         if line["error"]:
             self.codes.append(int(line["error"]["code"]))
 
@@ -115,7 +145,7 @@ class Results:
             raise UsageError(f"{self.notes}, which tells how {self.path} was made, cannot be read", hint=hint) from None
         if not isinstance(before, dict):
             before = {}
-        for name, value in settings.items():
+        for name, value in writable(settings).items():
             if before.get(name) != value:
                 raise UsageError(
                     f"{self.path} was made with another {name}: {_short(before.get(name))}, now {_short(value)}",
@@ -123,11 +153,26 @@ class Results:
                 )
 
 
+def writable(value: Any) -> Any:
+    """``value`` with escapes where its text is no Unicode, such as a file's name: strict readers take no halves."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode("utf-8")
+    if isinstance(value, Mapping):
+        return {key: writable(each) for key, each in value.items()}
+    return [writable(each) for each in value] if isinstance(value, list | tuple) else value
+
+
 def _written(line: Mapping[str, object]) -> bytes:
-    try:
-        return json.dumps(line, ensure_ascii=False).encode() + b"\n"
-    except UnicodeEncodeError:  # a file's name need not be UTF-8
-        return json.dumps(line).encode() + b"\n"
+    return json.dumps(writable(line), ensure_ascii=False).encode() + b"\n"
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether ``path`` is where this process reads or writes, such as /dev/stdout, a redirected one too."""
+    for descriptor in range(3):
+        with suppress(OSError):  # one that is closed, or a path that is not there yet
+            if os.path.samestat(path.stat(), os.fstat(descriptor)):
+                return True
+    return False
 
 
 def _short(value: object) -> str:

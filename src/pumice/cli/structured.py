@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -44,12 +45,25 @@ def read_schema(file: Path | None) -> str | None:
 
 
 def require_whole(answer: Answer, schema: str | None) -> None:
-    """Raises UsageError for JSON that has no end: half of it is worth nothing."""
-    if schema is not None and answer.finish_reason == "length":
+    """Half of a JSON text is worth nothing, and what is none must not pass for one; who cancels wants what there is.
+
+    Raises UsageError for JSON that was cut off, PumiceError for what is no JSON.
+    """
+    if schema is None or answer.finish_reason == "cancelled":
+        return
+    if answer.finish_reason == "length":
         tokens = answer.usage.completion_tokens
         raise UsageError(
             f"the answer's JSON was not complete after {tokens} tokens", hint=f"allow more: --max-tokens {2 * tokens}"
         )
+    try:
+        with suppress(RecursionError):  # deeper than Python reads is no fault of the text
+            json.loads(answer.text, parse_int=str)  # numbers as they are: Python refuses very long ones
+    except ValueError:
+        shown = " ".join(answer.text.split())
+        raise PumiceError(
+            f"the answer is not the JSON that the schema asks for, found {shown[:80]!r}", hint="simplify the schema"
+        ) from None
 
 
 def extract(text: str) -> str:

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pumice.cli.wording import did_you_mean, found
 from pumice.errors import UsageError
 
 #: What a folder's pictures are called; others are found by their content. A broken one has only its name.
 SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 _HEAD = 32  # bytes that tell what a file is
+_FIELDS = ("id", "image", "images", "prompt", "system")
 _LINE = '{"id": "1", "image": "a.jpg", "prompt": "What is this?"}'
 
 
@@ -81,7 +83,7 @@ def _is_picture(path: Path) -> bool:
 
 
 def _of_lines(path: Path, prompt: str | None, system: str | None) -> Iterator[Task]:
-    seen: dict[str, int] = {}
+    seen: dict[str, tuple[int, bool]] = {}  # for each id its line, and whether it stands there
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except OSError as error:
@@ -92,23 +94,41 @@ def _of_lines(path: Path, prompt: str | None, system: str | None) -> Iterator[Ta
         if not line.strip():
             continue
         try:
-            task = _of_line(json.loads(line), number, path.parent, prompt, system)
+            raw = json.loads(line)
+            task = _of_line(raw, number, path.parent, prompt, system)
         except (ValueError, RecursionError, UsageError) as error:
-            raise UsageError(f"{path}, line {number}: {error}", hint=f"expected a line like {_LINE}") from None
-        first = seen.setdefault(str(task.id), number)
-        if first != number:
-            raise UsageError(
-                f"{path}: the id {task.id!r} stands in lines {first} and {number}", hint="give every line its own"
-            )
+            hint = (isinstance(error, UsageError) and error.hint) or f"expected a line like {_LINE}"
+            raise UsageError(f"{path}, line {number}: {error}", hint=hint) from None
+        here = number, "id" in raw
+        first = seen.setdefault(str(task.id), here)
+        if first != here:
+            raise _same_id(path, task.id, first, here)
         yield task
+
+
+def _same_id(path: Path, name: str | int, *places: tuple[int, bool]) -> UsageError:
+    """``name`` is the id in both places: a line's number, and whether the id stands there or is that number."""
+    numbers = sorted(number for number, _ in places)
+    bare = next((number for number, written in places if not written), None)
+    if bare is None:
+        text, hint = f"the id {name!r} stands in lines {numbers[0]} and {numbers[1]}", "give every line its own"
+    else:
+        other = next(number for number in numbers if number != bare)
+        text = f"line {bare} has no id and so has its number, and line {other} has the same id: {name!r}"
+        hint = "give every line an id, or none"
+    return UsageError(f"{path}: {text}", hint=hint)
 
 
 def _of_line(raw: object, number: int, folder: Path, prompt: str | None, system: str | None) -> Task:
     if not isinstance(raw, dict):
-        raise UsageError(f"expected an object, found {type(raw).__name__}")
+        raise UsageError(f"expected an object, found {found(raw)}")
+    for key in raw:
+        if key not in _FIELDS:
+            hint = did_you_mean(key, _FIELDS, f"a line may have {', '.join(_FIELDS)}")
+            raise UsageError(f"unknown field {key!r}", hint=hint)
     name = raw.get("id", number)
     if isinstance(name, bool) or not isinstance(name, str | int):
-        raise UsageError(f"id must be a text or a whole number, found {name!r}")
+        raise UsageError(f"id must be a text or a whole number, found {found(name)}")
     images = _images(raw)
     question, own_system = _text(raw, "prompt") or prompt, _text(raw, "system")
     if not question or not question.strip():
@@ -130,7 +150,7 @@ def _images(raw: Mapping[str, object]) -> tuple[str, ...]:
 def _text(raw: Mapping[str, object], key: str) -> str | None:
     value = raw.get(key)
     if value is not None and not isinstance(value, str):
-        raise UsageError(f"{key} must be a text, found {type(value).__name__}")
+        raise UsageError(f"{key} must be a text, found {found(value)}")
     return value
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pumice.engine.endless import is_endless
 from pumice.errors import UsageError
 from pumice.prompts.tokens import Tokenizer
 
@@ -25,6 +26,9 @@ _VALUES = ("const", "enum", "default", "examples")
 _CLASS = re.compile(r"\[[^]]*\]|\{[^}]*\}|\\[A-Za-z0-9]")
 _LITERAL = re.compile(r"(?:\\[^A-Za-z0-9]|[^\\^$.|?*+()\[\]{}])+")
 _LONGEST_LITERAL, _MOST_LITERALS = 64, 16
+#: In front of a complaint of llguidance, and behind it, stand places in a grammar that nobody has written.
+_BEFORE, _BEHIND = re.compile(r"at \d+\(\d+\): (failed to compile JSON schema: )?"), re.compile(r"\n +\d+ \| start:")
+_IN_PATTERN = re.compile(r"regex parse error:\n +(?P<pattern>[^\n]*).*^error: (?P<why>.*)", re.M | re.S)
 _HINT = "see docs/scripting.md for what a schema may hold"
 
 
@@ -49,7 +53,8 @@ def compile_schema(text: str, *, leading_space: bool = False) -> str:
     """The grammar of the JSON texts that are valid under a JSON schema.
 
     leading_space: a space in front is allowed, too, for tokenizers whose first word begins with one.
-    Raises UsageError: llguidance is not installed, ``text`` is no schema, or it asks for what is not supported.
+    Raises UsageError: llguidance is not installed, ``text`` is no schema, it asks for what is not supported, or no
+    text that ends is valid under it.
     """
     try:
         from llguidance import LLMatcher
@@ -57,13 +62,32 @@ def compile_schema(text: str, *, leading_space: bool = False) -> str:
         raise UsageError(
             "answers after a schema need the library llguidance", hint='pip install "pumice[schema]"'
         ) from None
-    schema = json.dumps(_with_layout(text), ensure_ascii=False)
-    start = '" "? value' if leading_space else "value"
-    grammar = LLMatcher.grammar_from_lark(f"start: {start}\nvalue: %json {schema}\n")
+    content = _with_layout(text)
+    if is_endless(content):
+        raise UsageError(
+            "the schema cannot be used: what must be there holds itself, so no answer would ever end",
+            hint="let it end somewhere: leave the property out of required, or allow null with anyOf",
+        )
+    schema = json.dumps(content, ensure_ascii=False)
+    grammar = LLMatcher.grammar_from_lark(f"start: value\nvalue: %json {schema}\n")
     wrong, messages = LLMatcher.validate_grammar_with_warnings(grammar, bytewise())
     if wrong:
-        raise UsageError(f"the schema cannot be used: {messages[0]}", hint=_HINT)
+        raise UsageError(f"the schema cannot be used: {complaint(messages[0])}", hint=_HINT)
+    beginning = matcher(bytewise(), grammar)
+    beginning.compute_bitmask()
+    if beginning.is_error():  # no text can even begin, and the empty one would pass for the whole
+        raise UsageError("the schema cannot be used: no text is valid under it", hint=_HINT)
+    if leading_space:
+        return LLMatcher.grammar_from_lark(f'start: " "? value\nvalue: %json {schema}\n')
     return grammar
+
+
+def complaint(message: str) -> str:
+    """The sentence in a message of llguidance, without the grammar, the state and the places in it."""
+    told = _BEHIND.split(_BEFORE.sub("", message, count=1))[0]
+    if in_pattern := _IN_PATTERN.search(told):
+        told = f"the pattern '{in_pattern['pattern'][:_LONGEST_LITERAL]}': {in_pattern['why']}"
+    return told.strip().partition("\n")[0]
 
 
 def literals_of(text: str) -> tuple[bytes, ...]:
@@ -110,6 +134,10 @@ def _with_layout(text: str) -> dict[str, object]:
         raise UsageError(f"the schema is no JSON: {error}", hint=_HINT) from None
     if not isinstance(schema, dict):
         raise UsageError(f"a schema is a JSON object, found {json.dumps(schema)[:40]}", hint=_HINT)
+    try:
+        json.dumps(schema, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        raise UsageError("the schema holds half of a character (a lone surrogate)", hint=_HINT) from None
     _refuse_uncounted(schema)
     own = schema.get("x-guidance", {})
     if not isinstance(own, dict):

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from pumice.engine.finishing import Place, way_to_end
-from pumice.engine.grammar import bytewise, compile_schema, literals_of, matcher, vocabulary_of
+from pumice.engine.grammar import bytewise, compile_schema, complaint, literals_of, matcher, vocabulary_of
 from pumice.engine.sampling import Sampler
-from pumice.errors import PumiceError, UsageError
+from pumice.errors import UsageError
 from pumice.prompts.tokens import Tokenizer
 
 if TYPE_CHECKING:
@@ -125,7 +125,7 @@ class Guide:
         """The next token, given ``logits`` [V] and how many tokens the answer may still have, this one included.
 
         The guide follows it. A token that ends the answer comes only where the text is complete.
-        Raises PumiceError: the schema is too complex to go on.
+        Raises UsageError: the schema is too complex to go on.
         """
         if self._forced is None:
             token = sampler.choose(self._allowed(logits))
@@ -148,8 +148,8 @@ class Guide:
         bits = torch.from_numpy(np.unpackbits(mask, count=min(8 * len(mask), len(logits)), bitorder="little"))
         allowed[: len(bits)] = bits.bool()
         if not allowed.any():
-            why = self._words.get_error() or "the vocabulary lacks a character that has to follow"
-            raise PumiceError(f"no token can go on after this schema: {why}", hint="simplify the schema")
+            why = complaint(self._words.get_error()) or "the vocabulary lacks a character that has to follow"
+            raise UsageError(f"no token can go on after this schema: {why}", hint="simplify the schema")
         return logits.masked_fill(~allowed.to(logits.device), -torch.inf)
 
     def _leaves_an_end(self, data: bytes, room: int) -> bool:
@@ -197,4 +197,5 @@ class Guide:
 
     def _read(self, token: int) -> None:
         if not self._words.consume_token(token):
-            raise PumiceError(f"the schema is too complex to follow: {self._words.get_error()}", hint="simplify it")
+            why = complaint(self._words.get_error())
+            raise UsageError(f"the schema is too complex to follow: {why}", hint="simplify it")
