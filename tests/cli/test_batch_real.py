@@ -69,7 +69,7 @@ def test_killed_and_resumed(folder: Path, tmp_path: Path) -> None:
     resumed = _start(folder, out, "--resume", stderr=subprocess.PIPE)
     _, told = resumed.communicate(timeout=240)
     assert resumed.returncode == 4
-    assert told.decode().endswith(f"{COUNT} lines, {COUNT - BROKEN} answers, {BROKEN} errors\n")
+    assert told.decode().endswith(f"{COUNT} lines; answers: {COUNT - BROKEN}, errors: {BROKEN}\n")
     assert out.read_bytes().startswith(kept)
     lines = [json.loads(line) for line in out.read_bytes().splitlines()]
     assert [line["id"] for line in lines] == [f"{index:03}.png" for index in range(COUNT)]
@@ -113,7 +113,7 @@ def test_a_bar_on_a_terminal(folder: Path, tmp_path: Path) -> None:
     assert process.wait(60) == 0
     os.close(ours)
     assert b"3/3" in shown and b"0 errors" in shown
-    assert b"3 lines, 3 answers, 0 errors" in shown
+    assert b"3 lines; answers: 3, errors: 0" in shown
 
 
 def test_lines_say_what_ask_says(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
