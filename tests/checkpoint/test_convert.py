@@ -177,6 +177,6 @@ def test_only_a_checkpoint_is_replaced(tmp_path: Path) -> None:
     shelf = tmp_path / "shelf"
     (shelf / "other").mkdir(parents=True)
     (shelf / "other" / "file").write_text("precious")
-    with pytest.raises(ModelError, match="will not be replaced"):
+    with pytest.raises(UsageError, match="will not be replaced"):
         convert(ours, shelf, "pumice", Options(overwrite=True))
     assert (shelf / "other" / "file").read_text() == "precious"

@@ -159,7 +159,6 @@ def test_a_wrong_value_is_told_in_our_words(line: str, said: str, capsys: pytest
 @pytest.mark.parametrize(
     ("line", "example"),
     [
-        ("ask", 'pumice ask -i photo.jpg "What is unusual here?"'),
         ("describe", "pumice describe photo.jpg"),
         ("completion", 'eval "$(pumice completion bash)"'),
         ("convert here", "pumice convert liuhaotian/llava-v1.5-7b llava-7b"),

@@ -20,6 +20,7 @@ LEAST_DISK = 5 << 30
 PATIENCE = 3.0
 #: What an extra of ``pip install pumice[...]`` brings, by the module that is looked for.
 EXTRAS = {
+    "schema": "llguidance",
     "serve": "fastapi",
     "web": "gradio",
     "slack": "slack_bolt",
