@@ -71,11 +71,9 @@ def test_a_stream_that_is_a_file(name: str, source: Path) -> None:
 def test_a_folder_that_is_not_there(source: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A slip of the pen must not hide the result."""
     missing = source.parent / "reslts"
-    assert f"the folder {missing} does not exist\nhint: make it first" in refused(
-        source, str(missing / "out.jsonl"), capsys
-    )
+    assert f"there is no folder {missing}\nhint: make it" in refused(source, str(missing / "out.jsonl"), capsys)
     assert not missing.exists()
-    assert "in.jsonl is no folder" in refused(source, str(source / "out.jsonl"), capsys)
+    assert "in.jsonl\nhint: make it" in refused(source, str(source / "out.jsonl"), capsys)
 
 
 def test_where_nobody_can_write(

@@ -63,3 +63,13 @@ def vision_config(**changes: Any) -> Any:
 def siglip_config(**changes: Any) -> Any:
     """Four by four patches that do not cover the tile, as 27 of 14 pixels do not cover 384."""
     return transformers.SiglipVisionConfig(**{**VISION, "image_size": 30, **changes})
+
+
+def reload_strictly(folder: Path) -> Any:
+    """transformers' model of a folder, with nothing missing, left over, or of another shape."""
+    config = transformers.AutoConfig.from_pretrained(folder)
+    kind = getattr(transformers, config.architectures[0])
+    model, info = kind.from_pretrained(folder, output_loading_info=True, dtype=torch.float32)
+    for problem, names in info.items():
+        assert not names, f"{problem}: {names}"
+    return model.eval()

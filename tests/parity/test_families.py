@@ -22,7 +22,16 @@ from pumice.images.grid import Grid
 from pumice.images.preprocess import preprocess
 from pumice.quantize.plan import standard_plan
 
-from .oracle import IMAGE_TOKEN, save, scramble, siglip_config, text_config, transformers, vision_config
+from .oracle import (
+    IMAGE_TOKEN,
+    reload_strictly,
+    save,
+    scramble,
+    siglip_config,
+    text_config,
+    transformers,
+    vision_config,
+)
 from .test_language import FAST, LLAMA3
 
 SIZES = [(40, 90), (200, 190), (30, 30), (31, 29), (120, 55)]
@@ -222,16 +231,6 @@ def test_read_in_the_originals_layout(name: str, tmp_path: Path) -> None:
     how = loaded.description.preprocessing
     assert how is not None and how.most_tiles == (4 if "onevision" in name else None)
     compare(loaded, theirs)
-
-
-def reload_strictly(folder: Path) -> Any:
-    """transformers' model of a folder, with nothing missing, left over, or of another shape."""
-    config = transformers.AutoConfig.from_pretrained(folder)
-    kind = getattr(transformers, config.architectures[0])
-    model, info = kind.from_pretrained(folder, output_loading_info=True, dtype=torch.float32)
-    for problem, names in info.items():
-        assert not names, f"{problem}: {names}"
-    return model.eval()
 
 
 @torch.inference_mode()

@@ -21,7 +21,7 @@ from pumice.images.preprocess import preprocess
 from pumice.model.config import RopeScaling
 from pumice.prompts.tokenizer import load_tokenizer
 
-from .oracle import IMAGE_TOKEN, VISION, save, scramble, text_config, transformers, vision_config
+from .oracle import IMAGE_TOKEN, VISION, reload_strictly, save, scramble, text_config, transformers, vision_config
 
 SIDE = VISION["image_size"]
 # (height, width), with a square one so that the order of sides matters to the choice and to the layout
@@ -106,16 +106,6 @@ def test_llava_next_read(family: str, tmp_path: Path) -> None:
     loaded = load_model(save(theirs, tmp_path))
     assert loaded.description.template == ("mistral_instruct" if family == "mistral" else "vicuna_v1")
     compare(loaded, theirs, IMAGE_TOKEN)
-
-
-def reload_strictly(folder: Path) -> Any:
-    """transformers' model of a folder, with nothing missing, left over, or of another shape."""
-    config = transformers.AutoConfig.from_pretrained(folder)
-    kind = getattr(transformers, config.architectures[0])
-    model, info = kind.from_pretrained(folder, output_loading_info=True, dtype=torch.float32)
-    for problem, names in info.items():
-        assert not names, f"{problem}: {names}"
-    return model.eval()
 
 
 @torch.inference_mode()

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
-#: How names of pictures end that people type, those of formats we explain and refuse included.
+#: How names of pictures end, those of formats we explain and refuse included. A broken picture has only its name.
 ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".heic", ".heif", ".avif")
 
 _QUOTED = r"'[^'\n]+'|\"[^\"\n]+\""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from pumice.errors import PumiceError, UsageError
-from pumice.files import fresh_file
+from pumice.files import fresh_file, require_folder
 
 
 class Results:
@@ -115,10 +115,7 @@ class Results:
             raise UsageError(f"-o takes a file, and {self.path} is a stream", hint=hint)
         if self.path.exists() and not self.path.is_file():
             raise UsageError(f"-o takes a file, and {self.path} is none", hint=hint)
-        folder = self.path.parent
-        if not folder.is_dir():
-            reason = "is no folder" if folder.exists() else "does not exist"
-            raise UsageError(f"the folder {folder} {reason}", hint="make it first, or choose another file with -o")
+        require_folder(self.path)
 
     def _count(self, line: Mapping[str, Any]) -> None:
         self.done.add(writable(str(line["id"])))

@@ -10,12 +10,12 @@ import re
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from pumice.cli import transcript
 from pumice.cli.dialogue import Dialogue
+from pumice.cli.wording import did_you_mean
 from pumice.engine.answer import Answer
 from pumice.errors import UsageError
 from pumice.files import require_folder
@@ -74,8 +74,8 @@ def find(line: str) -> tuple[Command, str] | None:
         return None
     command = COMMANDS.get(match[1].lower())
     if command is None:
-        near = get_close_matches(match[1].lower(), COMMANDS, n=1)
-        hint = f"did you mean /{near[0]}?" if near else "/help lists the commands"
+        known = [f"/{name}" for name in COMMANDS]
+        hint = did_you_mean(f"/{match[1].lower()}", known, "/help lists the commands")
         raise UsageError(f"no command /{match[1]}", hint=hint)
     return command, line[match.end() :].strip()
 

@@ -9,11 +9,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from pumice.cli.mentions import ENDINGS
 from pumice.cli.wording import did_you_mean, found
 from pumice.errors import UsageError
 
-#: What a folder's pictures are called; others are found by their content. A broken one has only its name.
-SUFFIXES = frozenset((".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff"))
 _HEAD = 32  # bytes that tell what a file is
 _FIELDS = ("id", "image", "images", "prompt", "system")
 _LINE = '{"id": "1", "image": "a.jpg", "prompt": "What is this?"}'
@@ -66,7 +65,7 @@ def _pictures_in(folder: Path, recursive: bool) -> list[Path]:
     for place, folders, names in os.walk(folder):
         folders[:] = [each for each in folders if recursive and not each.startswith(".")]
         files = (Path(place) / name for name in names if not name.startswith("."))
-        found += [file for file in files if file.suffix.lower() in SUFFIXES or _is_picture(file)]
+        found += [file for file in files if file.suffix.lower() in ENDINGS or _is_picture(file)]
     return sorted(found)
 
 
