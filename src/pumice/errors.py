@@ -27,6 +27,8 @@ class PumiceError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        #: A server's number for the request that failed, for whoever reads its log.
+        self.request_id: str | None = None
 
 
 class UsageError(PumiceError):
