@@ -2,6 +2,8 @@
 
     PumiceError                 exit 1
     ├── UsageError              exit 2   the command line or an option makes no sense
+    │   ├── TooLongError        exit 2   a conversation that does not fit the model's context
+    │   └── NoVisionError       exit 2   a picture for a model that sees none
     ├── ModelError              exit 3   a model is missing, incomplete, or not what it says
     ├── ImageError              exit 4   a picture cannot be read
     │   └── BlockedUrlError     exit 4   a URL that must not be fetched
@@ -35,6 +37,14 @@ class UsageError(PumiceError):
     """Options that contradict each other, or a value outside its range."""
 
     exit_code = 2
+
+
+class TooLongError(UsageError):
+    """A conversation with more tokens than the model takes."""
+
+
+class NoVisionError(UsageError):
+    """A picture for a model without a vision tower."""
 
 
 class ModelError(PumiceError):

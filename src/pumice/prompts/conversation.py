@@ -26,10 +26,12 @@ class Text:
 class Image:
     """A picture by reference: a path, an http(s) URL, a ``data:`` URI, the file's bytes, or a decoded PIL image.
 
-    Nothing is read here; ``pumice.images.load`` does that.
+    Nothing is read here; ``pumice.images.load`` does that. overview: seen once as a whole, also by a model that would
+    look closer at parts of it; fewer tokens, less detail.
     """
 
     source: str | Path | bytes | PilImage
+    overview: bool = False
 
 
 Part: TypeAlias = Text | Image
