@@ -24,10 +24,12 @@ def require_folder(target: Path) -> None:
 
 
 @contextmanager
-def fresh_file(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
+def fresh_file(target: Path, *, overwrite: bool = False, private: bool = False) -> Iterator[BinaryIO]:
     """A file to write into, which takes the name ``target`` once the block ends without an error.
 
     A crash leaves the old file or the new one under the name, never a part of one.
+
+    private: nobody but its owner may read it, not even while it is written.
 
     Raises:
         UsageError: the target exists (unless ``overwrite`` and a file), or the disk refuses.
@@ -39,7 +41,7 @@ def fresh_file(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     work = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with work.open("xb") as file:
+        with open(work, "xb", opener=_private if private else None) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -51,6 +53,10 @@ def fresh_file(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     finally:
         with suppress(OSError):
             work.unlink()
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 def similar_file(path: str) -> str | None:
