@@ -32,6 +32,7 @@ COMMANDS = {
     "train": ("pumice.cli.train", "train"),
     "estimate": ("pumice.cli.estimate", "estimate"),
     "models": ("pumice.cli.models", "models"),
+    "worker": ("pumice.cli.worker", "worker"),
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),
     "data": ("pumice.cli.data", "data"),

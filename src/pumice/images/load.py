@@ -174,14 +174,19 @@ def _data_uri(uri: str, limits: Limits) -> bytes:
     size = (len(uri) - comma) // 4 * 3
     if size > 2 * limits.max_bytes:  # before anything is copied; up to half may be white space
         raise _too_large("the image in the data URI", size, limits)
-    text = "".join(uri[comma + 1 :].split())
+    return from_base64(uri[comma + 1 :], "the image in the data URI")
+
+
+def from_base64(text: str, name: str) -> bytes:
+    """The bytes behind a base64 text, white space in it left out. Raises ImageError, about ``name``."""
+    text = "".join(text.split())
     try:
         if text.endswith("==="):  # the decoder lets this pass
             raise ValueError
         return base64.b64decode(text, validate=True)
     except ValueError:
         raise ImageError(
-            "cannot read the image in the data URI: its base64 text is malformed",
+            f"cannot read {name}: its base64 text is malformed",
             hint="expected the standard alphabet, padded with = to a multiple of four",
         ) from None
 

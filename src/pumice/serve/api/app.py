@@ -125,5 +125,5 @@ def create_app(backend: Backend, ledger: Ledger, drain: Drain, *, title: str = "
 
 def no_such_model(model: str, there: Sequence[str]) -> ApiError:
     """The refusal of a name, with those that would do."""
-    hint = f"there are {', '.join(there)}" if there else "no model is loaded yet"
+    hint = f"models here: {', '.join(there)}" if there else "no model is loaded yet"
     return ApiError(Failure(404, "model_not_found", f"there is no model {model[:100]!r}", hint[:500], "model"))

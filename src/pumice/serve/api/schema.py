@@ -12,10 +12,12 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import (
     BaseModel,
     ConfigDict,
+    Discriminator,
     Field,
     GetCoreSchemaHandler,
     GetJsonSchemaHandler,
     JsonValue,
+    Tag,
     field_validator,
     model_validator,
 )
@@ -113,7 +115,10 @@ class Message(_Checked):
     """One contribution. Pictures belong to users."""
 
     role: Literal["system", "developer", "user", "assistant"]
-    content: str | Annotated[list[Part], Field(min_length=1, max_length=256)]
+    content: Annotated[
+        Annotated[str, Tag("(text)")] | Annotated[list[Part], Field(min_length=1, max_length=256), Tag("(parts)")],
+        Discriminator(lambda content: "(text)" if isinstance(content, str) else "(parts)"),
+    ]
     name: _Never = None
     refusal: _Never = None
     audio: _Never = None

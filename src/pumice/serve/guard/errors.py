@@ -24,8 +24,10 @@ from pumice.errors import (
     ImageError,
     MemoryLimitError,
     ModelError,
+    NoVisionError,
     PumiceError,
     ServerError,
+    TooLongError,
     UsageError,
     lacks_memory,
 )
@@ -110,6 +112,8 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(error, AuthError):  # the client's own key was checked at the door
         return Failure(502, "worker_failed", "a worker refused this server's token")
     for kind, status, code in (
+        (TooLongError, 400, "context_length_exceeded"),
+        (NoVisionError, 400, "model_does_not_support_images"),
         (BlockedUrlError, 403, "url_not_allowed"),
         (ImageError, 400, "invalid_image"),
         (UsageError, 400, "invalid_request"),
@@ -172,8 +176,11 @@ def _of_validation(error: RequestValidationError) -> Failure:
     first = error.errors()[0]
     if first["type"] == "json_invalid":
         return Failure(400, "invalid_request", "the body is not valid JSON")
-    place = ".".join(str(each) for each in first["loc"] if each != "body")
+    # What stands in parentheses names the branch of a choice, which is nothing that was sent.
+    place = ".".join(str(each) for each in first["loc"] if each != "body" and str(each)[:1] != "(")
     words = first["msg"][:1].lower() + first["msg"][1:]
+    if first["type"] in ("unsupported_parameter", "extra_forbidden"):
+        return Failure(400, "unsupported_parameter", f"{place} is not supported by this server", param=place or None)
     return Failure(400, "invalid_request", f"{place}: {words}" if place else words, param=place or None)
 
 
