@@ -31,6 +31,7 @@ COMMANDS = {
     "quantize": ("pumice.cli.quantize", "quantize"),
     "train": ("pumice.cli.train", "train"),
     "estimate": ("pumice.cli.estimate", "estimate"),
+    "controller": ("pumice.cli.controller", "controller"),
     "models": ("pumice.cli.models", "models"),
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),
@@ -56,7 +57,12 @@ GROUPS = {
     },
 }
 # Run by other doors than this one's help.
-HIDDEN = {"llava-chat": ("pumice.cli.chat", "llava_chat"), "manual": ("pumice.cli.manual", "manual")}
+HIDDEN = {
+    "llava-chat": ("pumice.cli.chat", "llava_chat"),
+    "llava-register-worker": ("pumice.cli.originals", "register_worker"),
+    "llava-test-message": ("pumice.cli.originals", "test_message"),
+    "manual": ("pumice.cli.manual", "manual"),
+}
 
 EXIT_CODES = """
 \b
