@@ -31,6 +31,7 @@ COMMANDS = {
     "quantize": ("pumice.cli.quantize", "quantize"),
     "train": ("pumice.cli.train", "train"),
     "estimate": ("pumice.cli.estimate", "estimate"),
+    "controller": ("pumice.cli.controller", "controller"),
     "models": ("pumice.cli.models", "models"),
     "worker": ("pumice.cli.worker", "worker"),
     "doctor": ("pumice.cli.doctor", "doctor"),
@@ -57,7 +58,12 @@ GROUPS = {
     },
 }
 # Run by other doors than this one's help.
-HIDDEN = {"llava-chat": ("pumice.cli.chat", "llava_chat"), "manual": ("pumice.cli.manual", "manual")}
+HIDDEN = {
+    "llava-chat": ("pumice.cli.chat", "llava_chat"),
+    "llava-register-worker": ("pumice.cli.originals", "register_worker"),
+    "llava-test-message": ("pumice.cli.originals", "test_message"),
+    "manual": ("pumice.cli.manual", "manual"),
+}
 
 EXIT_CODES = """
 \b

@@ -42,17 +42,12 @@ def read_status(raw: object) -> Status:
         raise ServerError(f"model_names are 1 to {MOST_MODELS} names of at most {_LONGEST_NAME} printable characters")
     if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed <= _LARGEST:  # refuses NaN
         raise ServerError("speed is a number above 0")
-    if not is_length(queue):
+    if isinstance(queue, bool) or not isinstance(queue, int) or not 0 <= queue <= _LARGEST:
         raise ServerError("queue_length is a whole number, 0 or more")
     info = {} if info is None else info
     if not isinstance(info, Mapping) or not _is_small(info):
         raise ServerError(f"info is a JSON object of at most {_MOST_INFO} bytes")
-    return Status(tuple(dict.fromkeys(models)), float(speed), int(str(queue)), dict(info))
-
-
-def is_length(value: object) -> bool:
-    """Whether a decoded JSON value can be the length of a queue."""
-    return isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _LARGEST
+    return Status(tuple(dict.fromkeys(models)), float(speed), queue, dict(info))
 
 
 def _is_name(value: object) -> bool:

@@ -13,6 +13,7 @@ from pumice.prompts.templates import IMAGE_TEXT
 
 MOST_TOKENS = 1024
 _MOST_PICTURES = 16
+_MOST_STOPS = 16
 _LEAST_TEMPERATURE = 0.001
 
 
@@ -83,6 +84,7 @@ def _number(raw: Mapping[str, object], name: str, default: float) -> float:
 def _stops(value: object) -> tuple[str, ...]:
     """One text as the original has it, or a list of them, or none."""
     found = [] if value is None else value if isinstance(value, list) else [value]
-    if not all(isinstance(each, str) for each in found) or len(found) > 16:
-        raise UsageError("stop must be a text")
-    return tuple(each for each in found if each)
+    texts = tuple(each for each in found if isinstance(each, str) and each)
+    if len(texts) < len([each for each in found if each != ""]) or len(texts) > _MOST_STOPS:
+        raise UsageError(f"stop must be a text, or a list of at most {_MOST_STOPS}")
+    return texts
