@@ -33,6 +33,8 @@ COMMANDS = {
     "estimate": ("pumice.cli.estimate", "estimate"),
     "controller": ("pumice.cli.controller", "controller"),
     "models": ("pumice.cli.models", "models"),
+    "serve": ("pumice.cli.serve", "serve"),
+    "api": ("pumice.cli.api", "api"),
     "worker": ("pumice.cli.worker", "worker"),
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),

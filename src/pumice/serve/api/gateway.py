@@ -82,6 +82,10 @@ class Gateway:
             finally:
                 self._in_flight[worker.name] -= 1
 
+    def gauges(self) -> dict[str, float]:
+        """For monitoring."""
+        return {"queue_length": sum(self._in_flight.values())}
+
     async def models(self) -> Sequence[ModelCard]:
         """What all workers have together."""
         cards: dict[str, ModelCard] = {}

@@ -68,7 +68,8 @@ def make_app(controller: Controller, drain: Drain) -> FastAPI:
     app = FastAPI(title="Pumice controller", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     install(app)
     app.include_router(original_routes(controller))
-    app.include_router(own_routes(controller, drain))
+    app.include_router(cluster_routes(controller))
+    app.include_router(_state_routes(controller, drain))
     return app
 
 
@@ -128,8 +129,8 @@ def original_routes(controller: Controller) -> APIRouter:
     return router
 
 
-def own_routes(controller: Controller, drain: Drain) -> APIRouter:
-    """What our own roles and those who operate them ask."""
+def cluster_routes(controller: Controller) -> APIRouter:
+    """What our own roles ask."""
     router = APIRouter()
 
     @router.post("/cluster/leave")
@@ -143,6 +144,13 @@ def own_routes(controller: Controller, drain: Drain) -> APIRouter:
     @router.get("/cluster/workers")
     async def workers() -> dict[str, object]:
         return listing(controller)
+
+    return router
+
+
+def _state_routes(controller: Controller, drain: Drain) -> APIRouter:
+    """What those who operate it ask."""
+    router = APIRouter()
 
     @router.get("/health")
     async def health() -> dict[str, str]:

@@ -91,8 +91,8 @@ class Doors:
         if len(presented) > 1:
             return Failure(401, "invalid_api_key", "expected one API key, found several that differ")
         secret = next(iter(presented), None)
-        cluster, token = self._how.scope == "cluster", self._how.cluster_token
-        if cluster and token and hmac.compare_digest(secret or b"", token.encode("utf-8")):
+        token = self._how.cluster_token
+        if token and hmac.compare_digest(secret or b"", token.encode("utf-8")):
             return Caller("cluster", ("admin",), cluster=True)
         if not keys.exist and self._is_here(scope, headers):
             return Caller("loopback", ("admin",))

@@ -53,7 +53,7 @@ MODEL_WORKER = Program(
         Flag("--model-base", "--base"),
         Flag("--model-name", "--name"),
         Flag("--device", "--device"),
-        Flag("--limit-model-concurrency", "--concurrency"),
+        Flag("--limit-model-concurrency", "--slots"),
         Flag("--no-register", "--no-register", bare=True),
         Flag("--load-8bit", "--8bit", bare=True),
         Flag("--load-4bit", "--4bit", bare=True),

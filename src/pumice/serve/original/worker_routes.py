@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, suppress
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response, StreamingResponse
@@ -26,6 +26,7 @@ SIGN_S = 2.0
 _NO_ROOM = Failure(400, "context_length_exceeded", "there is no room for an answer", "ask for one token or more")
 
 
+@runtime_checkable
 class Service(Protocol):
     """What answers. ``generate_rendered`` gives the answer's pieces, without the prompt."""
 

@@ -20,7 +20,7 @@ from pumice.engine.room import refuse_too_long
 from pumice.engine.stream import Stream
 from pumice.images.fetch import FetchPolicy
 from pumice.options import SamplingOptions
-from pumice.prompts.conversation import Conversation
+from pumice.prompts.conversation import Asked, Image, Rendered
 from pumice.serve.api.answers import (
     ImageFacts,
     ModelCard,
@@ -34,6 +34,7 @@ from pumice.serve.api.app import no_such_model
 from pumice.serve.api.events import Accepted, Event, Finish, Piece, Used
 from pumice.serve.api.question import conversation_of, question_of
 from pumice.serve.api.schema import ChatRequest, TokenizeRequest
+from pumice.serve.cluster.status import Status
 from pumice.serve.guard.errors import ApiError, Failure
 from pumice.serve.worker.turns import Turns
 
@@ -99,9 +100,7 @@ class EngineService:
             async for event in events:
                 yield event
 
-    async def answer(
-        self, conversation: Conversation, options: SamplingOptions, choices: int = 1
-    ) -> AsyncGenerator[Event]:
+    async def answer(self, conversation: Asked, options: SamplingOptions, choices: int = 1) -> AsyncGenerator[Event]:
         """Answer ``choices`` times. Raises ApiError for a full queue, PumiceError for what cannot be asked."""
         end = time.monotonic() + self.limits.deadline_s
         self._admit(choices)
@@ -120,6 +119,21 @@ class EngineService:
             self._callers.discard(caller)
             for stream in caller.streams:
                 stream.cancel()
+
+    async def generate_rendered(
+        self, prompt: str, pictures: Sequence[bytes], options: SamplingOptions
+    ) -> AsyncGenerator[str]:
+        """The answer's pieces to a prompt that came with its template written out, as the original's clients do it."""
+        asked = Rendered(prompt, tuple(Image(data) for data in pictures))
+        async with aclosing(self.answer(asked, options)) as events:
+            async for event in events:
+                if isinstance(event, Piece):
+                    yield event.text
+
+    def status(self) -> Status:
+        """For the controller."""
+        info = self.card.model_dump(include={"input_modalities", "max_model_len", "images"})
+        return Status((self.model,), queue=self.held, info=info)
 
     async def models(self) -> Sequence[ModelCard]:
         """The one."""
@@ -181,7 +195,7 @@ class EngineService:
             raise ApiError(Failure(429, "queue_full", message, "try again soon", retry_after_s=_RETRY_S))
         self.held += choices
 
-    def _begin(self, conversation: Conversation, options: SamplingOptions, choices: int) -> list[Stream]:
+    def _begin(self, conversation: Asked, options: SamplingOptions, choices: int) -> list[Stream]:
         """Reads pictures and words; takes milliseconds to seconds, in a thread of its own."""
         seeds = [options.seed if options.seed is None else (options.seed + index) % 2**63 for index in range(choices)]
         return [self._engine.stream(conversation, replace(options, seed=seed)) for seed in seeds]
