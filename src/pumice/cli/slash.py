@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from pumice.cli import transcript
 from pumice.cli.dialogue import Dialogue
-from pumice.cli.wording import did_you_mean
 from pumice.engine.answer import Answer
 from pumice.errors import UsageError
 from pumice.files import require_folder
+from pumice.near import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from pumice.cli.pictures import Picture
@@ -75,7 +75,7 @@ def find(line: str) -> tuple[Command, str] | None:
     command = COMMANDS.get(match[1].lower())
     if command is None:
         known = [f"/{name}" for name in COMMANDS]
-        hint = did_you_mean(f"/{match[1].lower()}", known, "/help lists the commands")
+        hint = did_you_mean(nearest(f"/{match[1].lower()}", known), "/help lists the commands")
         raise UsageError(f"no command /{match[1]}", hint=hint)
     return command, line[match.end() :].strip()
 
