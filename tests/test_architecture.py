@@ -21,6 +21,7 @@ PACKAGE = ROOT / "src" / "pumice"
 LEVELS = {
     "errors": 0,
     "files": 0,
+    "boxes": 0,
     "near": 0,
     "options": 0,
     "remote": 0,
@@ -82,6 +83,7 @@ LIGHT = (
     "pumice",
     "pumice.errors",
     "pumice.files",
+    "pumice.boxes",
     "pumice.near",
     "pumice.options",
     "pumice.remote",
