@@ -9,11 +9,11 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer._completion_classes import completion_init
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from pumice import __version__
+from pumice.cli.completion import teach_completion
 from pumice.cli.failures import report
 from pumice.cli.settings import modern_flags
 from pumice.cli.streams import process_manners, silence_stdout
@@ -134,7 +134,7 @@ def _top(
 
 
 def _run(words: list[str], opener: Opener | None) -> int:
-    completion_init()  # of typer's own flags for completion, `pumice completion` takes the place
+    teach_completion()  # of typer's own flags for completion, `pumice completion` takes the place
     application = typer.Typer(
         cls=LazyGroup,
         add_completion=False,

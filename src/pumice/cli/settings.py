@@ -47,6 +47,9 @@ VisionTower: TypeAlias = Annotated[
 ]
 Overwrite: TypeAlias = Annotated[bool, Option("--overwrite", help="Replace TARGET if it exists.")]
 Offline: TypeAlias = Annotated[bool, Option("--offline", help="Use only what is on this machine.")]
+NoInput: TypeAlias = Annotated[
+    bool, Option("--no-input", help="Never ask anything; what would need an answer is refused.")
+]
 Debug: TypeAlias = Annotated[bool, Option("--debug", help="Show the traceback of an error."), FLAG_ONLY]
 Config: TypeAlias = Annotated[
     Path | None,
@@ -109,6 +112,7 @@ class Settings:
     ] = False
     stats: Annotated[bool, Option("--stats", help="Print times and token counts on stderr.")] = False
     quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False
+    no_input: NoInput = False
     debug: Debug = False
     no_color: Annotated[bool, Option("--no-color", help="Plain text on a terminal, too.")] = False
     four_bit: Annotated[bool, Option("--4bit", help="Weights of 4 bits: a quarter of the memory, faster.")] = False

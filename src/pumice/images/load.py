@@ -22,6 +22,7 @@ from pumice.images.colour import to_rgb
 from pumice.images.fetch import FetchPolicy
 from pumice.images.fetch import fetch as fetch_url
 from pumice.images.formats import ACCEPTED, accepted_format, is_cut_short, open_first_frame, refusal
+from pumice.near import did_you_mean
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -217,7 +218,7 @@ def _similar(path: str) -> str | None:
         found = similar_file(path)
     except OSError:
         return f"there is no folder {_shown(os.path.dirname(path))}"
-    return f"did you mean {_shown(found)}?" if found else None
+    return did_you_mean(found, None, shown=_shown)
 
 
 def _too_large(name: str, size: int, limits: Limits) -> ImageError:

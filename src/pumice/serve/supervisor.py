@@ -23,7 +23,7 @@ SUPERVISED = "PUMICE_SUPERVISED"
 _SOON_S, _MOST_QUICK = 10.0, 5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
 #: A worker that was known to the controller and is no longer, though its process lives, hangs.
-_HANGS_S = 20.0
+_HANGS_S = 10.0
 _LOOK_S = 0.5
 #: Exit codes that another try would give again: usage, model, memory.
 _HOPELESS = (2, 3, 6)

@@ -21,7 +21,11 @@ _DONE = "[DONE]"
 
 
 class BrokenError(ApiError):
-    """The server on the other side is gone or hangs; another one may do. Not said of a request that it refused."""
+    """The server on the other side failed, is gone, or hangs; another one may do. Not said of a refusal."""
+
+
+class AbsentError(BrokenError):
+    """It was never there, or is about to go: the request did not reach it."""
 
 
 class Channel:
@@ -62,8 +66,8 @@ class Channel:
                         yield found
                 if not ended:
                     raise _broken("the worker broke off in the middle of the answer")
-        except httpx2.ConnectError:
-            raise _broken("the worker cannot be reached") from None
+        except (httpx2.ConnectError, httpx2.ConnectTimeout):
+            raise AbsentError(Failure(502, "worker_failed", "the worker cannot be reached", "try again")) from None
         except httpx2.TimeoutException:
             raise BrokenError(
                 Failure(504, "stalled", f"the worker has been silent for {self._silence_s:g} seconds", "try again")
@@ -118,6 +122,8 @@ async def _refusal(answer: httpx2.Response) -> ApiError:
     failure = Failure(failure.status, failure.code, failure.message, failure.hint, failure.param, wait)
     if failure.status in (401, 403) and failure.code != "url_not_allowed":
         return BrokenError(Failure(502, "worker_failed", "a worker refused this server's token"))
+    if failure.code in ("draining", "loading"):
+        return AbsentError(failure)
     return BrokenError(failure) if failure.status >= 500 else ApiError(failure)
 
 

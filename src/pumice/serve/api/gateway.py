@@ -8,12 +8,12 @@ import time
 from collections import Counter
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from random import random
 
 from pumice.serve.api.answers import ImageFacts, ModelCard, TokenCount
 from pumice.serve.api.app import no_such_model
-from pumice.serve.api.channel import BrokenError, Channel
+from pumice.serve.api.channel import AbsentError, BrokenError, Channel
 from pumice.serve.api.events import Accepted, Event, Piece
 from pumice.serve.api.pictures import Inliner, first_picture
 from pumice.serve.api.schema import ChatRequest, Message, TokenizeRequest
@@ -25,10 +25,10 @@ _log = logging.getLogger(__name__)
 
 RETRIES = 2
 #: How long a request waits for a worker of a model that was there a moment ago, and how long that moment lasts.
-PATIENCE_S, REMEMBERED_S = 20.0, 120.0
+PATIENCE_S, REMEMBERED_S = 30.0, 120.0
 _LOOK_S = 0.2
-#: A worker that failed is not asked again for so long, unless there is no other.
-_SHUNNED_S = 5.0
+#: A worker that failed is not asked again for so long.
+_SHUNNED_S = 1.0
 
 
 class Gateway:
@@ -58,26 +58,23 @@ class Gateway:
         body = request.model_copy(update={"messages": messages}).model_dump(
             exclude_none=True, by_alias=True, exclude_defaults=True
         )
-        affinity = first_picture(messages)
-        tried: set[str] = set()
+        search = _Search(request.model, first_picture(messages), time.monotonic() + self._patience_s)
         accepted = spoke = False
         while True:
-            worker = await self._pick(request.model, affinity, tried)
-            tried.add(worker.name)
+            worker = await self._pick(search)
             self._in_flight[worker.name] += 1
             try:
                 async with aclosing(self._channel.chat(_base(worker), body, request_id)) as events:
                     async for event in events:
+                        self._failed.pop(worker.name, None)
                         spoke = spoke or isinstance(event, Piece)
-                        if not isinstance(event, Accepted):
+                        if not isinstance(event, Accepted) or not accepted:
                             yield event
-                        elif not accepted:
-                            accepted = True
-                            yield event
+                        accepted = True
                 return
             except ApiError as error:
                 self._note(worker, error, request_id)
-                if spoke or not self._goes_on(error, tried):
+                if spoke or not search.goes_on(worker, error):
                     raise
             finally:
                 self._in_flight[worker.name] -= 1
@@ -100,7 +97,7 @@ class Gateway:
         if request.messages is not None:
             messages: list[Message] = await self._inliner.inlined(request.messages)
             body["messages"] = [message.model_dump(exclude_none=True, by_alias=True) for message in messages]
-        worker = await self._pick(request.model, None, set())
+        worker = await self._pick(_Search(request.model, None, time.monotonic() + self._patience_s))
         root = _base(worker).removesuffix("/v1")
         return TokenCount.model_validate(await self._channel.post(f"{root}/tokenize", body, request_id))
 
@@ -111,40 +108,62 @@ class Gateway:
         hint = "start one with: pumice worker --controller URL"
         return Failure(503, "no_worker", "no worker is there yet", hint, retry_after_s=2)
 
-    async def _pick(self, model: str, affinity: str | None, tried: set[str]) -> Entry:
-        """A worker that has the model, best one that was not tried. Raises ApiError: there is none."""
-        end = time.monotonic() + self._patience_s
+    async def _pick(self, search: _Search) -> Entry:
+        """The best worker that has the model and may be tried; waits for one that was there a moment ago.
+
+        Raises ApiError: there is none, or all are full.
+        """
         while True:
             workers = await self._directory.workers()
             now = time.monotonic()
             self._seen.update((each, now) for worker in workers for each in worker.models)
-            able = [each for each in workers if model in each.models and each.name not in tried]
-            healthy = [each for each in able if now - self._failed.get(each.name, -_SHUNNED_S) >= _SHUNNED_S]
-            counted = [replace(each, queue=each.queue + self._in_flight[each.name]) for each in healthy or able]
-            chosen = choose(counted, self._policy, random, affinity=affinity)
+            able = [each for each in workers if search.model in each.models and each.name not in search.full]
+            ready = [each for each in able if now - self._failed.get(each.name, -_SHUNNED_S) >= _SHUNNED_S]
+            counted = [replace(each, queue=each.queue + self._in_flight[each.name]) for each in ready]
+            chosen = choose(counted, self._policy, random, affinity=search.affinity)
             if chosen is not None:
                 return chosen
-            recently = now - self._seen.get(model, -REMEMBERED_S) < REMEMBERED_S
-            if not recently and workers:
-                raise no_such_model(model, sorted({each for worker in workers for each in worker.models}))
-            if now >= end or not (recently or not workers):
-                hint = "a worker may be starting: try again in a moment"
-                raise ApiError(
-                    Failure(503, "no_worker", f"no worker has the model {model[:100]!r} now", hint, retry_after_s=5)
-                )
-            tried.clear()  # one that failed may have come back
+            if search.refusal is not None and not able:
+                raise search.refusal
+            recently = now - self._seen.get(search.model, -REMEMBERED_S) < REMEMBERED_S
+            if workers and not recently:
+                raise no_such_model(search.model, sorted({each for worker in workers for each in worker.models}))
+            if now >= search.end:
+                message, hint = f"no worker has the model {search.model[:100]!r} now", "one may be starting: try again"
+                raise ApiError(Failure(503, "no_worker", message, hint, retry_after_s=5))
             await asyncio.sleep(_LOOK_S)
 
     def _note(self, worker: Entry, error: ApiError, request_id: str) -> None:
         if isinstance(error, BrokenError):
+            if worker.name not in self._failed:
+                _log.warning("request %s: worker %s: %s", request_id, worker.name, error)
             self._failed[worker.name] = time.monotonic()
-            _log.warning("request %s: worker %s: %s", request_id, worker.name, error)
 
-    @staticmethod
-    def _goes_on(error: ApiError, tried: set[str]) -> bool:
-        """Whether another worker may do better."""
-        elsewhere = isinstance(error, BrokenError) or error.failure.code == "queue_full"
-        return elsewhere and len(tried) <= RETRIES
+
+@dataclass
+class _Search:
+    """One request's way to a worker. full: those that had no room, and refusal what they said of it."""
+
+    model: str
+    affinity: str | None
+    end: float
+    full: set[str] = field(default_factory=set)
+    refusal: ApiError | None = None
+    failures: int = 0
+
+    def goes_on(self, worker: Entry, error: ApiError) -> bool:
+        """Whether another worker may do better, or the same one in a moment.
+
+        A worker that failed upon the request itself may have done so because of it: that is tried only so often.
+        """
+        if error.failure.code == "queue_full":
+            self.full.add(worker.name)
+            self.refusal = error
+            return True
+        if isinstance(error, AbsentError):
+            return time.monotonic() < self.end
+        self.failures += isinstance(error, BrokenError)
+        return isinstance(error, BrokenError) and self.failures <= RETRIES
 
 
 def _base(worker: Entry) -> str:
