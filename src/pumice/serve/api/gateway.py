@@ -13,7 +13,7 @@ from random import random
 
 from pumice.serve.api.answers import ImageFacts, ModelCard, TokenCount
 from pumice.serve.api.app import no_such_model
-from pumice.serve.api.channel import AbsentError, BrokenError, Channel
+from pumice.serve.api.channel import BrokenError, Channel
 from pumice.serve.api.events import Accepted, Event, Piece
 from pumice.serve.api.pictures import Inliner, first_picture
 from pumice.serve.api.schema import ChatRequest, Message, TokenizeRequest
@@ -160,10 +160,10 @@ class _Search:
             self.full.add(worker.name)
             self.refusal = error
             return True
-        if isinstance(error, AbsentError):
-            return time.monotonic() < self.end
-        self.failures += isinstance(error, BrokenError)
-        return isinstance(error, BrokenError) and self.failures <= RETRIES
+        if not isinstance(error, BrokenError):
+            return False
+        self.failures += not error.absent
+        return self.failures <= RETRIES and time.monotonic() < self.end
 
 
 def _base(worker: Entry) -> str:
