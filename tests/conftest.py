@@ -6,6 +6,7 @@ import ipaddress
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ _NEVER_EXISTS = (".invalid", ".test", ".example")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything is imported: libraries read these once."""
+    # Many containers forbid byte code; then each of the hundreds of processes here would compile PyTorch again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"  # one process for each core, and one thread for each process
     home = tempfile.mkdtemp(prefix="pumice-tests-")
