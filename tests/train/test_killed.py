@@ -19,7 +19,7 @@ from pumice.train.run import train
 from train import small
 
 STEPS = 6
-pytestmark = pytest.mark.timeout(400)
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 CHANGES = (
     *("batch=4", f"world.scenes={4 * STEPS}", "world.questions=2", "world.details=0", "world.several_turns=0"),
     *("log_every=1", "save_every=2", "threads=1", "world.sizes=[96]"),
