@@ -60,7 +60,7 @@ demo: $(VENV)/.stamp-demo
 	@echo "  $(BIN)/pumice ask -m $(BIGGER) -i $(PICTURE) \"$(QUESTION)\""
 
 test: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.stamp-test
 	$(BIN)/ruff format --check
