@@ -19,6 +19,8 @@ BUNDLED := src/pumice/pretrained/pumice-tiny
 BIGGER := llava-hf/llava-1.5-7b-hf
 
 .DEFAULT_GOAL := help
+# Without its byte code, PyTorch takes seconds longer to import, each time.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test check format bench docs tiny hashes clean
 
 help:
