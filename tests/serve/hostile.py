@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fastapi import FastAPI
-from starlette.routing import Route
+from fastapi.routing import iter_route_contexts
 
 from serve.served import Answer, json_request, request
 
@@ -176,13 +176,15 @@ BAD_IDS = ["a b", "a\tb", "", "a" * 65, "ü", "<script>", "../../x", "a;b", "$(i
 
 
 def routes_of(app: FastAPI) -> list[tuple[str, str]]:
-    """Every method and address that an application answers, with something in place of parameters."""
-    return [
-        (method, re.sub(r"\{[^}]*\}", "x", route.path))
-        for route in app.routes
-        if isinstance(route, Route)
-        for method in sorted(route.methods or ())
-    ]
+    """Every method and address that an application answers, with something in place of parameters.
+
+    Of an application that is mounted inside, only the place is known: it counts with GET and POST.
+    """
+    found = []
+    for route in iter_route_contexts(app.routes):
+        path = route.path or "/"
+        found += [(method, re.sub(r"\{[^}]*\}", "x", path)) for method in sorted(route.methods or {"GET", "POST"})]
+    return found
 
 
 def assert_clean(answer: Answer) -> None:

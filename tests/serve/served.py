@@ -13,7 +13,7 @@ from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, cast
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp
 
@@ -84,6 +84,15 @@ def sample_app(drain: Drain | None = None) -> FastAPI:
     @app.get("/fault/{name}")
     async def fault(name: str) -> None:
         raise FAULTS[name]
+
+    inner = APIRouter()
+
+    @inner.get("/workers/{name:path}")
+    async def worker(name: str) -> dict[str, str]:
+        return {"name": name}
+
+    app.include_router(inner, prefix="/cluster")
+    app.mount("/mounted", FastAPI())
 
     @app.post("/register_worker")
     async def register(request: Request) -> dict[str, bool]:

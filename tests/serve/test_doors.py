@@ -221,3 +221,13 @@ def test_websockets_are_refused(tmp_path: Path) -> None:
     scope = {"type": "websocket", "path": "/health", "headers": [], "client": ("127.0.0.1", 1)}
     asyncio.run(guarded(sample_app(), doorkeeping(tmp_path))(scope, receive, send))
     assert sent == [{"type": "websocket.close", "code": 1008}]
+
+
+def test_no_route_is_overlooked() -> None:
+    found = routes_of(sample_app())
+    assert {
+        ("GET", "/health"),
+        ("GET", "/cluster/workers/x"),
+        ("POST", "/mounted"),
+        ("POST", "/register_worker"),
+    } <= set(found)
