@@ -9,11 +9,11 @@ import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http.client import HTTPResponse
+from http.client import HTTPException, HTTPResponse
 from pathlib import Path
 from typing import Any, cast
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import ASGIApp
 
@@ -84,6 +84,15 @@ def sample_app(drain: Drain | None = None) -> FastAPI:
     @app.get("/fault/{name}")
     async def fault(name: str) -> None:
         raise FAULTS[name]
+
+    inner = APIRouter()
+
+    @inner.get("/workers/{name:path}")
+    async def worker(name: str) -> dict[str, str]:
+        return {"name": name}
+
+    app.include_router(inner, prefix="/cluster")
+    app.mount("/mounted", FastAPI())
 
     @app.post("/register_worker")
     async def register(request: Request) -> dict[str, bool]:
@@ -185,6 +194,17 @@ def rest(connection: socket.socket) -> bytes:
     return found
 
 
+def ask_and_keep(connection: socket.socket, path: str) -> Answer:
+    """One request with a short answer on a connection that stays open."""
+    connection.sendall(request("GET", path, (("Connection", "keep-alive"),)))
+    found = b""
+    while not (parsed := answers(found)):
+        piece = connection.recv(1 << 16)
+        assert piece, "the server hung up"
+        found += piece
+    return parsed[0]
+
+
 class _Recorded:
     def __init__(self, data: bytes) -> None:
         self._file = _Unclosed(data)
@@ -207,9 +227,9 @@ def answers(raw: bytes, method: str = "GET") -> list[Answer]:
         parser = HTTPResponse(cast(socket.socket, recorded), method=method)
         try:
             parser.begin()
-        except Exception:
+            body = parser.read()
+        except HTTPException:  # nothing more, or not yet
             return found
-        body = parser.read()
         found.append(Answer(parser.status, {name.lower(): value for name, value in parser.getheaders()}, body))
 
 
