@@ -115,6 +115,7 @@ def original_routes(controller: Controller) -> APIRouter:
 
     @router.post("/worker_generate_stream")
     async def worker_generate_stream(request: Request) -> Response:
+        await request.body()  # once the answer has begun, what is received counts as leaving
         return StreamingResponse(_proxied(controller, request))
 
     @router.post("/worker_get_status")

@@ -42,6 +42,7 @@ def routes(service: Service, token: str, *, sign_s: float = SIGN_S) -> APIRouter
 
     @router.post("/worker_generate_stream")
     async def worker_generate_stream(request: Request) -> Response:
+        await request.body()  # once the answer has begun, what is received counts as leaving
         return StreamingResponse(_messages(service, request, sign_s))
 
     @router.post("/worker_get_status")

@@ -96,6 +96,7 @@ class Registration:
     async def _run(self) -> None:
         delays = Delays()
         while True:
+            self._soon.clear()
             try:
                 if self.registered:
                     self.registered = await self._beat()
@@ -107,7 +108,6 @@ class Registration:
                 await asyncio.sleep(delays.next())
                 continue
             delays.reset()
-            self._soon.clear()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._soon.wait(), self._beat_s)
 
