@@ -105,6 +105,7 @@ def test_what_it_may_not(raw: object, kind: type[Exception], words: str) -> None
         read_call(raw)
 
 
+FIELDS = ("prompt", "images", "temperature", "top_p", "max_new_tokens", "stop", "model")
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=3),
