@@ -189,6 +189,8 @@ def process(folder: Path, *words: str) -> Iterator[subprocess.Popen[str]]:
                     break
             else:
                 raise AssertionError(f"it ended with {started.wait()}: {said}")
+            # What follows is read by nobody, but must not fill the pipe.
+            threading.Thread(target=started.stderr.read, daemon=True).start()
             yield started
         finally:
             if started.poll() is None:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from pumice.errors import ImageError, MemoryLimitError, UsageError
 from pumice.options import SamplingOptions
+from pumice.serve.cluster.stream import message, trouble
 from pumice.serve.guard.errors import ApiError, Failure
 from pumice.serve.original.payload import read_call
-from pumice.serve.original.protocol import message, trouble
 from serve.clusters import TOKEN, FakeService, running, worker_app
 from serve.original_client import Client, post, text_of
 

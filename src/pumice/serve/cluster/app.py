@@ -19,11 +19,11 @@ from pumice.serve.cluster.challenge import Challenge, answered
 from pumice.serve.cluster.controller import Controller
 from pumice.serve.cluster.registry import Refused
 from pumice.serve.cluster.status import Status, read_status
+from pumice.serve.cluster.stream import END, trouble
 from pumice.serve.guard.doors import require_cluster
 from pumice.serve.guard.errors import ApiError, Failure, failure_of, install, request_id_of, response
 from pumice.serve.guard.limits import json_body
 from pumice.serve.guard.run import Drain
-from pumice.serve.original.protocol import END, trouble
 
 _log = logging.getLogger(__name__)
 _Name = Annotated[str, Field(min_length=1, max_length=200)]

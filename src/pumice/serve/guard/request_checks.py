@@ -22,7 +22,7 @@ def objection(scope: Scope, how: Doorkeeping) -> Failure | None:
     headers = Headers(scope=scope)
     return (
         _about_framing(scope, headers)
-        or _about_path(scope["path"])
+        or _about_address(scope["path"])
         or _about_host(headers, how)
         or _about_origin(headers, how)
         or _about_content(scope, headers, how)
@@ -49,8 +49,8 @@ def _about_framing(scope: Scope, headers: Headers) -> Failure | None:
     return None
 
 
-def _about_path(path: str) -> Failure | None:
-    if _UNPRINTABLE.search(path) or {".", ".."} & set(path.split("/")):
+def _about_address(address: str) -> Failure | None:
+    if _UNPRINTABLE.search(address) or {".", ".."} & set(address.split("/")):
         return Failure(400, "invalid_request", "the address holds '..', a backslash or control characters")
     return None
 

@@ -14,10 +14,10 @@ from starlette.responses import Response, StreamingResponse
 from pumice.options import SamplingOptions
 from pumice.serve.cluster.challenge import Challenge, answered
 from pumice.serve.cluster.status import Status
+from pumice.serve.cluster.stream import TOO_LONG, message, trouble
 from pumice.serve.guard.errors import Failure, failure_of, request_id_of
 from pumice.serve.guard.limits import json_body
 from pumice.serve.original.payload import read_call
-from pumice.serve.original.protocol import TOO_LONG, message, trouble
 
 _log = logging.getLogger(__name__)
 
