@@ -13,7 +13,9 @@ import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import httpx2
 from fastapi import FastAPI, Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -25,9 +27,11 @@ from pumice.serve.cluster.status import Status
 from pumice.serve.guard.errors import install
 from pumice.serve.guard.keys import Keys
 from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
-from pumice.serve.original.worker_routes import routes
+from pumice.serve.original.worker_routes import Service, routes
 from pumice.serve.worker.registration import Contact, Registration
+from serve.original_client import post
 
+STATUS = {"model_names": ["llava-fake"], "speed": 1, "queue_length": 0}
 TOKEN = "a-cluster-token-for-tests"
 SOURCES = Path(__file__).parents[2] / "src"
 
@@ -99,14 +103,14 @@ class FakeService:
             self.left_early += not finished
 
 
-def worker_app(service: FakeService, *, sign_s: float = 0.2) -> ASGIApp:
+def worker_app(service: Service, *, sign_s: float = 0.2) -> ASGIApp:
     """The original's two routes over ``service``, which notes the headers of every request."""
     app = FastAPI()
     install(app)
     app.include_router(routes(service, TOKEN, sign_s=sign_s))
 
     async def noting(scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and isinstance(service, FakeService):
             service.headers.append(dict(Request(scope).headers))
         await app(scope, receive, send)
 
@@ -205,3 +209,24 @@ def until(true: Callable[[], object], seconds: float = 10.0) -> float:
         assert time.monotonic() - started < seconds, "that did not happen in time"
         time.sleep(0.02)
     return time.monotonic() - started
+
+
+def register(controller: str, name: str, status: object = STATUS, *, beats: bool = True) -> tuple[int, Any]:
+    body = {"worker_name": name, "check_heart_beat": beats, "worker_status": status}
+    return post(f"{controller}/register_worker", body, token=TOKEN)
+
+
+def workers(controller: str) -> list[dict[str, Any]]:
+    answer = httpx2.get(f"{controller}/cluster/workers", trust_env=False).json()
+    assert sorted(answer) == ["epoch", "left", "workers"]
+    found: list[dict[str, Any]] = answer["workers"]
+    return found
+
+
+def listed(controller: str) -> list[str]:
+    """Names of the workers; none while there is no controller."""
+    try:
+        answer = httpx2.get(f"{controller}/cluster/workers", trust_env=False, timeout=5)
+    except httpx2.HTTPError:
+        return []
+    return [each["name"] for each in answer.json()["workers"]]

@@ -18,9 +18,8 @@ from pumice.serve.original.flags import (
     Program,
     translated,
 )
-from serve.clusters import FakeService, environment, free_port, process, until, worker
+from serve.clusters import FakeService, environment, free_port, listed, process, until, worker
 from serve.original_client import Client, text_of
-from serve.test_registration import listed
 
 TYPED = [
     (CONTROLLER, "--host 0.0.0.0 --port 10000", "controller --host 0.0.0.0 --port 10000"),

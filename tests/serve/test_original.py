@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import tiny
+from pumice.engine.engine import Engine
 from pumice.errors import ImageError, MemoryLimitError, UsageError
 from pumice.options import SamplingOptions
+from pumice.prompts.conversation import Conversation, Image, Rendered
+from pumice.prompts.templates import prompt_text, render
+from pumice.serve.cluster.status import Status
 from pumice.serve.cluster.stream import message, trouble
 from pumice.serve.guard.errors import ApiError, Failure
 from pumice.serve.original.payload import read_call
@@ -232,3 +238,34 @@ def test_refusals_come_in_the_stream(address: str, service: FakeService, payload
     (message,) = map(json.loads, answer.content[:-1].split(b"\0"))
     assert (message["error_code"], message["error"]["code"]) == (1, "invalid_request")
     assert not service.calls
+
+
+class EngineService:
+    """A real engine, one request after the other."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+
+    def status(self) -> Status:
+        return Status(("tiny",))
+
+    async def generate_rendered(
+        self, prompt: str, pictures: Sequence[bytes], options: SamplingOptions
+    ) -> AsyncGenerator[str, None]:
+        for piece in self.engine.stream(Rendered(prompt, tuple(map(Image, pictures))), options):
+            yield piece
+
+
+def test_a_real_engine_answers_over_the_originals_protocol_as_by_itself(tmp_path: Path) -> None:
+    engine = tiny.engine()
+    file = io.BytesIO()
+    tiny.picture(7).save(file, "PNG")
+    conversation = Conversation.ask("What is in the picture?", (Image(file.getvalue()),))
+    prompt = prompt_text(render(engine.processor.template, conversation))
+    expected = engine.ask(conversation, SamplingOptions(max_tokens=20)).text
+    assert expected
+    with running(worker_app(EngineService(engine)), tmp_path) as url:
+        messages = list(Client(url).stream(url, "tiny", prompt, [file.getvalue()], max_new_tokens=20))
+        assert text_of(messages, prompt) == expected
+        (message,) = Client(url).stream(url, "tiny", prompt, [b"no picture"])
+    assert (message["error_code"], message["error"]["code"]) == (1, "invalid_image")

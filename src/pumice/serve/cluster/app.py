@@ -108,7 +108,7 @@ def original_routes(controller: Controller) -> APIRouter:
     async def receive_heart_beat(body: Beat, request: Request) -> dict[str, bool]:
         require_cluster(request.scope)
         try:
-            known = controller.registry.beat(body.worker_name, body.queue_length, controller.now(), peer=_peer(request))
+            known = controller.beat(body.worker_name, _peer(request), body.queue_length)
         except Refused as error:
             raise _forbidden(error) from None
         return {"exist": known}
@@ -137,7 +137,7 @@ def own_routes(controller: Controller, drain: Drain) -> APIRouter:
     async def leave(body: Named, request: Request) -> dict[str, bool]:
         require_cluster(request.scope)
         try:
-            return {"left": controller.registry.leave(body.worker_name, controller.now(), peer=_peer(request))}
+            return {"left": controller.leave(body.worker_name, _peer(request))}
         except Refused as error:
             raise _forbidden(error) from None
 

@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import time
 from pathlib import Path
 
-import httpx2
 import pytest
 
-from pumice.serve.worker.registration import Delays
-from serve.clusters import FakeService, controller_app, free_port, process, running, until, worker
+from pumice.serve.worker.registration import Contact, Delays, Registration
+from serve.clusters import TOKEN, FakeService, controller_app, free_port, listed, process, running, until, worker
 from serve.original_client import Client, text_of
 
 LONG = [f"word{number} " for number in range(5)]
-
-
-def listed(controller: str) -> list[str]:
-    """Names of the workers; none while there is no controller."""
-    try:
-        answer = httpx2.get(f"{controller}/cluster/workers", trust_env=False, timeout=5)
-    except httpx2.HTTPError:
-        return []
-    return [each["name"] for each in answer.json()["workers"]]
 
 
 def test_delays_are_short_first_and_never_long() -> None:
@@ -121,3 +112,21 @@ def test_a_queue_that_changes_is_told_at_once(tmp_path: Path) -> None:
         for stream in streams:
             list(stream)
         until(lambda: queue() == 0, 3)
+
+
+def test_goodbye_in_the_moment_of_a_sign_of_life(tmp_path: Path) -> None:
+    """Before Python 3.12, a cancellation that meets a wait just over is lost; the goodbye must not be."""
+
+    async def run(url: str, name: str) -> None:
+        for _ in range(20):
+            kept = Registration(Contact(url, name, TOKEN), FakeService().status, beat_s=100)
+            kept.start()
+            while not kept.registered:
+                await asyncio.sleep(0.005)
+            await asyncio.sleep(0.02)
+            kept.beat_now()
+            await asyncio.wait_for(kept.leave(), 5)
+
+    with running(controller_app()[1], tmp_path) as url, worker(FakeService(), tmp_path) as name:
+        asyncio.run(run(url, name))
+        assert listed(url) == []

@@ -9,7 +9,17 @@ import pytest
 
 from pumice.errors import UsageError
 from pumice.serve.cluster import addresses
-from pumice.serve.cluster.addresses import Address, Place, dialled, is_own, plain, read_name, read_networks, resolve
+from pumice.serve.cluster.addresses import (
+    Address,
+    Place,
+    dialled,
+    is_own,
+    machine,
+    plain,
+    read_name,
+    read_networks,
+    resolve,
+)
 from pumice.serve.cluster.registry import Refused
 
 LAN = "192.168.7.5"  # an address of this machine, in these tests
@@ -106,6 +116,7 @@ def test_this_machines_addresses() -> None:
     assert is_own(ip_address("127.0.0.1"))
     assert not is_own(ip_address("192.0.2.1"))  # for documentation, nobody's
     assert not is_own(ip_address("2001:db8::1"))
+    assert machine("::ffff:127.0.0.1") == machine("::1") == machine("127.0.0.1") != machine("192.0.2.1")
     assert plain("fe80::1%eth0") == ip_address("fe80::1")
 
 
