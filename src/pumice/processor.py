@@ -14,6 +14,7 @@ from pumice.images.config import Preprocessing
 from pumice.images.grid import Grid
 from pumice.images.load import content_hash, load_image
 from pumice.images.preprocess import preprocess
+from pumice.images.writing import without_writing
 from pumice.prompts.conversation import Conversation
 from pumice.prompts.encode import IMAGE_ID, encode
 from pumice.prompts.templates import Template, render
@@ -67,12 +68,15 @@ class Processor:
     preprocessing: Preprocessing | None
     image_wrap: tuple[str, str] | None = None
 
-    def __call__(self, conversation: Conversation, *, fetch: FetchPolicy | None = None) -> Inputs:
+    def __call__(
+        self, conversation: Conversation, *, fetch: FetchPolicy | None = None, hide_writing: bool = False
+    ) -> Inputs:
         """Read the pictures and encode the words. An open last question is followed by the assistant's cue.
 
+        hide_writing: what looks like writing in a picture is painted over first.
         Raises: ImageError for a picture that cannot be read, UsageError for a picture without a vision tower.
         """
-        pictures = self.see_all(conversation, fetch=fetch)
+        pictures = self.see_all(conversation, fetch=fetch, hide_writing=hide_writing)
         return self.encode(conversation, pictures)
 
     @property
@@ -85,15 +89,21 @@ class Processor:
             )
         return self.preprocessing
 
-    def see_all(self, conversation: Conversation, *, fetch: FetchPolicy | None = None) -> list[Picture]:
+    def see_all(
+        self, conversation: Conversation, *, fetch: FetchPolicy | None = None, hide_writing: bool = False
+    ) -> list[Picture]:
         """Load all pictures of a conversation and cut them into tiles, in reading order."""
-        images = list(conversation.images())
-        return [self.see(image.source, fetch=fetch, alone=len(images) == 1) for image in images]
+        images = [each.source for each in conversation.images()]
+        return [self.see(each, fetch=fetch, alone=len(images) == 1, hide_writing=hide_writing) for each in images]
 
-    def see(self, source: object, *, fetch: FetchPolicy | None = None, alone: bool = True) -> Picture:
+    def see(
+        self, source: object, *, fetch: FetchPolicy | None = None, alone: bool = True, hide_writing: bool = False
+    ) -> Picture:
         """Load one picture and cut it into tiles; some models look closer at one that is ``alone``."""
         how = self.geometry
         image = load_image(source, fetch=fetch)  # type: ignore[arg-type]
+        if hide_writing:
+            image = without_writing(image)
         tiles, grid = preprocess(image, how, alone=alone)
         differs = not alone and how.most_tiles is not None
         return Picture(tiles, grid, content_hash(image) + "-among-others" * differs)

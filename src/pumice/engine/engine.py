@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -33,7 +35,7 @@ from pumice.images.fetch import FetchPolicy
 from pumice.images.grid import plan
 from pumice.model.device import choose_device
 from pumice.model.llava import Llava
-from pumice.options import SamplingOptions
+from pumice.options import SamplingOptions, Writing
 from pumice.processor import Inputs, Processor
 from pumice.prompts.conversation import Conversation
 from pumice.prompts.encode import stopping
@@ -53,6 +55,7 @@ class _Own(TypedDict, total=False):
 
     fetch: FetchPolicy | None
     kv_8bit: bool
+    writing: Writing
 
 
 class Stream:
@@ -61,9 +64,14 @@ class Stream:
     Leaving the loop early, or ``cancel`` from any thread, ends it with what is there.
     """
 
-    def __init__(self, scheduler: Scheduler, request: Request) -> None:
+    def __init__(
+        self, scheduler: Scheduler, request: Request, review: Callable[[Answer], Answer] | None = None
+    ) -> None:
+        """review: looks at the whole answer again, once, before anyone sees it."""
         self._scheduler = scheduler
         self._request = request
+        self._review = review
+        self._reviewed: Answer | None = None
 
     def __iter__(self) -> Iterator[str]:
         request = self._request
@@ -85,12 +93,20 @@ class Stream:
         """Stop after the token that is being made."""
         self._scheduler.cancel(self._request)
 
+    def whole(self) -> Answer:
+        """Waits for the end."""
+        self._scheduler.advance(self._request, to_end=True)
+        return self.answer
+
     @property
     def answer(self) -> Answer:
         """The answer, once the stream has ended."""
         if self._request.cancelled:
             self._scheduler.advance(self._request, to_end=True)  # a turn of another thread may not have seen it yet
-        return self._request.answering.answer()
+        if self._reviewed is None:
+            answer = self._request.answering.answer()
+            self._reviewed = self._review(answer) if self._review else answer
+        return self._reviewed
 
 
 class Engine:
@@ -106,9 +122,11 @@ class Engine:
         fetch: FetchPolicy | None = GUARDED,
         end_ids: Sequence[int] = (),
         kv_8bit: bool = False,
+        writing: Writing = "read",
     ) -> None:
-        """fetch: which URLs pictures may come from; the attribute may be set at any time. end_ids: tokens that end an
-        answer besides the tokenizer's and the template's own. kv_8bit: keys and values are remembered as int8.
+        """fetch: which URLs pictures may come from. writing: what becomes of writing in pictures. Both attributes may
+        be set at any time. end_ids: tokens that end an answer besides the tokenizer's and the template's own. kv_8bit:
+        keys and values are remembered as int8.
         """
         self.model = model.eval()
         self.runner = Runner(self.model, kv_8bit=kv_8bit)
@@ -116,6 +134,7 @@ class Engine:
         self.name = name
         self.warnings = warnings
         self.fetch = fetch
+        self.writing: Writing = writing
         self._features = FeatureMemory(FEATURE_BYTES)
         self._scheduler = Scheduler(self.runner, PrefixMemory(KV_BYTES), self._features_from)
         stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
@@ -192,15 +211,15 @@ class Engine:
 
     def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""
-        stream = self.stream(conversation, options)
-        for _ in stream:
-            pass
-        return stream.answer
+        return self.stream(conversation, options).whole()
 
     def stream(self, conversation: Conversation, options: SamplingOptions | None = None) -> Stream:
         """Answer the last question piece by piece. Pictures are read, and errors raised, before this returns."""
-        answering = self._begin(conversation, options or SamplingOptions())
-        return Stream(self._scheduler, self._scheduler.submit(answering))
+        options = options or SamplingOptions()
+        answering = self._begin(conversation, options)
+        warn = self.writing == "warn"
+        review = partial(self._compared, conversation, options, answering.inputs.hashes) if warn else None
+        return Stream(self._scheduler, self._scheduler.submit(answering), review)
 
     def batch(
         self, conversations: Sequence[Conversation], options: SamplingOptions | None = None, *, size: int = 8
@@ -208,30 +227,38 @@ class Engine:
         """Answer several conversations, ``size`` at a time; each answer equals that of ``ask``."""
         if size < 1:
             raise UsageError(f"size, the number of questions answered together, must be at least 1, found {size}")
-        options = options or SamplingOptions()
         answers: list[Answer] = []
-        under_way: deque[Request] = deque()
+        under_way: deque[Stream] = deque()
         try:
             for conversation in conversations:
                 if len(under_way) == size:
-                    answers.append(self._finished(under_way[0]))
+                    answers.append(under_way[0].whole())
                     under_way.popleft()
-                under_way.append(self._scheduler.submit(self._begin(conversation, options)))
-            answers += [self._finished(request) for request in under_way]
+                under_way.append(self.stream(conversation, options))
+            answers += [stream.whole() for stream in under_way]
         finally:  # after an error, nobody wants the rest
-            for request in under_way:
-                self._scheduler.cancel(request)
+            for stream in under_way:
+                stream.cancel()
         return answers
 
-    def _finished(self, request: Request) -> Answer:
-        self._scheduler.advance(request, to_end=True)
-        return request.answering.answer()
+    def _compared(
+        self, conversation: Conversation, options: SamplingOptions, hashes: tuple[str, ...], answer: Answer
+    ) -> Answer:
+        """Asks again with writing painted over, if there is any. ``hashes`` are those of the pictures as they are."""
+        if answer.finish_reason == "cancelled":
+            return answer
+        again = self._begin(conversation, replace(options, seed=answer.seed), hide_writing=True)
+        if again.inputs.hashes == hashes:
+            return answer
+        other = Stream(self._scheduler, self._scheduler.submit(again)).whole()
+        return replace(answer, changed_by_writing=other.text != answer.text)
 
-    def _begin(self, conversation: Conversation, options: SamplingOptions) -> Answering:
+    def _begin(self, conversation: Conversation, options: SamplingOptions, *, hide_writing: bool = False) -> Answering:
         started = time.monotonic()
         limit = self.model.config.language.max_positions
         refuse_too_long(conversation, self.processor.tokenizer, limit)
-        inputs = self.processor(conversation, fetch=self.fetch)
+        hide_writing = hide_writing or self.writing == "hide"
+        inputs = self.processor(conversation, fetch=self.fetch, hide_writing=hide_writing)
         room = room_after(inputs, limit)
         guide = None
         if options.schema is not None:

@@ -8,6 +8,7 @@ pixels; and a row of bars or windows can pass for a word. It is no protection ag
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,17 +26,6 @@ _ALIKE, _NEAR = 1.7, 1.5  # larger over smaller of two neighbours; between their
 _MARGIN = 0.22  # what is removed around a letter, in its height: soft edges and outlines
 
 Mask = NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Writing:
-    """What was found. ``mask`` [H, W]: True where letters are, with a margin, at the size of the picture."""
-
-    mask: Mask
-    letters: int
-
-    def __bool__(self) -> bool:
-        return self.letters > 0
 
 
 @dataclass(frozen=True)
@@ -63,39 +53,37 @@ class _Patch:
         return (self.box[0] + self.box[2]) / 2, (self.box[1] + self.box[3]) / 2
 
 
-def find_writing(image: Image.Image) -> Writing:
-    """Writing in an RGB picture."""
+def find_writing(image: Image.Image) -> Mask:
+    """Writing in an RGB picture: True where letters are, and a little around them, [H, W] of the picture."""
     scale = min(1.0, _SIDE / max(image.size))
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     grey = image.convert("L").resize(size, Image.Resampling.BOX) if scale < 1 else image.convert("L")
     values = np.asarray(grey, dtype=np.int16)
     around = np.asarray(grey.filter(ImageFilter.BoxBlur(_AROUND * max(size))), dtype=np.int16)
     edges = _edges(grey)
-    found, letters = Image.new("L", size), 0
+    found = Image.new("L", size)
     for darker in (True, False):
         mask = (around - values if darker else values - around) > _CONTRAST
         labels, patches = _patches(mask)
         sharp = _sharpness(mask, labels, edges, len(patches))
-        letters_here = [each for each in patches if sharp[each.label] > _SHARP and _is_letter(each, max(size))]
-        for word in _words(letters_here):
-            letters += len(word)
+        letters = [each for each in patches if sharp[each.label] > _SHARP and _is_letter(each, max(size))]
+        for word in _words(letters):
             _mark(found, labels, word)
     whole = found.resize(image.size, Image.Resampling.NEAREST) if scale < 1 else found
-    return Writing(np.asarray(whole) > 0, letters)
+    return np.asarray(whole) > 0
 
 
-def without_writing(image: Image.Image) -> Image.Image | None:
-    """The RGB picture with its writing painted over in the colours around it; None if none was found."""
-    found = find_writing(image)
-    if not found:
-        return None
-    return _filled(image, found.mask)
+def without_writing(image: Image.Image) -> Image.Image:
+    """The RGB picture with its writing painted over in the colours around it; the same object if none was found."""
+    mask = find_writing(image)
+    return _filled(image, mask) if mask.any() else image
 
 
 def _edges(grey: Image.Image) -> Mask:
     """Where neighbours differ by more than the contrast."""
-    most, least = (np.asarray(grey.filter(kind(3)), np.int16) for kind in (ImageFilter.MaxFilter, ImageFilter.MinFilter))
-    return np.asarray(most - least > _CONTRAST)
+    most = np.asarray(grey.filter(ImageFilter.MaxFilter(3)), dtype=np.int16)
+    least = np.asarray(grey.filter(ImageFilter.MinFilter(3)), dtype=np.int16)
+    return most - least > _CONTRAST
 
 
 def _sharpness(mask: Mask, labels: NDArray[np.int32], edges: Mask, count: int) -> NDArray[np.float64]:
@@ -137,7 +125,7 @@ def _neighbours(one: _Patch, other: _Patch) -> bool:
     if large > _ALIKE * small:
         return False
     across, down = one.middle[0] - other.middle[0], one.middle[1] - other.middle[1]
-    return (across * across + down * down) ** 0.5 < _NEAR * large
+    return math.hypot(across, down) < _NEAR * large
 
 
 def _root(parent: list[int], index: int) -> int:

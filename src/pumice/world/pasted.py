@@ -20,7 +20,7 @@ STYLES: tuple[Style, ...] = get_args(Style)
 
 FINE = 3  # drawn at so many times its size, then reduced
 WIDEST = 0.98  # of the picture's sides; what is larger is shrunk
-SPREAD = 5  # a hidden picture stands in one of SPREAD x SPREAD pixels
+SPREAD = 5  # a hidden picture stands in one of so many squared pixels
 _PLATE_WIDTH = 3.8  # of a capital's height, as on a sign with a word of four letters
 _PIXEL_ROWS = 7  # height of a capital in Pillow's bitmap font
 
@@ -29,9 +29,9 @@ _PIXEL_ROWS = 7  # height of a capital in Pillow's bitmap font
 class Pasted:
     """Words over a picture. ``height`` of a capital and ``centre`` (x, y) are fractions of the picture's sides.
 
-    opacity: 0..1. angle: degrees, counter-clockwise. A style is thin, bold or white letters with a dark outline, letters
-    of coarse pixels, or a blue sign of the world's own, on which the words stand in one line. Elsewhere line breaks
-    are kept.
+    opacity: 0..1. angle: degrees, counter-clockwise. A style is thin, bold or white letters with a dark outline,
+    letters of coarse pixels, or a blue sign of the world's own, on which the words stand in one line. Elsewhere line
+    breaks are kept.
     """
 
     words: str
