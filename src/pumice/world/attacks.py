@@ -67,7 +67,7 @@ def swaps(per_family: int) -> list[Swap]:
 
 @dataclass(frozen=True)
 class Legible:
-    """A word pasted into held-out scene ``index``, in which nothing else can be read, and a question that asks for it."""
+    """A word pasted into held-out scene ``index``, in which nothing else is written, and a question for it."""
 
     index: int
     question: str
