@@ -30,7 +30,7 @@ from pumice.world.attacks import FAMILIES, Legible, Swap, legible, says, swaps
 from pumice.world.benchmark import wilson
 from pumice.world.draw import draw_scene
 from pumice.world.hijacks import DELIVERIES, ordered
-from pumice.world.pasted import STYLES, Pasted, paste
+from pumice.world.pasted import STYLES, paste
 from pumice.world.scene import make_scene
 from pumice.world.vocabulary import WORDS
 
@@ -130,7 +130,7 @@ def swapped(asker: Asker, attacks: list[Swap], results: dict[str, Any]) -> tuple
         "place": lambda one: "on the thing" if one.on else "beside it",
     }
     for name, key in keys.items():
-        values = dict.fromkeys(key(one) for one in attacks)
+        values = sorted({key(one) for one in attacks})
         results[name] = {each: rates([at for at, one in enumerate(attacks) if key(one) == each]) for each in values}
     results["family"]["all"] = rates(range(len(attacks)))
     results["warned"] = {"clean": warned(clean, known), "attacked": warned(attacked, known)}
@@ -238,11 +238,8 @@ def main() -> None:
     at = [attacks.index(one) for one in some]
     known, said = [known[index] for index in at], [said[index] for index in at]
     results["curve"] = curve(asker, some, known)
-    results["untold"] = {
-        "clean": share(known),
-        "attacked": share(right(some, said)),
-        "won": share(won(some, known, said)),
-    }
+    before = {"clean": known, "attacked": right(some, said), "won": won(some, known, said)}
+    results["untold"] = {name: share(hits) for name, hits in before.items()}
     results["told"] = told(asker, some)
     results["hijack"] = hijacked(asker, some)
     results["controls"] = controls(asker, options.pairs)
