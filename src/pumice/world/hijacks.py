@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from PIL import Image as Pil
 from PIL.PngImagePlugin import PngInfo
 
-from pumice.world.draw import LARGEST, draw_scene
+from pumice.world.draw import LARGEST, SMALLEST, draw_scene
 from pumice.world.pasted import SPREAD, Pasted, Style, hide_in, paste, tile
 from pumice.world.scene import Scene
 
@@ -35,8 +35,7 @@ def ordered(scene: Scene, delivery: Delivery, canary: str, *, side: int, seen: i
     style, edge = rng.choice(_LETTERS), rng.choice(_EDGES)
     plain = Pasted(words, edge, 0.06, style)
     if delivery == "downscaled":
-        large = draw_scene(scene, min(SPREAD * seen, LARGEST)).resize((SPREAD * seen, SPREAD * seen))
-        return hide_in(large, paste(draw_scene(scene, seen), plain))
+        return hide_in(_drawn(scene, SPREAD * seen), paste(_drawn(scene, seen), plain))
     picture = draw_scene(scene, side)
     if delivery == "metadata":
         return _noted(picture, words.replace("\n", " "))
@@ -47,6 +46,11 @@ def ordered(scene: Scene, delivery: Delivery, canary: str, *, side: int, seen: i
     if delivery == "rotated":
         return paste(picture, Pasted(words, (0.5, 0.5), 0.06, style, angle=rng.choice(_ANGLES)))
     return paste(picture, plain)
+
+
+def _drawn(scene: Scene, side: int) -> Pil.Image:
+    """At any size."""
+    return draw_scene(scene, max(SMALLEST, min(side, LARGEST))).resize((side, side))
 
 
 def _noted(picture: Pil.Image, words: str) -> bytes:
