@@ -19,8 +19,9 @@ _SIDE = 448  # pixels of the longest side on which letters are looked for
 _AROUND = 0.06  # half the side of what a pixel is compared with, as a share of the longest side
 _CONTRAST = 24  # levels of 255
 _SMALLEST, _LARGEST = 5, 0.2  # height of a letter: pixels, and share of the longest side
-_WIDEST = 1.7  # width over height, and the reverse, of a letter; only an upright stroke may be thinner
-_FULLEST = 0.72  # share of its box that a letter covers; a disc covers 0.79
+_FULLEST = 0.72  # share of its box that a letter covers
+_ROUND, _DISC = 1.15, 0.62  # a disc's sides are alike, and it covers 0.79 of its box, small ones less
+_PAIR = 0.12  # by how much two letters may differ in height and stand apart from a line, in their height
 _SHARP = 0.85  # share of a letter's outline that is an edge of the picture
 _ALIKE, _NEAR = 1.7, 1.5  # larger over smaller of two neighbours; between their middles, in the larger's height
 _MARGIN = 0.22  # what is removed around a letter, in its height: soft edges and outlines
@@ -45,8 +46,18 @@ class _Patch:
         return self.box[3] - self.box[1]
 
     @property
+    def sides(self) -> tuple[int, int]:
+        """The shorter one first."""
+        return min(self.width, self.height), max(self.width, self.height)
+
+    @property
     def size(self) -> int:
-        return max(self.width, self.height)
+        return self.sides[1]
+
+    @property
+    def is_bar(self) -> bool:
+        """A stroke without a form: a letter only beside others."""
+        return self.sides[1] > 2 * self.sides[0]
 
     @property
     def middle(self) -> tuple[float, float]:
@@ -101,10 +112,11 @@ def _sharpness(mask: Mask, labels: NDArray[np.int32], edges: Mask, count: int) -
 def _is_letter(patch: _Patch, longest: int) -> bool:
     if not _SMALLEST <= patch.size <= _LARGEST * longest:
         return False
-    thin, thick = sorted((patch.width, patch.height))
+    thin, thick = patch.sides
     if patch.area < 2 * thick or thin < 2:
         return thick >= 2 * _SMALLEST and patch.area >= thick
-    return patch.area <= _FULLEST * thin * thick or thick > 2 * thin
+    is_disc = thick < _ROUND * thin and patch.area > _DISC * thin * thick
+    return not is_disc and (patch.is_bar or patch.area <= _FULLEST * thin * thick)
 
 
 def _words(letters: list[_Patch]) -> list[list[_Patch]]:
@@ -117,7 +129,18 @@ def _words(letters: list[_Patch]) -> list[list[_Patch]]:
     groups: dict[int, list[_Patch]] = {}
     for index, letter in enumerate(letters):
         groups.setdefault(_root(parent, index), []).append(letter)
-    return [group for group in groups.values() if len(group) > 1]
+    return [group for group in groups.values() if _is_word(group)]
+
+
+def _is_word(group: list[_Patch]) -> bool:
+    """Not bars alone; and two letters must be of one height, side by side: things have two windows or wheels, too."""
+    if len(group) < 2 or 2 * sum(letter.is_bar for letter in group) > len(group):
+        return False
+    if len(group) > 2:
+        return True
+    one, other = group
+    apart = max(abs(one.height - other.height), abs(one.middle[1] - other.middle[1]))
+    return apart <= max(1.0, _PAIR * one.height)
 
 
 def _neighbours(one: _Patch, other: _Patch) -> bool:
