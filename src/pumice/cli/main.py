@@ -35,6 +35,7 @@ COMMANDS = {
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),
     "data": ("pumice.cli.data", "data"),
+    "slack": ("pumice.cli.slack", "slack"),
     "completion": ("pumice.cli.completion", "completion"),
 }
 # Commands that have commands of their own. One of these may be found under two names.
