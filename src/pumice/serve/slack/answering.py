@@ -94,7 +94,9 @@ class Answerer:
 
     async def _answer(self, job: Job, begun: Callable[[Job, str], None]) -> None:
         asked, memory = job.asked, self.memory
-        pictures = await self._pictures(asked)
+        known = memory.knows(asked.place)
+        memory.add(asked.place, asked.user, [])  # from now on the bot takes part in this thread, whatever happens
+        pictures = await self._pictures(asked, known)
         names = tuple(memory.put_picture(data) for data in pictures)
         if asked.direct and asked.starts_thread and asked.text and not names:
             names = memory.take_waiting(asked.place, asked.user, self.rules.wait_s)
@@ -122,10 +124,10 @@ class Answerer:
                 messages, _ = conversation([Turn("user", asked.text, seen)], picture, **most)
                 await self._write(job, reply, messages, question, [words.SHORTENED])
 
-    async def _pictures(self, asked: Asked) -> list[bytes]:
+    async def _pictures(self, asked: Asked, known: bool) -> list[bytes]:
         """What came with the question. Those that cannot be had are explained; raises ImageError if none is left."""
         files = asked.files
-        if not files and not asked.starts_thread and not self.memory.knows(asked.place):
+        if not files and not asked.starts_thread and not known:
             files = await self._earlier(asked)
         files = files[-self.rules.most_pictures :]
         found = await asyncio.gather(*map(self.downloads.picture, files), return_exceptions=True)

@@ -76,14 +76,27 @@ class Identity:
 
 
 async def run(connections: Connections, folder: Path, rules: Rules, on_ready: Callable[[str], None]) -> None:
-    """Serves until the process is told to end (SIGTERM, Ctrl-C); then answers in progress are finished first.
+    """Serves until the process is told to end (SIGTERM, Ctrl-C). Logs to stderr. Raises as ``serve``."""
+    logger = start_logging()
+    async with _ending() as ended:
+        await serve(connections, folder, rules, on_ready, ended, logger)
 
-    on_ready: told once, in words, when events come in. Raises AuthError if Slack refuses a token, ServerError if it
-    cannot be reached, UsageError if the folder cannot be used.
+
+async def serve(
+    connections: Connections,
+    folder: Path,
+    rules: Rules,
+    on_ready: Callable[[str], None],
+    ended: asyncio.Event,
+    logger: logging.Logger,
+) -> None:
+    """Serves until ``ended``; then answers in progress are finished first.
+
+    on_ready: told once, in words, when events come in. logger: of the libraries. Raises AuthError if Slack refuses a
+    token, ServerError if it cannot be reached, UsageError if the folder cannot be used.
     """
-    bolt_log = start_logging()
     async with AsyncExitStack() as stack:
-        client = _client(connections, bolt_log)
+        client = _client(connections, logger)
         client.session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
         me = await _identity(client)
         files = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
@@ -93,18 +106,17 @@ async def run(connections: Connections, folder: Path, rules: Rules, on_ready: Ca
         stack.push_async_callback(server.close)
         downloads = Downloads(client, files, DownloadPolicy(trusted=_origin(connections.slack)))
         bot = Bot(client, server, Memory(store), downloads, rules)
-        app = _app(client, bot, me, bolt_log)
-        handler: Any = AsyncSocketModeHandler(app, connections.app_token, logger=bolt_log, web_client=client)
+        app = _app(client, bot, me, logger)
+        handler: Any = AsyncSocketModeHandler(app, connections.app_token, logger=logger, web_client=client)
         stack.push_async_callback(handler.close_async)
-        async with _ending() as ended:
-            await _connect(handler)
-            for work in (bot.housekeeping(), bot.begin(), _first_look(server, me)):
-                stack.callback(asyncio.create_task(work).cancel)
-            on_ready(f"@{me.name} in {me.team}, answers from {connections.api}")
-            await ended.wait()
-            log.info("ending: no new questions, at most %g s for answers in progress", rules.drain_s)
-            await handler.close_async()
-            await bot.drain(rules.drain_s)
+        await _connect(handler)
+        for work in (bot.housekeeping(), bot.begin(), _first_look(server, me)):
+            stack.callback(asyncio.create_task(work).cancel)
+        on_ready(f"@{me.name} in {me.team}, answers from {connections.api}")
+        await ended.wait()
+        log.info("ending: no new questions, at most %g s for answers in progress", rules.drain_s)
+        await handler.close_async()
+        await bot.drain(rules.drain_s)
 
 
 def _client(connections: Connections, logger: logging.Logger) -> AsyncWebClient:

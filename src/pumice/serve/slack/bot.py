@@ -79,7 +79,8 @@ class Bot:
         if event_id and not self._memory.claim(f"event {event_id}"):
             return
         place = asked.place
-        if not (asked.direct or asked.called or (self._memory.knows(place) and not asked.others)):
+        follows = self._memory.knows(place) or any(job.asked.place == place for job in self._jobs)
+        if not (asked.direct or asked.called or (follows and not asked.others)):
             return
         if kind == "app_mention" and not asked.files:
             # Its twin may have the pictures that this one lacks; without a twin it counts itself.
@@ -128,7 +129,7 @@ class Bot:
         """Whether the message was one of the few words that are no question."""
         word = asked.text.lower().strip(" .!")
         if word == "stop":
-            for job in [each for each in self._jobs if each.asked.place == asked.place]:
+            for job in [each for each in self._jobs if each.asked.place == asked.place][:1]:
                 self.stop(asked.place.channel, job.asked.ts, asked.user)
         elif word == "reset":
             forgotten = self._memory.forget(asked.place)

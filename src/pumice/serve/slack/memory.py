@@ -58,9 +58,9 @@ class Memory:
         """Forgets one conversation; False if there was none."""
         return self._tried(lambda: self._store.forget(place), False)
 
-    def forget_started(self, team: str, channel: str, user: str) -> int:
-        """Forgets the conversations that ``user`` has started in ``channel``; how many."""
-        return self._tried(lambda: self._store.forget_started(team, channel, user), 0)
+    def forget_started(self, team: str, channel: str, user: str) -> bool:
+        """Forgets the conversations that ``user`` has started in ``channel``; False if there was none."""
+        return self._tried(lambda: self._store.forget_started(team, channel, user), False)
 
     def let_wait(self, place: Place, user: str, pictures: tuple[str, ...]) -> None:
         """Keeps pictures for a question that comes later."""

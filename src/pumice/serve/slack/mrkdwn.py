@@ -89,9 +89,10 @@ def boundary(text: str, low: int, high: int) -> int:
 
 
 def closed_page(page: str) -> str:
-    """A page that was cut off, with its code block ended."""
-    page = page.rstrip()
-    return page + "\n```" if page.count("```") % 2 else page
+    """A page that was cut off, with its code block ended. Begins with ``page``, but for white space at the end."""
+    if page.count("```") % 2 == 0:
+        return page.rstrip()
+    return page + ("```" if page.endswith("\n") else "\n```")
 
 
 def reopening(page: str) -> str:

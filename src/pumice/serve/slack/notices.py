@@ -36,8 +36,8 @@ class Notices:
 
     async def done(self, asked: Asked) -> None:
         """Takes it back."""
-        await self._tried("reactions_remove", channel=asked.place.channel, timestamp=asked.ts, name=_EYES)
         await self._status(asked.place, "")
+        await self._tried("reactions_remove", channel=asked.place.channel, timestamp=asked.ts, name=_EYES)
 
     async def say(self, asked: Asked, text: str) -> None:
         """A message in the thread, for everybody."""

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 STOP_ACTION = "pumice_stop"
 EDITED_LIMIT = 3000  # characters of Markdown; Slack refuses an edit of more than 4000 characters of its own
 STREAMED_LIMIT = 10000  # Slack takes 12000 at a time
+NEARLY_FULL = 7000
 _MOST_SHOWN = 2900  # of a section block, while there is a button
 _MOST_EDITED = 3900
 
@@ -175,7 +176,7 @@ class Reply:
     def close(self, note: str = "") -> None:
         """The answer is complete; ``note`` follows it in a paragraph of its own, in italics."""
         if note:
-            self.text = f"{self.text.rstrip()}\n\n_{note}_" if self.text else f"_{note}_"
+            self.text = f"{self.text}\n\n_{note}_" if self.text else f"_{note}_"
         self.text = self.text or "_(an empty answer)_"
         self._closed.set()
         self._news.set()
@@ -207,14 +208,15 @@ class Reply:
         while True:
             page = self._page = self._page or self._new_page()
             text = self._prefix + self.text[self._start :]
-            whole = len(text) <= page.limit and _fits(text, page)
-            end = len(text) if whole else _cut(text, page)
+            end = _end(text, page)
+            whole = end == len(text)
             if not await self._put(page, text if whole else closed_page(text[:end]), last or not whole):
                 continue  # the same text again, on a page of another kind
             if whole:
                 return
             rest = text[end:].lstrip("\n")
-            self._start, self._prefix = len(self.text) - len(rest), reopening(text[:end])
+            self._start += len(text) - len(rest) - len(self._prefix)  # more may have been added meanwhile
+            self._prefix = reopening(text[:end])
             self._page = None
 
     def _new_page(self) -> Page:
@@ -247,8 +249,12 @@ def _fits(text: str, page: Page) -> bool:
     return isinstance(page, StreamedPage) or len(mrkdwn(text)) <= _MOST_EDITED
 
 
-def _cut(text: str, page: Page) -> int:
-    """Where a page ends: at a paragraph if possible, behind what cannot be moved, and short enough once escaped."""
+def _end(text: str, page: Page) -> int:
+    """Where a page ends: behind what cannot be moved, at a paragraph if possible, and short enough once escaped."""
+    if len(text) <= page.limit and _fits(text, page):
+        # What was streamed stays, so a page that is nearly full ends with its next paragraph.
+        at = text.find("\n\n", max(page.shown, NEARLY_FULL))
+        return at + 2 if at >= 0 and text[at:].strip() else len(text)
     high = min(len(text), page.limit)
     while not _fits(text[:high], page):
         high = high * 2 // 3

@@ -108,15 +108,15 @@ class Store:
             raise
 
     def forget(self, place: Place) -> bool:
-        """Forgets one conversation; False if there was none."""
-        return self._base.execute("DELETE FROM threads WHERE id = ?", (self._thread(place),)).rowcount > 0
+        """Forgets what was said in one thread, but not that the bot takes part in it; False if there was nothing."""
+        return self._base.execute("DELETE FROM turns WHERE thread = ?", (self._thread(place),)).rowcount > 0
 
-    def forget_started(self, team: str, channel: str, user: str) -> int:
-        """Forgets the conversations in ``channel`` that ``user`` has started, and the pictures that wait; how many."""
+    def forget_started(self, team: str, channel: str, user: str) -> bool:
+        """The same for all threads in ``channel`` that ``user`` has started, and for pictures that wait."""
         mine = (team, channel, user)
         self._base.execute("DELETE FROM waiting WHERE team = ? AND channel = ? AND user = ?", mine)
-        done = self._base.execute("DELETE FROM threads WHERE team = ? AND channel = ? AND starter = ?", mine)
-        return done.rowcount
+        threads = "SELECT id FROM threads WHERE team = ? AND channel = ? AND starter = ?"
+        return self._base.execute(f"DELETE FROM turns WHERE thread IN ({threads})", mine).rowcount > 0
 
     def let_wait(self, place: Place, user: str, pictures: tuple[str, ...], now: float) -> None:
         """Pictures that came without a question; those of a user's last such message in a channel count."""
