@@ -31,11 +31,15 @@ async def echo(messages: list[dict[str, Any]]) -> AsyncIterator[str]:
 
 
 class FakeApi:
-    """``script`` makes the pieces of an answer; ``refusal``, if set, is the status and error of every request."""
+    """``script`` makes the pieces of an answer; ``refusal``, if set, is the status and error of every request.
+
+    ``refusals`` are those of the next ones.
+    """
 
     def __init__(self) -> None:
         self.script: Script = echo
         self.refusal: tuple[int, dict[str, Any]] | None = None
+        self.refusals: list[tuple[int, dict[str, Any]]] = []
         self.requests: list[dict[str, Any]] = []
         self.finish = "stop"
         self.running = 0
@@ -74,8 +78,9 @@ class FakeApi:
     async def _chat(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.requests.append(body)
-        if self.refusal is not None:
-            status, error = self.refusal
+        refusal = self.refusals.pop(0) if self.refusals else self.refusal
+        if refusal is not None:
+            status, error = refusal
             return web.json_response({"error": error}, status=status, headers={"x-should-retry": "false"})
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "x-request-id": "req-7"})
         await answer.prepare(request)

@@ -10,6 +10,7 @@ import asyncio
 import itertools
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -138,10 +139,8 @@ class FakeSlack:
             left = end - asyncio.get_running_loop().time()
             assert left > 0, f"never happened; last calls: {self.calls[-8:]}"
             self._news.clear()
-            try:
+            with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._news.wait(), min(left, 0.05))
-            except asyncio.TimeoutError:
-                pass
         return found
 
     def said(self, thread: str | None = None, kinds: tuple[str, ...] = ("posted", "stopped")) -> list[Message]:
@@ -158,6 +157,10 @@ class FakeSlack:
 
         await self.until(settled)
         return self.said(thread)[-1]
+
+    def whispered(self) -> list[Message]:
+        """What the bot has said for one pair of eyes."""
+        return [each for each in self.messages.values() if each.kind == "ephemeral"]
 
     def made(self, method: str) -> list[Call]:
         return [each for each in self.calls if each.method == method]

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from PIL import Image
-from serve.fake_api import FakeApi
-from serve.fake_slack import APP_TOKEN, BOT_TOKEN, FakeSlack
 
 from pumice.serve.slack.app import Connections, serve
 from pumice.serve.slack.rules import Rules
+from serve.fake_api import FakeApi
+from serve.fake_slack import APP_TOKEN, BOT_TOKEN, FakeSlack
 
 QUICK = Rules(twin_s=0.15, edit_s=0.2, append_s=0.05, per_user=100, per_channel=1000, drain_s=5)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from serve.fake_api import pictures_of, words_of
 from serve.fake_slack import BOT, CHANNEL, DM
 from serve.slack_world import bot, picture, world

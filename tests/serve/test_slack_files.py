@@ -13,13 +13,13 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 from PIL import Image
-from serve.fake_api import pictures_of
-from serve.fake_slack import BOT, CHANNEL, FakeSlack
-from serve.slack_world import picture, world
 
 from pumice.images.fetch import FetchPolicy, fetch
 from pumice.serve.slack import downloads as under_test
 from pumice.serve.slack.downloads import DownloadPolicy
+from serve.fake_api import pictures_of
+from serve.fake_slack import BOT, CHANNEL, FakeSlack
+from serve.slack_world import picture, world
 
 pytestmark = pytest.mark.asyncio
 
@@ -111,7 +111,9 @@ async def test_heic_comes_as_what_slack_has_made_of_it(tmp_path: Path) -> None:
         wrong = at.slack.share("c.jpg", b"\x00\x00\x00\x18ftypheic", **thumbs)  # HEIC under a false name
         await at.slack.message("what?", files=[at.slack.share("a.heic", b"", **heic, **thumbs), heavy, wrong])
         await at.slack.until(lambda: at.api.requests)
-        assert [each.partition(";")[0] for each in pictures_of(at.api.requests[0]["messages"][0])] == ["data:image/jpeg"] * 3
+        assert [each.partition(";")[0] for each in pictures_of(at.api.requests[0]["messages"][0])] == [
+            "data:image/jpeg"
+        ] * 3
         assert sorted(name for name, _ in at.slack.downloads) == ["c.jpg", "large.jpg", "large.jpg", "large.jpg"]
 
 
@@ -129,7 +131,11 @@ async def test_files_of_other_workspaces_are_looked_up(tmp_path: Path) -> None:
 
 async def test_one_bad_picture_among_good_ones(tmp_path: Path) -> None:
     async with world(tmp_path) as at:
-        files = [at.slack.share("a.png", picture()), at.slack.share("b.png", LOGIN), at.slack.share("c.png", picture("blue"))]
+        files = [
+            at.slack.share("a.png", picture()),
+            at.slack.share("b.png", LOGIN),
+            at.slack.share("c.png", picture("blue")),
+        ]
         ts = await at.slack.message(f"<@{BOT}> what?", CHANNEL, files=files)
         assert "2 pictures" in (await at.slack.answer(ts)).text
         assert [each.kind for each in at.slack.messages.values()] == ["ephemeral", "stopped"]
@@ -154,7 +160,9 @@ async def elsewhere() -> AsyncIterator[FakeSlack]:
     await running.stop()
 
 
-async def test_the_token_stays_with_slack(tmp_path: Path, elsewhere: FakeSlack, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_the_token_stays_with_slack(
+    tmp_path: Path, elsewhere: FakeSlack, monkeypatch: pytest.MonkeyPatch
+) -> None:
     elsewhere.share("b.png", picture())
     async with world(tmp_path) as at:
         at.slack.share("c.png", picture())

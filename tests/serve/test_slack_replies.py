@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+
 from serve.fake_api import Script, words_of
 from serve.fake_slack import BOT, CHANNEL, FakeSlack
 from serve.slack_world import bot, picture, world
@@ -60,7 +62,7 @@ async def test_without_streams_the_message_is_edited_slowly(tmp_path: Path) -> N
         assert post.args["unfurl_links"] is post.args["unfurl_media"] is False
         assert post.args["blocks"][1]["elements"][0]["action_id"] == "pumice_stop"
         times = [post.at, *[each.at for each in at.slack.made("chat.update")]]
-        gaps = [after - before for before, after in zip(times, times[1:], strict=False)]
+        gaps = [after - before for before, after in itertools.pairwise(times)]
         assert len(gaps) >= 2
         assert min(gaps) >= 1.15
         # Neither is tried again.
@@ -167,7 +169,7 @@ async def test_stopping(tmp_path: Path, stop: Callable[..., Any]) -> None:
         assert stopped.text.endswith("\n\n_stopped_")
         assert not stopped.blocks
         assert words_of(at.api.requests[1]["messages"][1]).startswith("word"), "what was said is remembered"
-        told = [each.text for each in at.slack.messages.values() if each.kind == "ephemeral"]
+        told = [each.text for each in at.slack.whispered()]
         assert told == (["Only the person who asked can stop an answer."] if stop is _stop_by_button else [])
 
 
@@ -193,14 +195,14 @@ async def test_nobody_is_called_by_an_answer(tmp_path: Path) -> None:
 async def test_limits(tmp_path: Path) -> None:
     async with world(tmp_path, per_user=2, per_channel=3) as at:
         asked = [await at.slack.message(f"<@{BOT}> {number}", CHANNEL) for number in range(5)]
-        await at.slack.until(lambda: [each for each in at.slack.messages.values() if each.kind == "ephemeral"])
+        await at.slack.until(at.slack.whispered)
         for ts in asked[:2]:
             await at.slack.answer(ts)
         await at.slack.answer(await at.slack.message(f"<@{BOT}> mine", CHANNEL, user="U2"))
         await at.slack.message(f"<@{BOT}> mine", CHANNEL, user="U3")
-        await at.slack.until(lambda: len([each for each in at.slack.messages.values() if each.kind == "ephemeral"]) == 2)
+        await at.slack.until(lambda: len(at.slack.whispered()) == 2)
         assert len(at.api.requests) == 3
-        told = [each for each in at.slack.messages.values() if each.kind == "ephemeral"]
+        told = at.slack.whispered()
         assert [each.user for each in told] == ["U1", "U3"], "each is told once"
         assert "Please ask again in" in told[0].text
 
@@ -208,7 +210,7 @@ async def test_limits(tmp_path: Path) -> None:
 async def test_channels_that_are_not_allowed(tmp_path: Path) -> None:
     async with world(tmp_path, channels=frozenset({"C2"})) as at:
         await at.slack.message(f"<@{BOT}> here?", CHANNEL)
-        await at.slack.until(lambda: [each for each in at.slack.messages.values() if each.kind == "ephemeral"])
+        await at.slack.until(at.slack.whispered)
         await at.slack.answer(await at.slack.message(f"<@{BOT}> and here?", "C2"))
         await at.slack.answer(await at.slack.message("directly?"))
         assert [words_of(each["messages"][0]) for each in at.api.requests] == ["and here?", "directly?"]

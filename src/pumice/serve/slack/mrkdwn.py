@@ -23,17 +23,19 @@ _ITALIC = re.compile(r"(?<![\w*])\*(?=[^\s*])([^*\n]+?)(?<=\S)\*(?![\w*])")
 _STRUCK = re.compile(r"~~(?=\S)(.+?)(?<=\S)~~")
 _STAR = "\x01"  # a star that is final; no control character comes this far otherwise
 
-_LIVE = re.compile(r"<(?=[!@#])|<(?=https?:|mailto:)|@(?=channel|here|everyone)|:(?=//)")
-_UNSETTLED = re.compile(r"[<@:]\S{0,8}\Z")  # what comes next may make one of the above of it
+# What Slack would read as more than words, and everything that may still become it.
+_LIVE = ("<!", "<@", "<#", "<http:", "<https:", "<mailto:", "@channel", "@here", "@everyone", "://")
+_INERT = re.compile("|".join(f"{each[0]}(?={each[1:]})" for each in _LIVE))
+_BEGUN = re.compile("(?:" + "|".join({each[:end] for each in _LIVE for end in range(1, len(each))}) + r")\Z")
 
-_SLACK_LINK = re.compile(r"<((?:https?|mailto|tel):[^|>]*)(?:\|[^>]*)?>")
+_SLACK_LINK = re.compile(r"<(?:(https?:[^|>]*)|(?:mailto|tel):([^|>]*))(?:\|[^>]*)?>")
 _SLACK_MARK = re.compile(r"<([@#!])([^|>]*)(?:\|([^>]*))?>")
 
 
 def typed(text: str, bot_user: str) -> str:
     """What a user typed, from the ``text`` of an event: without calls of the bot, links and names as plain words."""
     text = text.replace(f"<@{bot_user}>", " ")
-    text = _SLACK_LINK.sub(lambda found: found[1], text)
+    text = _SLACK_LINK.sub(lambda found: found[1] or found[2], text)
     text = _SLACK_MARK.sub(lambda found: ("#" if found[1] == "#" else "@") + (found[3] or found[2]), text)
     return html.unescape(text).strip()
 
@@ -70,13 +72,15 @@ def _prose(piece: str) -> str:
 
 def harmless(markdown: str) -> str:
     """A model's Markdown for ``markdown_text``, which Slack reads by itself: mentions and addresses made inert."""
-    return _LIVE.sub(lambda found: found[0] + _JOINER, _CONTROL.sub("", markdown))
+    return _INERT.sub(lambda found: found[0] + _JOINER, _CONTROL.sub("", markdown))
 
 
 def settled(markdown: str) -> int:
     """How many characters of an answer in progress ``harmless`` will treat the same, whatever follows."""
-    found = _UNSETTLED.search(markdown)
-    return found.start() if found else len(markdown)
+    upto = len(markdown)
+    while found := _BEGUN.search(markdown, max(0, upto - max(map(len, _LIVE))), upto):
+        upto = found.start()
+    return upto
 
 
 def boundary(text: str, low: int, high: int) -> int:
