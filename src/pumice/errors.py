@@ -18,7 +18,11 @@ for ``--debug``.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+# What torch says when an allocation fails; on a CPU it is a plain RuntimeError.
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|failed to allocate", re.IGNORECASE)
 
 
 class PumiceError(Exception):
@@ -79,3 +83,8 @@ class AuthError(PumiceError):
     """Credentials that are missing or refused."""
 
     exit_code = 7
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception of Python or torch says that memory ran out."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))

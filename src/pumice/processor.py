@@ -14,9 +14,9 @@ from pumice.images.config import Preprocessing
 from pumice.images.grid import Grid, seen_once
 from pumice.images.load import content_hash, load_image
 from pumice.images.preprocess import preprocess
-from pumice.prompts.conversation import Conversation
+from pumice.prompts.conversation import Asked, Rendered
 from pumice.prompts.encode import IMAGE_ID, encode
-from pumice.prompts.templates import Template, render
+from pumice.prompts.templates import Template, read_prompt, render
 from pumice.prompts.tokenizer import Tokenizer
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ class Processor:
     preprocessing: Preprocessing | None
     image_wrap: tuple[str, str] | None = None
 
-    def __call__(self, conversation: Conversation, *, fetch: FetchPolicy | None = None) -> Inputs:
+    def __call__(self, conversation: Asked, *, fetch: FetchPolicy | None = None) -> Inputs:
         """Read the pictures and encode the words. An open last question is followed by the assistant's cue.
 
         Raises: ImageError for a picture that cannot be read, NoVisionError for a picture without a vision tower.
@@ -85,7 +85,7 @@ class Processor:
             )
         return self.preprocessing
 
-    def see_all(self, conversation: Conversation, *, fetch: FetchPolicy | None = None) -> list[Picture]:
+    def see_all(self, conversation: Asked, *, fetch: FetchPolicy | None = None) -> list[Picture]:
         """Load all pictures of a conversation and cut them into tiles, in reading order."""
         images = list(conversation.images())
         return [
@@ -103,9 +103,15 @@ class Processor:
         once = seen_once(how, alone=alone, overview=overview)
         return Picture(tiles, grid, content_hash(image) + "-once" * once)
 
-    def encode(self, conversation: Conversation, pictures: Sequence[Picture]) -> Inputs:
-        """Ids and labels of a conversation whose pictures are read already, in reading order."""
-        pieces = render(self.template, conversation)
+    def encode(self, conversation: Asked, pictures: Sequence[Picture]) -> Inputs:
+        """Ids and labels of a conversation whose pictures are read already, in reading order.
+
+        A prompt that came rendered is read as it is, whatever the template; nothing of it is supervised.
+        """
+        if isinstance(conversation, Rendered):
+            pieces = read_prompt(conversation.prompt)
+        else:
+            pieces = render(self.template, conversation)
         counts = [picture.grid.tokens for picture in pictures]
         encoded = encode(pieces, self.tokenizer, counts, image_wrap=self.image_wrap)
         inputs = Inputs(

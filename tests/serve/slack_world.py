@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import io
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -43,9 +42,8 @@ async def bot(folder: Path, slack: FakeSlack, api: FakeApi, **rules: object) -> 
     """A bot that is connected; it is told to end when the block is left."""
     ended, ready = asyncio.Event(), asyncio.Event()
     connections = Connections(BOT_TOKEN, APP_TOKEN, api.url, slack=slack.url)
-    logger = logging.getLogger("slack_bolt")
     wanted = replace(QUICK, **rules)  # type: ignore[arg-type]
-    task = asyncio.create_task(serve(connections, folder, wanted, lambda words: ready.set(), ended, logger))
+    task = asyncio.create_task(serve(connections, folder, wanted, lambda words: ready.set(), ended))
     await asyncio.wait({task, asyncio.ensure_future(ready.wait())}, return_when=asyncio.FIRST_COMPLETED)
     if task.done():
         await task

@@ -122,10 +122,9 @@ def _address(api: str) -> str:
 
 
 def _own_folder() -> Path:
-    from platformdirs import user_data_path
+    from pumice.serve.guard.secret_files import data_folder
 
-    named = os.environ.get("PUMICE_DATA_DIR")
-    return (Path(named) if named else user_data_path("pumice", appauthor=False)) / "slack"
+    return data_folder() / "slack"
 
 
 def _fake_slack() -> str | None:

@@ -36,7 +36,7 @@ from pumice.model.device import choose_device
 from pumice.model.llava import Llava
 from pumice.options import SamplingOptions
 from pumice.processor import Inputs, Processor
-from pumice.prompts.conversation import Conversation
+from pumice.prompts.conversation import Asked, Conversation
 from pumice.prompts.encode import stopping
 from pumice.quantize.plan import Plan
 
@@ -154,14 +154,14 @@ class Engine:
     def most(self, count: int) -> None:
         self._scheduler.most = count
 
-    def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
+    def ask(self, conversation: Asked, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""
         stream = self.stream(conversation, options)
         for _ in stream:
             pass
         return stream.answer
 
-    def stream(self, conversation: Conversation, options: SamplingOptions | None = None) -> Stream:
+    def stream(self, conversation: Asked, options: SamplingOptions | None = None) -> Stream:
         """Answer the last question piece by piece. Pictures are read, and errors raised, before this returns."""
         answering = self._begin(conversation, options or SamplingOptions())
         return Stream(self._scheduler, self._scheduler.submit(answering))
@@ -184,7 +184,7 @@ class Engine:
         )
 
     def batch(
-        self, conversations: Sequence[Conversation], options: SamplingOptions | None = None, *, size: int = 8
+        self, conversations: Sequence[Asked], options: SamplingOptions | None = None, *, size: int = 8
     ) -> list[Answer]:
         """Answer several conversations, ``size`` at a time; each answer equals that of ``ask``."""
         if size < 1:
@@ -208,7 +208,7 @@ class Engine:
         self._scheduler.advance(request, to_end=True)
         return request.answering.answer()
 
-    def _begin(self, conversation: Conversation, options: SamplingOptions) -> Answering:
+    def _begin(self, conversation: Asked, options: SamplingOptions) -> Answering:
         started = time.monotonic()
         limit = self.model.config.language.max_positions
         refuse_too_long(conversation, self.processor.tokenizer, limit)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pumice.errors import TooLongError
 from pumice.processor import Inputs
-from pumice.prompts.conversation import Conversation
+from pumice.prompts.conversation import Asked
 from pumice.prompts.tokens import Tokenizer
 
 #: Characters for each token of the context that are looked at before a long text is read whole.
@@ -12,16 +12,16 @@ _LOOKED_AT = 32
 _HINT = "ask with fewer pictures or turns, or a shorter text"
 
 
-def refuse_too_long(conversation: Conversation, tokenizer: Tokenizer, limit: int) -> None:
+def refuse_too_long(conversation: Asked, tokenizer: Tokenizer, limit: int) -> None:
     """Raises TooLongError for a text whose beginning alone fills ``limit`` tokens: the rest would take minutes.
 
     Where the beginning ends, tokens may differ from those of the whole; a tenth is left for that.
     """
     begin = _LOOKED_AT * limit
-    for turn in conversation.turns:
-        if len(turn.text) > begin and len(tokenizer.encode(turn.text[:begin], starts=True)) > 1.1 * limit:
+    for text in conversation.texts():
+        if len(text) > begin and len(tokenizer.encode(text[:begin], starts=True)) > 1.1 * limit:
             raise TooLongError(
-                f"a text of {len(turn.text)} characters is too long: its first {begin} have more tokens than the "
+                f"a text of {len(text)} characters is too long: its first {begin} have more tokens than the "
                 f"{limit - 1} that the model takes",
                 hint=_HINT,
             )

@@ -48,6 +48,11 @@ class Stream:
         return text
 
     @property
+    def news(self) -> bool:
+        """Whether there is something to take, or it has ended."""
+        return bool(self._request.pieces) or self._request.ended
+
+    @property
     def ended(self) -> bool:
         """Whether no more text will come; what came may wait to be taken."""
         return self._request.ended

@@ -26,10 +26,11 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from pumice.errors import AuthError, ServerError
 from pumice.remote import Remote
+from pumice.serve.guard.logs import redacted, setup_logging
 from pumice.serve.slack.bot import Bot
 from pumice.serve.slack.downloads import NO_SCOPE, DownloadPolicy, Downloads
 from pumice.serve.slack.events import message_of, reaction_of
-from pumice.serve.slack.logs import redacted, start_logging
+from pumice.serve.slack.logs import libraries_logger
 from pumice.serve.slack.memory import Memory
 from pumice.serve.slack.refusals import reason
 from pumice.serve.slack.reply import STOP_ACTION
@@ -77,9 +78,10 @@ class Identity:
 
 async def run(connections: Connections, folder: Path, rules: Rules, on_ready: Callable[[str], None]) -> None:
     """Serves until the process is told to end (SIGTERM, Ctrl-C). Logs to stderr. Raises as ``serve``."""
-    logger = start_logging()
+    secrets = (connections.bot_token, connections.app_token, connections.api_key or "")
+    setup_logging("slack", secrets=secrets)
     async with _ending() as ended:
-        await serve(connections, folder, rules, on_ready, ended, logger)
+        await serve(connections, folder, rules, on_ready, ended)
 
 
 async def serve(
@@ -88,13 +90,13 @@ async def serve(
     rules: Rules,
     on_ready: Callable[[str], None],
     ended: asyncio.Event,
-    logger: logging.Logger,
 ) -> None:
     """Serves until ``ended``; then answers in progress are finished first.
 
-    on_ready: told once, in words, when events come in. logger: of the libraries. Raises AuthError if Slack refuses a
-    token, ServerError if it cannot be reached, UsageError if the folder cannot be used.
+    on_ready: told once, in words, when events come in. Raises AuthError if Slack refuses a token, ServerError if it
+    cannot be reached, UsageError if the folder cannot be used.
     """
+    logger = libraries_logger()
     async with AsyncExitStack() as stack:
         client = _client(connections, logger)
         client.session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
