@@ -39,6 +39,7 @@ COMMANDS = {
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),
     "data": ("pumice.cli.data", "data"),
+    "slack": ("pumice.cli.slack", "slack"),
     "keys": ("pumice.cli.keys", "keys"),
     "completion": ("pumice.cli.completion", "completion"),
 }
