@@ -80,7 +80,7 @@ class FakeApi:
             Route("/v1/models", self._models),
             Route("/v1/chat/completions", self._chat, methods=["POST"]),
         ]
-        self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_level="warning", lifespan="off"))
+        self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off"))
         self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
         self._thread.start()
         wait_until(lambda: self._server.started)
@@ -117,7 +117,7 @@ class FakeApi:
                 await asyncio.sleep(script.delay)
             ended = True
             if script.cut:
-                raise ConnectionError("cut on purpose")
+                raise asyncio.CancelledError  # closes the connection, and nobody writes about it
             if script.error is not None:
                 yield f"data: {json.dumps({'error': {**script.error, 'request_id': number}})}\n\n"
                 return

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from fake_api import FakeApi, wait_until
-from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from serve.fake_api import FakeApi, wait_until
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 from pumice.serve.web.app import create_web
 from pumice.serve.web.settings import WebSettings
 
@@ -44,6 +44,9 @@ def browser() -> Iterator[Browser]:
             yield found
         finally:
             found.close()
+
+
+expect.set_options(timeout=15_000)
 
 
 class Visit:
@@ -87,12 +90,33 @@ class Visit:
         """Requests that went anywhere but to the page's own server."""
         return [each for each in self.requests if not each.startswith((self.url, "data:", "blob:"))]
 
+    @property
+    def thumbnails(self) -> Locator:
+        """Pictures that wait in the box."""
+        return self.page.locator("#box img")
+
+    def new_conversation(self) -> None:
+        """By the button in the sidebar, which is opened for it and closed again."""
+        toggle = self.page.get_by_role("button", name="Toggle Sidebar")
+        toggle.click()
+        self.page.get_by_role("button", name="New conversation").click()
+        toggle.click()
+        expect(self.questions).to_have_count(0)
+        expect(self.box).to_have_value("")
+
+    def choose_model(self, name: str) -> None:
+        self.page.get_by_label("Model").click()
+        self.page.get_by_role("option", name=name).click()
+
     def ask(self, text: str) -> None:
         self.box.fill(text)
         self.box.press("Enter")
 
     def choose(self, *paths: Path) -> None:
+        """By the file chooser; returns once all are uploaded."""
+        before = self.thumbnails.count()
         self.page.locator("#box input[type=file]").set_input_files([str(path) for path in paths])
+        expect(self.thumbnails).to_have_count(before + len(paths))
 
     def close(self) -> None:
         self.context.close()

@@ -64,8 +64,7 @@ class Actions:
     ) -> tuple[Any, ...]:
         """An example's question, asked at once: box, chat, talk."""
         value = chosen.value
-        files = [each["path"] for each in value.get("files", [])]
-        return await self.send({"text": value.get("text", ""), "files": files}, talk, saved, model, request)
+        return await self.send({"text": value.get("text", ""), "files": value.get("files")}, talk, saved, model, request)
 
     async def retry(
         self, at: gr.RetryData, talk: Conversation | None, saved: Any, model: str | None, request: gr.Request
@@ -99,7 +98,7 @@ class Actions:
             yield gr.skip(), gr.skip()
             return
         model = model or self.catalogue.last.choose() or ""
-        parameters = {"temperature": temperature, "top_p": max(top_p, _SMALLEST_TOP_P), "max_tokens": int(most)}
+        parameters = {"temperature": temperature, "top_p": max(top_p, _SMALLEST_TOP_P), "max_tokens": self._within(most, model)}
         start = time.time()
         last = talk
         try:
@@ -177,6 +176,11 @@ class Actions:
             raise gr.Error(toast(str(error), error.hint), title="Picture not taken", print_exception=False) from None
         return gr.update(value={"text": text, "files": [*files, *paths((name,), self.store)]}), ""
 
+    def _within(self, most: float, model: str) -> int:
+        """A slider's value, which may be from before another model with less room was chosen."""
+        known = self.catalogue.last.find(model)
+        return int(min(most, known.max_model_len) if known and known.max_model_len else most)
+
     def _begin(self, request: gr.Request) -> None:
         if self.pages.begin(_page(request)) is None:
             raise gr.Error(_BUSY, print_exception=False)
@@ -224,7 +228,8 @@ def _complain(error: PumiceError) -> None:
 
 
 def _typed(typed: dict[str, Any] | None) -> tuple[str, list[str]]:
-    return ((typed or {}).get("text") or "", list((typed or {}).get("files") or []))
+    found = typed or {}
+    return found.get("text") or "", [each["path"] for each in found.get("files") or []]
 
 
 def _words(value: Any) -> str:

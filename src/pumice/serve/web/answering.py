@@ -108,9 +108,8 @@ async def answered(
 def words_of(error: PumiceError) -> str:
     """Cause, hint and the request's number, in one line."""
     request_id = error.request_id if isinstance(error, FailedRequestError) else None
-    parts = [f"{error}.", f"{error.hint}." if error.hint else "", f"(request {request_id})" if request_id else ""]
-    words = " ".join(part for part in parts if part)
-    return words[:1].upper() + words[1:]
+    sentences = [f"{words[:1].upper()}{words[1:].rstrip('.')}." for words in (str(error), error.hint) if words]
+    return " ".join([*sentences, *([f"(request {request_id})"] if request_id else [])])
 
 
 def unfinished(conversation: Conversation) -> Conversation:
@@ -136,6 +135,8 @@ async def _gathered(
                 yield text, None
                 return
             if step.done():
+                if text and step.exception() is not None:
+                    yield text, None
                 event, step = step.result(), None
                 if isinstance(event, End):
                     yield text, event

@@ -19,7 +19,7 @@ class Lists(Protocol):
 
 @dataclass(frozen=True)
 class Offer:
-    """models: by name. trouble: why there is none to ask, in words; empty if there is one."""
+    """models: those that see pictures first, then by name. trouble: why there is none to ask, in words; empty if there is one."""
 
     models: tuple[RemoteModel, ...] = ()
     trouble: str = ""
@@ -69,4 +69,5 @@ class Catalogue:
             return Offer(trouble=words[:1].upper() + words[1:])
         if not found:
             return Offer(trouble=f"The server at {self._url} has no model ready yet")
-        return Offer(tuple(sorted(found, key=lambda each: each.id)))
+        # Those that see come first: the first is chosen for a page that just opened.
+        return Offer(tuple(sorted(found, key=lambda each: (each.sees_images is False, each.id))))

@@ -20,7 +20,12 @@ from pumice.serve.web.safe import neutralised
 from pumice.serve.web.seen import preparation, views
 
 MOST_TOKENS = 1024  # the original's limit, for a model that does not say how much it can hold
-_NOTHING_SEEN = "Send a picture, and it is shown here as the model gets it."
+_MODES = {
+    "pad": "The whole picture, with a border that makes it square.",
+    "square": "The middle of the picture.",
+    "anyres": "The whole picture, and then its parts in more detail.",
+}
+NOTHING_SEEN = "Send a picture, and it is shown here as the model gets it."
 
 
 @dataclass(frozen=True)
@@ -96,7 +101,7 @@ class Desk:
     def _looked(self, talk: Conversation, model: str | None) -> tuple[Any, ...]:
         names = next((each.pictures for each in reversed(talk.exchanges) if each.pictures), ())
         if not names:
-            return gr.update(value=[], visible=False), _NOTHING_SEEN
+            return gr.update(value=[], visible=False), NOTHING_SEEN
         known = self.actions.catalogue.last.find(model)
         how = preparation(known.details) if known else None
         if how is None:
@@ -105,9 +110,9 @@ class Desk:
             found = views([self.actions.store.pixels(name) for name in names], how, alone=len(talk.pictures) == 1)
         except ImageError as error:
             return gr.update(value=[], visible=False), neutralised(str(error))
-        words = {"pad": "The whole picture, with a border to make it square.", "square": "The middle of the picture."}
-        told = words.get(how.mode, "The whole picture, and then its parts in more detail.")
-        return gr.update(value=[(each.tile, each.caption) for each in found], visible=True), told
+        told = "\n".join([_MODES[how.mode], *(f"- {each.caption}" for each in found if each.first)])
+        tiles = [(each.tile, each.caption) for each in found]
+        return gr.update(value=tiles, columns=1 if len(tiles) == 1 else 2, visible=True), told
 
     async def _offered(self, wanted: str | None, most: float | None) -> tuple[Any, ...]:
         offer = await self.actions.catalogue.offer()

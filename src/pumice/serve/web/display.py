@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import html
+import re
 from typing import Any
 
 import gradio as gr
@@ -14,6 +16,7 @@ PLACEHOLDER = "Ask about a picture: drop, paste or choose one, and press Enter"
 VOTES: dict[str | bool, Vote] = {True: "upvote", False: "downvote", "Like": "upvote", "Dislike": "downvote", "Flag": "flag"}
 FEEDBACK = ("Like", "Dislike", "Flag")
 _FEEDBACK_OF: dict[Vote | None, str | None] = {None: None, "upvote": "Like", "downvote": "Dislike", "flag": "Flag"}
+_SILENT = "The model ended without a word."
 _GONE = "[picture no longer kept on the server]"
 
 
@@ -70,8 +73,13 @@ def _question(exchange: Exchange, store: PictureStore) -> list[Any]:
 
 def _answer(exchange: Exchange) -> list[str]:
     content = [neutralised(exchange.answer)] if exchange.answer else []
-    if exchange.note:
-        mark = "⚠ " if exchange.ending == "failed" else ""
-        words = neutralised(" ".join(exchange.note.split())).replace("*", "∗").replace("_", r"\_")
-        content.append(f"*{mark}{words}*")
-    return content or ["*The model ended without a word.*"]
+    if exchange.note or not content:
+        kind = "trouble" if exchange.ending == "failed" else "note"
+        words = html.escape(" ".join((exchange.note or _SILENT).split()))
+        content.append(f'<small class="{kind}">{_unmarked(words)}</small>')
+    return content
+
+
+def _unmarked(words: str) -> str:
+    """Words in which Markdown finds nothing."""
+    return re.sub(r"[^\w\s&;#.,:-]", lambda found: f"&#{ord(found.group())};", words).replace("_", "&#95;")

@@ -8,13 +8,15 @@ from typing import Any
 import gradio as gr
 
 from pumice.serve.web.actions import Actions
-from pumice.serve.web.desk import MOST_TOKENS, Desk
+from pumice.serve.web.desk import MOST_TOKENS, NOTHING_SEEN, Desk
 from pumice.serve.web.display import FEEDBACK, PLACEHOLDER
 from pumice.serve.web.examples import Example
 
-_QUIET: dict[str, Any] = {"queue": False, "show_progress": "hidden", "api_visibility": "private"}
+# Values come as the browser sent them: Gradio would refuse what it has not told the browser yet, as a slider's new limit.
+_RAW: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
+_QUIET: dict[str, Any] = {**_RAW, "queue": False}
 # Only what goes through the queue may show a toast that is not an error.
-_QUEUED: dict[str, Any] = {"concurrency_limit": None, "show_progress": "hidden", "api_visibility": "private"}
+_QUEUED: dict[str, Any] = {**_RAW, "concurrency_limit": None}
 _WELCOME = "### Ask about a picture\nDrop, paste or choose one below, or start with an example."
 _KEPT = "What is said here, pictures included, is kept by whoever runs this page."
 _BUTTONS = "Enter sends, Shift+Enter starts a new line."
@@ -81,21 +83,21 @@ def _parts(actions: Actions, examples: list[Example]) -> Parts:
         placeholder=PLACEHOLDER, show_label=False, label="Question", file_count="multiple", file_types=["image", "file"],
         sources=["upload"], max_plain_text_length=1_000_000, max_lines=8, autofocus=True, elem_id="box",
     )  # fmt: skip
-    with gr.Accordion("Picture from a URL", open=False, elem_id="from-url", visible=actions.settings.fetch is not None):
-        with gr.Row(equal_height=True):
-            url = gr.Textbox(placeholder="https://…", label="Picture's URL", show_label=False, container=False, scale=4)
-            add = gr.Button("Add", scale=0, min_width=96)
-    with gr.Accordion("Parameters", open=False):
-        with gr.Row():
+    with gr.Row(elem_id="drawers"):
+        with gr.Column(min_width=240), gr.Accordion("Parameters", open=False):
             temperature = gr.Slider(0, 1, 0.2, step=0.1, label="Temperature", info="0: always the likeliest word")
-            top_p = gr.Slider(0, 1, 0.7, step=0.1, label="Top P", info="how much of the likely is drawn from")
-            most = gr.Slider(1, MOST_TOKENS, 512, step=1, label="Max output tokens", info="where an answer is cut off")
-    with gr.Accordion("What the model sees", open=False, elem_id="seen"):
-        words = gr.Markdown("Send a picture, and it is shown here as the model gets it.")
-        gallery = gr.Gallery(
-            visible=False, show_label=False, columns=3, height="auto", object_fit="contain", format="png", buttons=[],
-            interactive=False,
-        )  # fmt: skip
+            top_p = gr.Slider(0, 1, 0.7, step=0.1, label="Top P", info="How much of the likely is drawn from")
+            most = gr.Slider(1, MOST_TOKENS, 512, step=1, label="Max output tokens", info="Where an answer is cut off")
+        with gr.Column(min_width=240), gr.Accordion("What the model sees", open=False, elem_id="seen"):
+            words = gr.Markdown(NOTHING_SEEN)
+            gallery = gr.Gallery(
+                visible=False, show_label=False, label="What the model sees", columns=1, height="auto", format="png",
+                object_fit="contain", buttons=[], interactive=False,
+            )  # fmt: skip
+        with gr.Column(min_width=240, visible=actions.settings.fetch is not None):
+            with gr.Accordion("Picture from a URL", open=False, elem_id="from-url"):
+                url = gr.Textbox(placeholder="https://…", label="The picture's URL", show_label=False, container=False)
+                add = gr.Button("Add to the question", size="sm")
     gr.Markdown(f"{_BUTTONS} {_KEPT if actions.log.keeps else ''}", elem_classes="quiet")
     return Parts(
         chat, box, model, banner, temperature, top_p, most, url, add, gallery, words, titles, new, delete, markdown,
@@ -105,7 +107,7 @@ def _parts(actions: Actions, examples: list[Example]) -> Parts:
 
 def _chat(examples: list[Example], *, votes: bool) -> gr.Chatbot:
     return gr.Chatbot(
-        label="Conversation", show_label=False, elem_id="chat", height="60dvh", min_height=280, scale=1,
+        label="Conversation", show_label=False, elem_id="chat", height="calc(100dvh - 300px)", min_height=320, scale=1,
         editable="user", layout="bubble", buttons=["copy", "copy_all"], placeholder=_WELCOME,
         examples=[{"text": each.question, "files": [str(each.path)]} for each in examples],
         feedback_options=FEEDBACK if votes else (), sanitize_html=True, allow_tags=False,
@@ -127,8 +129,7 @@ def _wire_chat(parts: Parts, actions: Actions, desk: Desk) -> None:
             actions.answer,
             [parts.talk, parts.model, parts.temperature, parts.top_p, parts.most],
             [parts.chat, parts.talk],
-            show_progress="minimal",
-            api_visibility="private",
+            **{**_RAW, "show_progress": "minimal"},
             concurrency_id="answers",
             concurrency_limit=actions.settings.answers,
         ).then(
@@ -145,7 +146,7 @@ def _wire_chat(parts: Parts, actions: Actions, desk: Desk) -> None:
     ).success(_titles, parts.saved, parts.titles, **_QUIET)
     parts.chat.like(actions.vote, [parts.talk, parts.saved], [parts.talk, parts.saved], **_QUEUED)
     for trigger in (parts.add.click, parts.url.submit):
-        trigger(actions.add_url, [parts.url, parts.box], [parts.box, parts.url], queue=False, api_visibility="private")
+        trigger(actions.add_url, [parts.url, parts.box], [parts.box, parts.url], **_QUIET)
 
 
 def _wire_desk(page: gr.Blocks, parts: Parts, desk: Desk, poll_s: float) -> None:

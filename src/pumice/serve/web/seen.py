@@ -22,10 +22,11 @@ _LARGEST_SIDE, _MOST_PINPOINTS, _MOST_TILES = 2048, 64, 64
 
 @dataclass(frozen=True)
 class View:
-    """One tile of one picture, and what there is to say about it."""
+    """One tile of one picture, and what there is to say about it. first: whether it shows the whole picture."""
 
     tile: Image.Image
     caption: str
+    first: bool
 
 
 def preparation(details: Mapping[str, Any]) -> Preprocessing | None:
@@ -66,10 +67,12 @@ def views(pictures: Sequence[Image.Image], how: Preprocessing, *, alone: bool) -
     found: list[View] = []
     for number, picture in enumerate(pictures, 1):
         tiles, grid = preprocess(picture, how, alone=alone)
-        size = f"{picture.width} × {picture.height}"
-        facts = f"picture {number}: {size} → {len(tiles)} × {how.image_size} × {how.image_size}, {grid.tokens} tokens"
+        size = f"{picture.width} × {picture.height} pixels"
+        parts = "one tile" if len(tiles) == 1 else f"{len(tiles)} tiles"
+        facts = f"picture {number}: {size} → {parts} of {how.image_size} × {how.image_size}, {grid.tokens} tokens"
         for place, tile in enumerate(as_pictures(tiles, how)):
-            found.append(View(tile, facts if place == 0 else f"picture {number}, part {place} of {len(tiles) - 1}"))
+            words = facts if place == 0 else f"picture {number}, part {place} of {len(tiles) - 1}"
+            found.append(View(tile, words, place == 0))
     return found
 
 

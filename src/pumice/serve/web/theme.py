@@ -15,6 +15,14 @@ CSS = """
 .quiet p { font-size: 0.8rem; color: var(--body-text-color-subdued); }
 #titles .wrap { flex-direction: column; }
 #titles label { width: 100%; }
+#chat .message.user img { max-height: 240px; width: auto; }
+#chat [aria-label="Share"] { display: none; }
+#chat small.note { color: var(--body-text-color-subdued); font-style: italic; }
+#chat small.trouble { color: var(--error-text-color, #b91c1c); }
+/* The words under an answer that say how it ended are no message of their own. */
+#chat .message-row:has(small.note) + .message-buttons { display: none; }
+#chat .message-row:has(small.note) .message { border: none; background: none; box-shadow: none; padding-top: 0; }
+#drawers { align-items: flex-start; }
 @media (max-width: 640px) {
   .gradio-container, .gradio-container > main { padding: 0.5rem !important; }
   #chat { min-height: 50dvh; }
