@@ -11,7 +11,7 @@ INPUTS := pyproject.toml constraints.txt $(wildcard src/pumice/quantize/native/*
 # Without --no-compile, pip spends a minute on byte code that is mostly never imported; Python makes it when it is.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
-TOOLS := c++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user tmux:tmux
+TOOLS := c++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user tmux:tmux zsh:zsh fish:fish
 
 PICTURE := examples/dice.png
 QUESTION := How many dice are there, and what do they add up to?

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -19,7 +19,7 @@ from torch import Tensor
 
 from pumice.checkpoint.hub import BUNDLED
 from pumice.checkpoint.load import Arithmetic, Guess, load_checkpoint
-from pumice.engine.answer import Answer, Sight
+from pumice.engine.answer import Activity, Answer, Sight
 from pumice.engine.answering import Answering
 from pumice.engine.decode import Runner
 from pumice.engine.dtype import choose_dtype
@@ -28,6 +28,7 @@ from pumice.engine.looking import Look, look
 from pumice.engine.memory import FeatureMemory, PrefixMemory
 from pumice.engine.room import refuse_too_long, room_after
 from pumice.engine.scheduler import Request, Scheduler
+from pumice.engine.stream import Stream
 from pumice.errors import UsageError
 from pumice.images.fetch import FetchPolicy
 from pumice.images.grid import plan
@@ -35,7 +36,7 @@ from pumice.model.device import choose_device
 from pumice.model.llava import Llava
 from pumice.options import SamplingOptions
 from pumice.processor import Inputs, Processor
-from pumice.prompts.conversation import Conversation
+from pumice.prompts.conversation import Asked, Conversation
 from pumice.prompts.encode import stopping
 from pumice.quantize.plan import Plan
 
@@ -53,44 +54,6 @@ class _Own(TypedDict, total=False):
 
     fetch: FetchPolicy | None
     kv_8bit: bool
-
-
-class Stream:
-    """An answer as it is written: iterate for its pieces; ``answer`` is whole after the end.
-
-    Leaving the loop early, or ``cancel`` from any thread, ends it with what is there.
-    """
-
-    def __init__(self, scheduler: Scheduler, request: Request) -> None:
-        self._scheduler = scheduler
-        self._request = request
-
-    def __iter__(self) -> Iterator[str]:
-        request = self._request
-        try:
-            while True:
-                self._scheduler.advance(request)
-                while request.pieces:
-                    if piece := request.pieces.popleft():
-                        yield piece
-                if request.ended and not request.pieces:
-                    return
-        finally:
-            self._scheduler.cancel(request)
-
-    def __del__(self) -> None:
-        self._scheduler.cancel(self._request)  # never begun, or left: nobody will read it
-
-    def cancel(self) -> None:
-        """Stop after the token that is being made."""
-        self._scheduler.cancel(self._request)
-
-    @property
-    def answer(self) -> Answer:
-        """The answer, once the stream has ended."""
-        if self._request.cancelled:
-            self._scheduler.advance(self._request, to_end=True)  # a turn of another thread may not have seen it yet
-        return self._request.answering.answer()
 
 
 class Engine:
@@ -117,7 +80,8 @@ class Engine:
         self.warnings = warnings
         self.fetch = fetch
         self._features = FeatureMemory(FEATURE_BYTES)
-        self._scheduler = Scheduler(self.runner, PrefixMemory(KV_BYTES), self._features_from)
+        self._prefixes = PrefixMemory(KV_BYTES)
+        self._scheduler = Scheduler(self.runner, self._prefixes, self._features_from)
         stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
         self._stop_ids = stop_ids.union(end_ids)
         self._guides = Guides(processor.tokenizer, self._stop_ids)
@@ -190,20 +154,37 @@ class Engine:
     def most(self, count: int) -> None:
         self._scheduler.most = count
 
-    def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
+    def ask(self, conversation: Asked, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""
         stream = self.stream(conversation, options)
         for _ in stream:
             pass
         return stream.answer
 
-    def stream(self, conversation: Conversation, options: SamplingOptions | None = None) -> Stream:
+    def stream(self, conversation: Asked, options: SamplingOptions | None = None) -> Stream:
         """Answer the last question piece by piece. Pictures are read, and errors raised, before this returns."""
         answering = self._begin(conversation, options or SamplingOptions())
         return Stream(self._scheduler, self._scheduler.submit(answering))
 
+    def turn(self) -> bool:
+        """One step for all streams at once, for a server that waits for none in particular; whether there is more."""
+        return self._scheduler.turn()
+
+    @property
+    def activity(self) -> Activity:
+        """What it is doing now. May be read from any thread; the figures are of about the same moment."""
+        prefixes, features = self._prefixes, self._features
+        return Activity(
+            waiting=self._scheduler.waiting,
+            answering=self._scheduler.under_way,
+            turns=self._scheduler.turns,
+            hits={"prefix": prefixes.hits, "image": features.hits},
+            misses={"prefix": prefixes.misses, "image": features.misses},
+            bytes={"prefix": prefixes.nbytes, "image": features.nbytes},
+        )
+
     def batch(
-        self, conversations: Sequence[Conversation], options: SamplingOptions | None = None, *, size: int = 8
+        self, conversations: Sequence[Asked], options: SamplingOptions | None = None, *, size: int = 8
     ) -> list[Answer]:
         """Answer several conversations, ``size`` at a time; each answer equals that of ``ask``."""
         if size < 1:
@@ -227,7 +208,7 @@ class Engine:
         self._scheduler.advance(request, to_end=True)
         return request.answering.answer()
 
-    def _begin(self, conversation: Conversation, options: SamplingOptions) -> Answering:
+    def _begin(self, conversation: Asked, options: SamplingOptions) -> Answering:
         started = time.monotonic()
         limit = self.model.config.language.max_positions
         refuse_too_long(conversation, self.processor.tokenizer, limit)
