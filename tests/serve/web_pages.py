@@ -75,11 +75,11 @@ class Visit:
 
     @property
     def answers(self) -> Locator:
-        return self.page.locator("#chat .message.bot")
+        return self.page.locator("#chat [data-testid=bot]")
 
     @property
     def questions(self) -> Locator:
-        return self.page.locator("#chat .message.user")
+        return self.page.locator("#chat [data-testid=user]")
 
     @property
     def toasts(self) -> Locator:

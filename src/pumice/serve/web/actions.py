@@ -42,19 +42,18 @@ class Actions:
     async def send(
         self, typed: dict[str, Any] | None, talk: Conversation | None, saved: Any, model: str | None, request: gr.Request
     ) -> tuple[Any, ...]:
-        """A new question: box, chat, talk. Pictures are looked at first; a bad one leaves the rest in the box."""
+        """A new question: box, chat, talk. Raises before anything changes if it cannot be asked; the box stays."""
         talk = opened(talk, saved)
         text, files = _typed(typed)
         if not text.strip() and not files:
-            return gr.skip(), gr.skip(), gr.skip()
+            raise gr.Error(visible=False, print_exception=False)
         model = await self._require_model(model)
         names, refused = await asyncio.to_thread(self._taken, files)
-        for message in refused:
-            gr.Warning(message, title="Picture not taken")
         if refused:
-            return box_update(text, paths(names, self.store)), gr.skip(), gr.skip()
+            raise gr.Error("<br>".join(refused), title="Picture not taken", duration=15, print_exception=False)
         if names and (known := self.catalogue.last.find(model)) is not None and known.sees_images is False:
-            raise gr.Error(toast(f"{model} does not see pictures", "choose another model, or remove the picture"))
+            words = toast(f"{model} does not see pictures", "choose another model, or remove the picture")
+            raise gr.Error(words, title="Picture not taken", print_exception=False)
         self._begin(request)
         talk = talk.asking(text, names)
         return box_update(running=True), chat_update(talk, self.store), talk
@@ -83,7 +82,7 @@ class Actions:
     ) -> tuple[Any, ...]:
         number = exchange_at(talk, index)
         if number is None:
-            return gr.skip(), gr.skip(), gr.skip()
+            raise gr.Error("This message is no longer here.", print_exception=False)
         await self._require_model(model)
         self._begin(request)
         talk = talk.asking_again(number, question)
