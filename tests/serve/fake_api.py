@@ -19,9 +19,10 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-PREPARATION = {
+IMAGES = {
     "mode": "pad",
-    "image_size": 336,
+    "tile_size": 336,
+    "tokens": 576,
     "patch_size": 14,
     "merge": "flat",
     "mean": [0.48145466, 0.4578275, 0.40821073],
@@ -131,7 +132,7 @@ class FakeApi:
 
 def model(name: str, **facts: Any) -> dict[str, Any]:
     """An entry of the list of models, of one that sees pictures."""
-    known = {"input_modalities": ["text", "image"], "max_model_len": 2048, "image_processing": PREPARATION}
+    known = {"input_modalities": ["text", "image"], "max_model_len": 2048, "images": IMAGES}
     return {"id": name, "object": "model", "created": 0, "owned_by": "tests", **known, **facts}
 
 
@@ -155,4 +156,5 @@ def wait_until(true: Any, seconds: float = 10.0) -> None:
 
 
 def _event(choice: dict[str, Any]) -> str:
-    return f"data: {json.dumps({'id': 'x', 'object': 'chat.completion.chunk', 'created': 0, 'model': 'm', 'choices': [choice]})}\n\n"
+    chunk = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice]}
+    return f"data: {json.dumps(chunk)}\n\n"

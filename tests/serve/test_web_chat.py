@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from serve.fake_api import FakeApi, Script, model, pictures_in, wait_until
 from playwright.sync_api import expect
+
+from serve.fake_api import FakeApi, Script, model, pictures_in, wait_until
 from serve.web_pages import Visit, browser, served, settings_for
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -126,17 +127,18 @@ def test_another_model_in_mid_conversation(visit: Visit, api: FakeApi) -> None:
     visit.choose_model("pumice-tiny")
 
 
+DIED = {"message": "the worker died", "code": "worker_failed"}
+FULL = {"message": "the queue is full", "code": "queue_full", "hint": "wait"}
+LONG = {"message": "too <b>long</b>", "code": "context_length_exceeded"}
+
+
 @pytest.mark.parametrize(
     ("script", "shown", "in_the_chat"),
     [
-        (Script(("Half", " an"), error={"message": "the worker died", "code": "worker_failed"}), "the worker died", "Half an"),
+        (Script(("Half", " an"), error=DIED), "the worker died", "Half an"),
         (Script(("Half", " an"), cut=True), "broke off", "Half an"),
-        (
-            Script(refusal=(429, {"message": "the queue is full", "code": "queue_full", "hint": "wait"}, {"x-should-retry": "false"})),
-            "the queue is full",
-            "",
-        ),
-        (Script(refusal=(400, {"message": "too <b>long</b>", "code": "context_length_exceeded"}, {})), "too <b>long</b>", ""),
+        (Script(refusal=(429, FULL, {"x-should-retry": "false"})), "the queue is full", ""),
+        (Script(refusal=(400, LONG, {})), "too <b>long</b>", ""),
     ],
     ids=["error event", "cut", "queue full", "refused"],
 )

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import uvicorn
-from serve.fake_api import FakeApi, wait_until
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+
 from pumice.serve.web.app import create_web
 from pumice.serve.web.settings import WebSettings
+from serve.fake_api import FakeApi, wait_until
 
 CHROMIUM = "/usr/bin/chromium"
 ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
@@ -23,9 +24,7 @@ ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 def served(settings: WebSettings) -> Iterator[str]:
     """The page on a port of its own; its address."""
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(
-            uvicorn.Config(create_web(settings), log_level="warning", timeout_graceful_shutdown=1)
-        )
+        server = uvicorn.Server(uvicorn.Config(create_web(settings), log_level="warning", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         wait_until(lambda: server.started, 60)

@@ -13,7 +13,7 @@ from typing import Any
 import gradio as gr
 
 from pumice.errors import PumiceError
-from pumice.remote import FailedRequestError, Remote
+from pumice.remote import FailedRequestError
 from pumice.serve.web.answering import Pages, answered, unfinished
 from pumice.serve.web.catalogue import Catalogue
 from pumice.serve.web.conversation import Conversation, Exchange
@@ -23,6 +23,7 @@ from pumice.serve.web.log import ConversationLog
 from pumice.serve.web.pictures import PictureStore
 from pumice.serve.web.safe import restored, toast
 from pumice.serve.web.settings import WebSettings
+from pumice.serve.web.upstream import Upstream
 
 _BUSY = "An answer is being written. Stop it first, or wait for its end."
 _SMALLEST_TOP_P = 1e-6  # the original's slider goes down to 0, which means: the likeliest token only
@@ -33,14 +34,19 @@ class Actions:
     """The page's event handlers. Their results are in the order that the wiring in ``page`` names."""
 
     settings: WebSettings
-    server: Remote
+    server: Upstream
     catalogue: Catalogue
     store: PictureStore
     log: ConversationLog
     pages: Pages
 
     async def send(
-        self, typed: dict[str, Any] | None, talk: Conversation | None, saved: Any, model: str | None, request: gr.Request
+        self,
+        typed: dict[str, Any] | None,
+        talk: Conversation | None,
+        saved: Any,
+        model: str | None,
+        request: gr.Request,
     ) -> tuple[Any, ...]:
         """A new question: box, chat, talk. Raises before anything changes if it cannot be asked; the box stays."""
         talk = opened(talk, saved)
@@ -63,7 +69,9 @@ class Actions:
     ) -> tuple[Any, ...]:
         """An example's question, asked at once: box, chat, talk."""
         value = chosen.value
-        return await self.send({"text": value.get("text", ""), "files": value.get("files")}, talk, saved, model, request)
+        return await self.send(
+            {"text": value.get("text", ""), "files": value.get("files")}, talk, saved, model, request
+        )
 
     async def retry(
         self, at: gr.RetryData, talk: Conversation | None, saved: Any, model: str | None, request: gr.Request
@@ -97,14 +105,18 @@ class Actions:
             yield gr.skip(), gr.skip()
             return
         model = model or self.catalogue.last.choose() or ""
-        parameters = {"temperature": temperature, "top_p": max(top_p, _SMALLEST_TOP_P), "max_tokens": self._within(most, model)}
+        parameters = {
+            "temperature": temperature,
+            "top_p": max(top_p, _SMALLEST_TOP_P),
+            "max_tokens": self._within(most, model),
+        }
         start = time.time()
         last = talk
         try:
             steps = answered(
                 talk, self.server, model=model, parameters=parameters, read=self.store.read, stop=running.stop
             )
-            async with aclosing(steps):  # type: ignore[type-var]
+            async with aclosing(steps):
                 async for last, error in steps:
                     if running.abandoned:
                         continue

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -20,11 +20,9 @@ Step: TypeAlias = tuple[Conversation, "PumiceError | None"]
 
 
 class Streams(Protocol):
-    """What is needed of ``pumice.remote.Remote``."""
+    """What is needed of ``upstream.Upstream``."""
 
-    def stream(
-        self, messages: list[Message], *, model: str, **parameters: Any
-    ) -> AsyncIterator[Delta | End]: ...
+    def stream(self, messages: list[Message], *, model: str, **parameters: Any) -> AsyncIterator[Delta | End]: ...
 
 
 @dataclass
@@ -80,7 +78,7 @@ async def answered(
     parameters: Mapping[str, Any],
     read: Callable[[str], bytes],
     stop: asyncio.Event,
-) -> AsyncIterator[Step]:
+) -> AsyncGenerator[Step, None]:
     """The conversation again and again while its last answer grows; the last step has an ending that is not waiting.
 
     With a failure, its error comes beside the conversation, which keeps what was written until then. Closing the
@@ -92,14 +90,14 @@ async def answered(
         return
     try:
         messages = await asyncio.to_thread(conversation.messages, read)
-        async with aclosing(server.stream(messages, model=model, **parameters)) as events:  # type: ignore[type-var]
-            async with aclosing(_gathered(events, stop)) as pieces:
-                async for text, end in pieces:
-                    conversation = conversation.with_last(answer=conversation.exchanges[-1].answer + text)
-                    if end is not None:
-                        yield _ended(conversation, end, parameters), None
-                        return
-                    yield conversation, None
+        events = server.stream(messages, model=model, **parameters)
+        async with aclosing(events), aclosing(_gathered(events, stop)) as pieces:  # type: ignore[type-var]
+            async for text, end in pieces:
+                conversation = conversation.with_last(answer=conversation.exchanges[-1].answer + text)
+                if end is not None:
+                    yield _ended(conversation, end, parameters), None
+                    return
+                yield conversation, None
         yield _stopped(conversation), None
     except PumiceError as error:
         yield conversation.with_last(ending="failed", note=words_of(error)), error
@@ -121,7 +119,7 @@ def unfinished(conversation: Conversation) -> Conversation:
 
 async def _gathered(
     events: AsyncIterator[Delta | End], stop: asyncio.Event
-) -> AsyncIterator[tuple[str, End | None]]:
+) -> AsyncGenerator[tuple[str, End | None], None]:
     """Pieces of text, no faster than a page can show them, then the end; or nothing more once ``stop`` is set."""
     text, shown = "", 0.0
     stopped = asyncio.ensure_future(stop.wait())

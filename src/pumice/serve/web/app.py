@@ -14,7 +14,6 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 import gradio as gr
 from fastapi import FastAPI
 
-from pumice.remote import Remote
 from pumice.serve.web.actions import Actions
 from pumice.serve.web.answering import Pages
 from pumice.serve.web.catalogue import Catalogue
@@ -25,26 +24,32 @@ from pumice.serve.web.page import build_page
 from pumice.serve.web.pictures import PictureStore, private_folder
 from pumice.serve.web.settings import WebSettings
 from pumice.serve.web.theme import CSS, HEAD, theme
+from pumice.serve.web.upstream import Upstream
 
 _SWEEP_S = 3600.0
 
 
 def create_web(settings: WebSettings) -> FastAPI:
     """The page at ``/``, and nothing else. Raises PumiceError if a part of the installation is missing."""
-    return mount_web(FastAPI(docs_url=None, redoc_url=None, openapi_url=None), settings)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    mount_web(app, settings)
+    return app
 
 
-def mount_web(app: FastAPI, settings: WebSettings) -> FastAPI:
-    """Adds the page to an application whose own routes go before it. Its start and end become part of the app's."""
+def mount_web(app: FastAPI, settings: WebSettings) -> Upstream:
+    """Adds the page to an application whose own routes go before it; its start and end become part of the app's.
+
+    Where ``settings.api`` is None the page waits until the result is told where its API is.
+    """
     uploads, examples = settings.folder / "uploads", settings.folder / "examples"
     for folder in (settings.folder, uploads, examples):
         private_folder(folder)
     os.environ["GRADIO_TEMP_DIR"] = str(uploads)  # the only way to tell Gradio
     store = PictureStore(settings.folder / "pictures", settings.upload_bytes).open()
     gr.set_static_paths([store.folder, examples])  # served as they are, not copied for every message
-    server = Remote(settings.api, key=settings.key)
+    server = Upstream(settings.api, settings.key)
     log = ConversationLog(settings.log_folder, store.pixels)
-    actions = Actions(settings, server, Catalogue(server, settings.api), store, log, Pages())
+    actions = Actions(settings, server, Catalogue(server), store, log, Pages())
     page = build_page(actions, drawn_examples(examples))
     inner = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gr.mount_gradio_app(
@@ -54,10 +59,10 @@ def mount_web(app: FastAPI, settings: WebSettings) -> FastAPI:
     )  # fmt: skip
     app.mount("/", Gate(inner, (uploads, store.folder, examples)))
     app.router.lifespan_context = _with_page(app.router.lifespan_context, inner, server, store, settings.keep_s)
-    return app
+    return server
 
 
-def _with_page(outer: Any, inner: FastAPI, server: Remote, store: PictureStore, keep_s: float) -> Any:
+def _with_page(outer: Any, inner: FastAPI, server: Upstream, store: PictureStore, keep_s: float) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         start: AbstractAsyncContextManager[Any] = outer(app)

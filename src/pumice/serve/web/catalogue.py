@@ -12,14 +12,17 @@ from pumice.remote import RemoteModel
 
 
 class Lists(Protocol):
-    """What is needed of ``pumice.remote.Remote``."""
+    """What is needed of ``upstream.Upstream``."""
+
+    @property
+    def url(self) -> str: ...
 
     async def models(self) -> list[RemoteModel]: ...
 
 
 @dataclass(frozen=True)
 class Offer:
-    """models: those that see pictures first, then by name. trouble: why there is none to ask, in words; empty if there is one."""
+    """models: those that see pictures first, then by name. trouble: why there is none to ask, in words, or empty."""
 
     models: tuple[RemoteModel, ...] = ()
     trouble: str = ""
@@ -40,11 +43,10 @@ class Offer:
 class Catalogue:
     """Remembers the server's answer for ``fresh_s`` seconds, so that many pages ask it no more often than one."""
 
-    def __init__(self, server: Lists, url: str, *, fresh_s: float = 2.0) -> None:
+    def __init__(self, server: Lists, *, fresh_s: float = 2.0) -> None:
         self._server = server
-        self._url = url
         self._fresh_s = fresh_s
-        self._offer = Offer(trouble=f"Looking for a model at {url} …")
+        self._offer = Offer(trouble=f"Looking for a model at {server.url} …")
         self._asked: float | None = None
         self._lock = asyncio.Lock()
 
@@ -68,6 +70,6 @@ class Catalogue:
             words = str(error)
             return Offer(trouble=words[:1].upper() + words[1:])
         if not found:
-            return Offer(trouble=f"The server at {self._url} has no model ready yet")
+            return Offer(trouble=f"The server at {self._server.url} has no model ready yet")
         # Those that see come first: the first is chosen for a page that just opened.
         return Offer(tuple(sorted(found, key=lambda each: (each.sees_images is False, each.id))))

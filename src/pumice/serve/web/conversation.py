@@ -116,7 +116,8 @@ def _exchange(found: Any) -> Exchange | None:
     if not isinstance(found, dict):
         return None
     texts = {name: found.get(name, "") for name in ("question", "answer", "note", "model")}
-    pictures, ending, vote = found.get("pictures", []), found.get("ending"), found.get("vote")
+    pictures, vote = found.get("pictures", []), found.get("vote")
+    ending: Any = found.get("ending")
     if not all(isinstance(text, str) for text in texts.values()) or not isinstance(pictures, list):
         return None
     if not all(isinstance(name, str) for name in pictures) or vote not in (None, *get_args(Vote)):

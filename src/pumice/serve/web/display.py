@@ -13,7 +13,13 @@ from pumice.serve.web.pictures import PictureStore
 from pumice.serve.web.safe import neutralised
 
 PLACEHOLDER = "Ask about a picture: drop, paste or choose one, and press Enter"
-VOTES: dict[str | bool, Vote] = {True: "upvote", False: "downvote", "Like": "upvote", "Dislike": "downvote", "Flag": "flag"}
+VOTES: dict[str | bool, Vote] = {
+    True: "upvote",
+    False: "downvote",
+    "Like": "upvote",
+    "Dislike": "downvote",
+    "Flag": "flag",
+}
 FEEDBACK = ("Like", "Dislike", "Flag")
 _FEEDBACK_OF: dict[Vote | None, str | None] = {None: None, "upvote": "Like", "downvote": "Dislike", "flag": "Flag"}
 _SILENT = "The model ended without a word."

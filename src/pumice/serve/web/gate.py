@@ -6,13 +6,14 @@ Gradio would make of it.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from pumice.serve.guard.errors import ApiError, Failure, request_id_of, response
+from pumice.serve.guard.limits import parse_json
 
 _OPEN = {
     "GET": (
@@ -20,7 +21,10 @@ _OPEN = {
         "/gradio_api/startup-events", "/gradio_api/queue/data", "/gradio_api/heartbeat/",
         "/gradio_api/upload_progress", "/gradio_api/file=", "/gradio_api/info",
     ),
-    "POST": ("/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/cancel", "/gradio_api/upload", "/gradio_api/reset"),
+    "POST": (
+        "/gradio_api/queue/join", "/gradio_api/run/predict", "/gradio_api/cancel", "/gradio_api/upload",
+        "/gradio_api/reset",
+    ),
 }  # fmt: skip
 _OPEN["HEAD"] = ("/gradio_api/file=",)
 _UPLOAD = "/gradio_api/upload"
@@ -51,28 +55,22 @@ class Gate:
                 await self._app(scope, receive, send)
             return
         path, method = scope["path"].removeprefix(scope.get("root_path", "")) or "/", scope["method"]
-        if not _is_open(method, path):
-            await _refusal(404, "not_found", "there is nothing here")(scope, receive, send)
+        try:
+            if not _is_open(method, path):
+                raise ApiError(Failure(404, "not_found", "there is nothing here"))
+            if method == "POST" and path != _UPLOAD:
+                body = await _body(receive)
+                self._require_ours(parse_json(body) if body else None)
+                receive = _again(body, receive)
+        except ApiError as error:
+            await response(error.failure, request_id_of(scope))(scope, receive, send)
             return
-        if method == "POST" and path != _UPLOAD:
-            body = await _body(receive)
-            refusal = self._checked(body)
-            if refusal is not None:
-                await refusal(scope, receive, send)
-                return
-            receive = _again(body or b"", receive)
         await self._app(scope, receive, _with_headers(send))
 
-    def _checked(self, body: bytes | None) -> JSONResponse | None:
-        if body is None:
-            return _refusal(413, "request_too_large", f"expected at most {_MOST_JSON >> 20} MiB")
-        try:
-            found = json.loads(body or b"null")
-        except (ValueError, RecursionError):
-            return _refusal(400, "invalid_request", "expected JSON")
+    def _require_ours(self, found: object) -> None:
+        """Raises ApiError if a request names a file that is none of this page's."""
         if not all(self._is_ours(path) for path in _files(found)):
-            return _refusal(403, "forbidden", "a file of the request is none of this page's")
-        return None
+            raise ApiError(Failure(403, "forbidden", "a file of the request is none of this page's"))
 
     def _is_ours(self, path: Any) -> bool:
         if not isinstance(path, str) or "\0" in path:
@@ -103,8 +101,8 @@ def _files(found: Any) -> Iterable[Any]:
             todo.extend(each)
 
 
-async def _body(receive: Receive) -> bytes | None:
-    """The whole body; None if it is too long."""
+async def _body(receive: Receive) -> bytes:
+    """The whole body. Raises ApiError if it is too long."""
     parts = bytearray()
     while True:
         message = await receive()
@@ -112,7 +110,7 @@ async def _body(receive: Receive) -> bytes | None:
             return bytes(parts)
         parts += message.get("body", b"")
         if len(parts) > _MOST_JSON:
-            return None
+            raise ApiError(Failure(413, "request_too_large", f"expected at most {_MOST_JSON >> 20} MiB"))
         if not message.get("more_body"):
             return bytes(parts)
 
@@ -140,7 +138,3 @@ def _with_headers(send: Send) -> Send:
         await send(message)
 
     return add
-
-
-def _refusal(status: int, code: str, message: str) -> JSONResponse:
-    return JSONResponse({"error": {"message": message, "code": code}}, status)

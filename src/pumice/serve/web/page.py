@@ -12,7 +12,7 @@ from pumice.serve.web.desk import MOST_TOKENS, NOTHING_SEEN, Desk
 from pumice.serve.web.display import FEEDBACK, PLACEHOLDER
 from pumice.serve.web.examples import Example
 
-# Values come as the browser sent them: Gradio would refuse what it has not told the browser yet, as a slider's new limit.
+# Values come as the browser sent them: Gradio would refuse one from before a change, as of a slider's limit.
 _RAW: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
 _QUIET: dict[str, Any] = {**_RAW, "queue": False}
 # Only what goes through the queue may show a toast that is not an error.
@@ -49,9 +49,8 @@ class Parts:
 def build_page(actions: Actions, examples: list[Example]) -> gr.Blocks:
     """The whole page with its events. Nothing is started."""
     settings = actions.settings
-    with gr.Blocks(
-        title="Pumice", analytics_enabled=False, fill_height=True, delete_cache=(3600, 86400)
-    ) as page:
+    page: gr.Blocks
+    with gr.Blocks(title="Pumice", analytics_enabled=False, fill_height=True, delete_cache=(3600, 86400)) as page:
         parts = _parts(actions, examples)
         desk = Desk(actions)
         _wire_chat(parts, actions, desk)
@@ -80,8 +79,8 @@ def _parts(actions: Actions, examples: list[Example]) -> Parts:
     banner = gr.Markdown(visible=False, elem_id="banner")
     chat = _chat(examples, votes=actions.log.keeps)
     box = gr.MultimodalTextbox(
-        placeholder=PLACEHOLDER, show_label=False, label="Question", file_count="multiple", file_types=["image", "file"],
-        sources=["upload"], max_plain_text_length=1_000_000, max_lines=8, autofocus=True, elem_id="box",
+        placeholder=PLACEHOLDER, show_label=False, label="Question", file_count="multiple",
+        file_types=["image", "file"], sources=["upload"], max_plain_text_length=1_000_000, max_lines=8, autofocus=True, elem_id="box",
     )  # fmt: skip
     with gr.Row(elem_id="drawers"):
         with gr.Column(min_width=240), gr.Accordion("Parameters", open=False):
@@ -94,10 +93,10 @@ def _parts(actions: Actions, examples: list[Example]) -> Parts:
                 visible=False, show_label=False, label="What the model sees", columns=1, height="auto", format="png",
                 object_fit="contain", buttons=[], interactive=False,
             )  # fmt: skip
-        with gr.Column(min_width=240, visible=actions.settings.fetch is not None):
-            with gr.Accordion("Picture from a URL", open=False, elem_id="from-url"):
-                url = gr.Textbox(placeholder="https://…", label="The picture's URL", show_label=False, container=False)
-                add = gr.Button("Add to the question", size="sm")
+        fetches = actions.settings.fetch is not None
+        with gr.Column(min_width=240, visible=fetches), gr.Accordion("Picture from a URL", open=False):
+            url = gr.Textbox(placeholder="https://…", label="The picture's URL", show_label=False, container=False)
+            add = gr.Button("Add to the question", size="sm")
     gr.Markdown(f"{_BUTTONS} {_KEPT if actions.log.keeps else ''}", elem_classes="quiet")
     return Parts(
         chat, box, model, banner, temperature, top_p, most, url, add, gallery, words, titles, new, delete, markdown,

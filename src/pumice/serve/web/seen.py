@@ -8,16 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, get_args
+from typing import Annotated, Any
 
 from PIL import Image
+from pydantic import BaseModel, Field, PositiveInt, ValidationError
 
 from pumice.errors import ModelError
 from pumice.images.config import Merge, Mode, Preprocessing
 from pumice.images.preprocess import preprocess
 from pumice.images.restore import as_pictures
 
-_LARGEST_SIDE, _MOST_PINPOINTS, _MOST_TILES = 2048, 64, 64
+_MOST_TILES = 64
+
+
+class _Facts(BaseModel):
+    """As ``serve.api.answers.ImageFacts`` tells them, where nothing that is needed may be absent."""
+
+    tile_size: Annotated[int, Field(gt=0, le=2048)]
+    patch_size: Annotated[int, Field(gt=0)]
+    mode: Mode
+    merge: Merge = "flat"
+    pinpoints: Annotated[tuple[tuple[PositiveInt, PositiveInt], ...], Field(max_length=64)] | None = None
+    most_tiles: int | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    keeps_cls: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -30,35 +45,20 @@ class View:
 
 
 def preparation(details: Mapping[str, Any]) -> Preprocessing | None:
-    """How a model wants its pictures, from the field ``image_processing`` of its entry; None if that says nothing.
+    """How a model wants its pictures, from the field ``images`` of its entry; None if that does not say enough.
 
     The entry comes from a server that may be anybody's: values that make no sense count as none.
     """
-    found = details.get("image_processing")
-    if not isinstance(found, dict):
-        return None
-    size, patch = found.get("image_size"), found.get("patch_size")
-    mode, merge = found.get("mode", "pad"), found.get("merge", "flat")
-    if not isinstance(size, int) or not isinstance(patch, int) or not 0 < size <= _LARGEST_SIDE:
-        return None
-    if mode not in get_args(Mode) or merge not in get_args(Merge):
-        return None
-    pinpoints, most = found.get("pinpoints") or [], found.get("most_tiles")
-    mean, std = _colour(found.get("mean")), _colour(found.get("std"))
-    mosaics = tuple(pair for pair in map(_pair, pinpoints[:_MOST_PINPOINTS]) if pair) if _is_list(pinpoints) else ()
-    if any(width * height > _MOST_TILES * size * size for width, height in mosaics):
-        return None
     try:
-        how = Preprocessing(
-            size, patch, mode, merge, mosaics, most if isinstance(most, int) else None,
-            keeps_cls=found.get("keeps_cls") is True,
-        )  # fmt: skip
-        if mean is None or std is None:
-            return how
+        facts = _Facts.model_validate(details.get("images"))
+        if any(width * height > _MOST_TILES * facts.tile_size**2 for width, height in facts.pinpoints or ()):
+            return None
+        colours = {name: colour for name in ("mean", "std") if (colour := getattr(facts, name)) is not None}
         return Preprocessing(
-            size, patch, mode, merge, mosaics, how.most_tiles, mean, std, keeps_cls=how.keeps_cls
+            facts.tile_size, facts.patch_size, facts.mode, facts.merge, facts.pinpoints or (), facts.most_tiles,
+            keeps_cls=bool(facts.keeps_cls), **colours,
         )  # fmt: skip
-    except ModelError:
+    except (ValidationError, ModelError):
         return None
 
 
@@ -74,19 +74,3 @@ def views(pictures: Sequence[Image.Image], how: Preprocessing, *, alone: bool) -
             words = facts if place == 0 else f"picture {number}, part {place} of {len(tiles) - 1}"
             found.append(View(tile, words, place == 0))
     return found
-
-
-def _is_list(found: Any) -> bool:
-    return isinstance(found, list | tuple)
-
-
-def _pair(found: Any) -> tuple[int, int] | None:
-    if _is_list(found) and len(found) == 2 and all(isinstance(each, int) and each > 0 for each in found):
-        return found[0], found[1]
-    return None
-
-
-def _colour(found: Any) -> tuple[float, float, float] | None:
-    if _is_list(found) and len(found) == 3 and all(isinstance(each, int | float) for each in found):
-        return float(found[0]), float(found[1]), float(found[2])
-    return None

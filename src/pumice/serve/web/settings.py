@@ -18,7 +18,8 @@ def _own_folder() -> Path:
 class WebSettings:
     """Where the page finds its API, and what it may do.
 
-    api: the OpenAI-compatible server to ask, as a base URL. key: sent to it, and to nobody else.
+    api: the OpenAI-compatible server to ask, as a base URL; None if it is on the page's own server (``mount_web``).
+    key: sent to it, and to nobody else.
     folder: uploads and the pictures of conversations; made for this user alone.
     log_folder: where conversations and votes are written down; None for nowhere, and then there are no votes.
     fetch: what may be fetched when a visitor gives a picture's URL; None for nothing.
@@ -27,7 +28,7 @@ class WebSettings:
     keep_s: how long a picture is kept after it was last used, for conversations that are opened again.
     """
 
-    api: str = "http://127.0.0.1:8000/v1"
+    api: str | None = "http://127.0.0.1:8000/v1"
     key: str | None = field(default=None, repr=False)
     folder: Path = field(default_factory=_own_folder)
     log_folder: Path | None = None
