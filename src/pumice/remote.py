@@ -122,8 +122,10 @@ class Remote:
 
         usage: dict[str, Any] = {}
         reason = request_id = None
+        began = False
         try:
             answer = await self._opened(list(messages), {"model": model, **parameters})
+            began = True
             try:
                 request_id = answer.response.headers.get("x-request-id")
                 async for chunk in answer:
@@ -135,6 +137,9 @@ class Remote:
             finally:
                 await answer.close()
         except openai.APIError as error:
+            if began and isinstance(error, openai.APIConnectionError):
+                late = isinstance(error, openai.APITimeoutError)
+                raise self._broken("nothing more came" if late else "the connection was lost", request_id) from None
             raise self._ours(error, request_id) from None
         except httpx2.HTTPError as error:
             raise self._broken(f"{type(error).__name__}", request_id) from None

@@ -1,107 +1,160 @@
-"""An OpenAI-compatible server on loopback whose answers are scripted, for clients of the API."""
+"""An OpenAI-compatible server on a real socket that says what a test scripted, and remembers what it was asked."""
 
 from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
 from typing import Any
 
-from aiohttp import web
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
 
-Script = Callable[[list[dict[str, Any]]], AsyncIterator[str]]
-
-
-def words_of(message: dict[str, Any]) -> str:
-    """The text of a message of a request."""
-    content = message["content"]
-    return content if isinstance(content, str) else "".join(part.get("text", "") for part in content)
-
-
-def pictures_of(message: dict[str, Any]) -> list[str]:
-    """The pictures of a message of a request, as data URIs."""
-    content = message["content"]
-    return [] if isinstance(content, str) else [part["image_url"]["url"] for part in content if "image_url" in part]
-
-
-async def echo(messages: list[dict[str, Any]]) -> AsyncIterator[str]:
-    """Says what it was asked, and how many pictures it was shown in all."""
-    yield f"You asked: {words_of(messages[-1])}. "
-    yield f"I see {sum(len(pictures_of(each)) for each in messages)} pictures in {len(messages)} messages."
+IMAGES = {
+    "mode": "pad",
+    "tile_size": 336,
+    "tokens": 576,
+    "patch_size": 14,
+    "merge": "flat",
+    "mean": [0.48145466, 0.4578275, 0.40821073],
+    "std": [0.26862954, 0.26130258, 0.27577711],
+}
 
 
-class FakeApi:
-    """``script`` makes the pieces of an answer; ``refusal``, if set, is the status and error of every request.
+@dataclass(frozen=True)
+class Script:
+    """One answer: pieces of text, ``delay`` seconds apart, then how it ends.
 
-    ``refusals`` are those of the next ones.
+    refusal: status, error and headers instead of an answer. error: an event in the stream instead of an end.
+    cut: the connection is closed without a word after the pieces.
     """
 
-    def __init__(self) -> None:
-        self.script: Script = echo
-        self.refusal: tuple[int, dict[str, Any]] | None = None
-        self.refusals: list[tuple[int, dict[str, Any]]] = []
-        self.requests: list[dict[str, Any]] = []
-        self.finish = "stop"
-        self.running = 0
-        self.most_running = 0
-        self.cancelled = 0
-        self.port = 0
-        self._runner: web.AppRunner | None = None
+    pieces: tuple[str, ...] = ("A ", "short ", "answer.")
+    delay: float = 0.0
+    finish: str = "stop"
+    refusal: tuple[int, dict[str, Any], dict[str, str]] | None = None
+    error: dict[str, Any] | None = None
+    cut: bool = False
+
+
+@dataclass
+class FakeApi:
+    """Use as a context manager. The scripts are used up one by one; without one, the default answer is given.
+
+    open: streams under way. closed_by_client: streams that were left before their end, and when.
+    """
+
+    models: list[dict[str, Any]] = field(default_factory=list)
+    port: int = 0
+    scripts: deque[Script] = field(default_factory=deque)
+    requests: list[dict[str, Any]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
+    open: int = 0
+    closed_by_client: list[float] = field(default_factory=list)
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}/v1"
 
-    async def start(self) -> FakeApi:
-        app = web.Application(client_max_size=64 << 20)
-        app.router.add_get("/v1/models", self._models)
-        app.router.add_post("/v1/chat/completions", self._chat)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1, handler_cancellation=True)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        assert site._server is not None
-        self.port = site._server.sockets[0].getsockname()[1]
+    def will(self, *scripts: Script) -> None:
+        """What comes next."""
+        self.scripts.extend(scripts)
+
+    def reset(self) -> None:
+        self.scripts.clear()
+        self.requests.clear()
+        self.closed_by_client.clear()
+
+    def __enter__(self) -> FakeApi:
+        self._socket = socket.create_server(("127.0.0.1", self.port))
+        self.port = self._socket.getsockname()[1]
+        routes = [
+            Route("/v1/models", self._models),
+            Route("/v1/chat/completions", self._chat, methods=["POST"]),
+        ]
+        self._server = uvicorn.Server(uvicorn.Config(Starlette(routes=routes), log_config=None, lifespan="off"))
+        self._thread = threading.Thread(target=self._server.run, kwargs={"sockets": [self._socket]}, daemon=True)
+        self._thread.start()
+        wait_until(lambda: self._server.started)
         return self
 
-    async def stop(self) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._server.should_exit = self._server.force_exit = True
+        self._thread.join(10)
+        self._socket.close()
 
-    async def _models(self, request: web.Request) -> web.Response:
-        models = [
-            {"id": "blind", "object": "model", "input_modalities": ["text"]},
-            {"id": "tiny", "object": "model", "input_modalities": ["text", "image"]},
-        ]
-        return web.json_response({"object": "list", "data": models})
+    async def _models(self, request: Request) -> Response:
+        self.keys.append(request.headers.get("authorization"))
+        return JSONResponse({"object": "list", "data": self.models})
 
-    async def _chat(self, request: web.Request) -> web.StreamResponse:
-        body = await request.json()
-        self.requests.append(body)
-        refusal = self.refusals.pop(0) if self.refusals else self.refusal
-        if refusal is not None:
-            status, error = refusal
-            return web.json_response({"error": error}, status=status, headers={"x-should-retry": "false"})
-        answer = web.StreamResponse(headers={"Content-Type": "text/event-stream", "x-request-id": "req-7"})
-        await answer.prepare(request)
-        self.running += 1
-        self.most_running = max(self.most_running, self.running)
+    async def _chat(self, request: Request) -> Response:
+        self.requests.append(await request.json())
+        number = f"req-{len(self.requests)}"
+        script = self.scripts.popleft() if self.scripts else Script()
+        if script.refusal is not None:
+            status, error, headers = script.refusal
+            return JSONResponse({"error": {**error, "request_id": number}}, status, {**headers, "x-request-id": number})
+        return StreamingResponse(
+            self._stream(script, number), media_type="text/event-stream", headers={"x-request-id": number}
+        )
+
+    async def _stream(self, script: Script, number: str) -> AsyncIterator[str]:
+        self.open += 1
+        ended = False
         try:
-            async for piece in self.script(body["messages"]):
-                if piece == "<break off>":
-                    await answer.write(b'data: {"error": {"message": "worker died", "code": "worker_failed"}}\n\n')
-                    return answer
-                await answer.write(_event({"content": piece}))
-            await answer.write(_event({}, self.finish) + b"data: [DONE]\n\n")
-        except (asyncio.CancelledError, ConnectionError):
-            self.cancelled += 1
-            raise
+            for piece in script.pieces:
+                yield _event({"index": 0, "delta": {"content": piece}, "finish_reason": None})
+                await asyncio.sleep(script.delay)
+            ended = True
+            if script.cut:
+                raise asyncio.CancelledError  # closes the connection, and nobody writes about it
+            if script.error is not None:
+                yield f"data: {json.dumps({'error': {**script.error, 'request_id': number}})}\n\n"
+                return
+            yield _event({"index": 0, "delta": {}, "finish_reason": script.finish})
+            yield "data: [DONE]\n\n"
         finally:
-            self.running -= 1
-        return answer
+            self.open -= 1
+            if not ended:
+                self.closed_by_client.append(time.monotonic())
 
 
-def _event(delta: dict[str, Any], reason: str | None = None) -> bytes:
-    choice = {"index": 0, "delta": delta, "finish_reason": reason}
-    chunk = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "tiny", "choices": [choice]}
-    return b"data: " + json.dumps(chunk).encode() + b"\n\n"
+def model(name: str, **facts: Any) -> dict[str, Any]:
+    """An entry of the list of models, of one that sees pictures."""
+    known = {"input_modalities": ["text", "image"], "max_model_len": 2048, "images": IMAGES}
+    return {"id": name, "object": "model", "created": 0, "owned_by": "tests", **known, **facts}
+
+
+def pictures_in(messages: Iterable[dict[str, Any]]) -> list[str]:
+    """The URLs of all pictures in a request."""
+    return [
+        part["image_url"]["url"]
+        for each in messages
+        if isinstance(each["content"], list)
+        for part in each["content"]
+        if part["type"] == "image_url"
+    ]
+
+
+def wait_until(true: Any, seconds: float = 10.0) -> None:
+    """Returns once ``true()`` holds; fails the test if it does not in time."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not happen in time"
+        time.sleep(0.02)
+
+
+def _event(choice: dict[str, Any]) -> str:
+    chunk = {"id": "x", "object": "chat.completion.chunk", "created": 0, "model": "m", "choices": [choice]}
+    return f"data: {json.dumps(chunk)}\n\n"

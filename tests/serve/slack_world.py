@@ -13,8 +13,8 @@ from PIL import Image
 
 from pumice.serve.slack.app import Connections, serve
 from pumice.serve.slack.rules import Rules
-from serve.fake_api import FakeApi
 from serve.fake_slack import APP_TOKEN, BOT_TOKEN, FakeSlack
+from serve.slack_api import FakeApi
 
 QUICK = Rules(twin_s=0.15, edit_s=0.2, append_s=0.05, per_user=100, per_channel=1000, drain_s=5)
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from serve.fake_api import pictures_of, words_of
 from serve.fake_slack import BOT, CHANNEL, DM
+from serve.slack_api import pictures_of, words_of
 from serve.slack_world import bot, picture, world
 
 pytestmark = pytest.mark.asyncio

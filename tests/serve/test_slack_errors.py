@@ -17,8 +17,8 @@ from pumice.serve.slack.app import Connections, serve
 from pumice.serve.slack.logs import Discreet
 from pumice.serve.slack.rules import Rules
 from pumice.serve.slack.store import Store
-from serve.fake_api import pictures_of, words_of
 from serve.fake_slack import APP_TOKEN, BOT, BOT_TOKEN, CHANNEL, FakeSlack
+from serve.slack_api import pictures_of, words_of
 from serve.slack_world import bot, picture, world
 
 pytestmark = pytest.mark.asyncio

@@ -17,8 +17,8 @@ from PIL import Image
 from pumice.images.fetch import FetchPolicy, fetch
 from pumice.serve.slack import downloads as under_test
 from pumice.serve.slack.downloads import DownloadPolicy
-from serve.fake_api import pictures_of
 from serve.fake_slack import BOT, CHANNEL, FakeSlack
+from serve.slack_api import pictures_of
 from serve.slack_world import picture, world
 
 pytestmark = pytest.mark.asyncio

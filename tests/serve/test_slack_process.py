@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from pumice.cli.main import main
-from serve.fake_api import FakeApi, pictures_of
 from serve.fake_slack import APP_TOKEN, BOT, BOT_TOKEN, CHANNEL, FakeSlack
+from serve.slack_api import FakeApi, pictures_of
 from serve.slack_world import picture
 from serve.test_slack_replies import endless, saying
 

@@ -35,6 +35,7 @@ COMMANDS = {
     "models": ("pumice.cli.models", "models"),
     "serve": ("pumice.cli.serve", "serve"),
     "api": ("pumice.cli.api", "api"),
+    "web": ("pumice.cli.web", "web"),
     "worker": ("pumice.cli.worker", "worker"),
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),

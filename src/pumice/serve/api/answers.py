@@ -74,11 +74,22 @@ class ChatCompletion(BaseModel):
 
 
 class ImageFacts(BaseModel):
-    """How a model fits pictures: square tiles of so many pixels, and the tokens of a square picture."""
+    """How a model fits pictures: square tiles of so many pixels, and the tokens of a square picture.
+
+    The rest is what ``images.config.Preprocessing`` holds, for clients that show what a model sees; absent where the
+    server does not know.
+    """
 
     mode: str
     tile_size: int
     tokens: int
+    patch_size: int | None = None
+    merge: str | None = None
+    pinpoints: list[tuple[int, int]] | None = None
+    most_tiles: int | None = None
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
+    keeps_cls: bool | None = None
 
 
 class ModelCard(BaseModel):

@@ -11,7 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from typing import TypeVar
 
@@ -146,7 +146,8 @@ class EngineService:
         images = None
         if (how := processor.preprocessing) is not None:
             sight = self._engine.sees(how.image_size, how.image_size)
-            images = ImageFacts(mode=how.mode, tile_size=how.image_size, tokens=sight.tokens)
+            facts = {**asdict(how), "tile_size": how.image_size, "tokens": sight.tokens}
+            images = ImageFacts.model_validate(facts)
         return ModelCard(
             id=self.model,
             input_modalities=["text", "image"] if images else ["text"],

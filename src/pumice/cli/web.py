@@ -1,0 +1,76 @@
+"""``pumice web``: the page, in front of an API that is running already, or of a controller."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+from typer import Exit, Option
+
+from pumice.cli.serving import AllowedHosts, DrainS, Host, MediaDomains, NoRemoteImages, fetch_policy, require
+from pumice.cli.settings import Debug
+from pumice.errors import UsageError
+
+_ITS_API = "http://127.0.0.1:8000/v1"
+
+
+def web(
+    host: Host = "127.0.0.1",
+    port: Annotated[int, Option("--port", help="0 takes any that is free.")] = 7860,
+    api: Annotated[
+        str | None, Option("--api", metavar="URL", help=f"Any OpenAI-compatible server. [default: {_ITS_API}]")
+    ] = None,
+    controller: Annotated[
+        str | None, Option("--controller", metavar="URL", help="Ask its workers instead, without an API between.")
+    ] = None,
+    api_key: Annotated[
+        str | None, Option("--api-key", metavar="KEY", envvar="PUMICE_API_KEY", help="Opens the API to the page.")
+    ] = None,
+    log_folder: Annotated[
+        Path | None, Option("--log-folder", metavar="FOLDER", help="Write conversations and votes there.")
+    ] = None,
+    media_domains: MediaDomains = None,
+    no_remote_images: NoRemoteImages = False,
+    allowed_hosts: AllowedHosts = None,
+    share: Annotated[bool, Option("--share", hidden=True)] = False,
+    drain: DrainS = 30,
+    debug: Debug = False,
+) -> None:
+    """Serve a web page to chat about pictures. It holds no model: it asks an API.
+
+    The API may start later. The page refuses to listen for other machines until there is a key (pumice keys create
+    NAME), with which visitors log in.
+
+    \b
+    pumice web
+    pumice web --api https://api.example.com/v1 --log-folder logs
+    """
+    if share:
+        raise UsageError(
+            "--share is not supported: nothing is published through servers of others",
+            hint="listen on your own network: pumice keys create NAME, then --host 0.0.0.0",
+        )
+    if api is not None and controller is not None:
+        raise UsageError("--api and --controller exclude each other", hint="give the one that is running")
+    require("web", "gradio", "fastapi", "uvicorn", "openai")
+    from pumice.serve.cluster.token import cluster_token
+    from pumice.serve.guard.keys import Keys
+    from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
+    from pumice.serve.web.app import create_web, mount_web
+    from pumice.serve.web.settings import WebSettings
+
+    draining, policy = Drain(), fetch_policy(media_domains, no_remote_images)
+    token = cluster_token() if controller is not None else None
+    how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), scope="web", login=True)
+    settings = WebSettings(api=api or _ITS_API, key=api_key, log_folder=log_folder, fetch=policy)
+    if token is None:
+        raise Exit(serve(guarded(create_web(settings), how), host, port, drain=draining, drain_s=drain, role="web"))
+    from pumice.serve.front import Front
+
+    front = Front(draining, token, str(controller), policy)
+    upstream = mount_web(front.app, replace(settings, api=None, key=token))
+    ready = partial(upstream.listening, host)
+    app = guarded(front.app, how)
+    raise Exit(serve(app, host, port, drain=draining, on_ready=ready, drain_s=drain, role="web"))
