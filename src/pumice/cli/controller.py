@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from typer import Exit, Option
 
+from pumice.cli.serving import LogFolder, LogJson
 from pumice.cli.settings import Debug
 
 Dispatch: TypeAlias = Literal["shortest_queue", "lottery"]
@@ -23,6 +24,8 @@ def controller(
             help="Addresses at which workers may be, besides those that they register from. Repeatable.",
         ),
     ] = None,
+    log_folder: LogFolder = None,
+    log_json: LogJson = False,
     debug: Debug = False,
 ) -> None:
     """Keep the list of workers, for servers on several machines. All of them share one cluster token.
