@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from functools import partial
 from typing import Any, Protocol
 
 from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
 from starlette.responses import PlainTextResponse, Response
 
 from pumice import __version__
@@ -19,6 +20,7 @@ from pumice.serve.api.ledger import Ledger
 from pumice.serve.api.question import question_of
 from pumice.serve.api.schema import ChatRequest, TokenizeRequest
 from pumice.serve.guard.errors import ApiError, Failure, failure_of, install, request_id_of
+from pumice.serve.guard.limits import parse_json
 from pumice.serve.guard.run import Drain
 
 _log = logging.getLogger(__name__)
@@ -56,8 +58,27 @@ def create_app(backend: Backend, ledger: Ledger, drain: Drain, *, title: str = "
     return app
 
 
+class _CheckedRequest(Request):
+    """Reads JSON as strictly as the guard does: no depths, no names twice, no NaN."""
+
+    async def json(self) -> Any:
+        return parse_json(await self.body())
+
+
+class _CheckedRoute(APIRoute):
+    """A route whose body is read that way."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            return await handle(_CheckedRequest(request.scope, request.receive))
+
+        return handler
+
+
 def _chat_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
-    router = APIRouter()
+    router = APIRouter(route_class=_CheckedRoute)
 
     @router.post(
         "/v1/chat/completions",
