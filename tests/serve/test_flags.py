@@ -46,7 +46,7 @@ TYPED = [
     (
         MODEL_WORKER,
         "--no-register --load-8 --limit-model-concurrency 3 --model-name x --stream-interval 2 --use-flash-attn",
-        "worker --name x --concurrency 3 --no-register --8bit",
+        "worker --name x --slots 3 --no-register --8bit",
     ),
     (MODEL_WORKER, "", "worker --controller http://localhost:21001"),
     (

@@ -137,6 +137,7 @@ def test_anything_is_understood_or_refused(raw: dict[str, Any], prompt: str | No
     assert call.prompt.count("<image>") == len(call.pictures)
 
 
+@settings(deadline=None)
 @given(text=st.text() | st.just("half \ud83d"))
 def test_messages_hold_any_text(text: str) -> None:
     for line in (message(text), trouble(1, {"message": text})):
