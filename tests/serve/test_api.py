@@ -113,7 +113,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"messages": [{"role": "assistant", "content": "!"}, {"role": "user", "content": "?"}]}, "messages"),
     (told("?", "tool"), "messages"),
     (told("  "), "messages"),
-    (told("\0"), "messages"),
+    (told("\0"), ""),
     (told(None), "messages"),
     ({"messages": [{"role": "user", "content": "?", "name": "me"}]}, "messages"),
     (told([{"type": "input_audio", "input_audio": {}}]), "messages"),
