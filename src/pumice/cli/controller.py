@@ -38,10 +38,12 @@ def controller(
     from pumice.serve.cluster.controller import Cluster, Controller
     from pumice.serve.cluster.token import cluster_token
     from pumice.serve.guard.keys import Keys
+    from pumice.serve.guard.logs import setup_logging
     from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
 
-    token = cluster_token()
+    token, allowed = cluster_token(), read_networks(worker_allow or [])
+    setup_logging("controller", secrets=(token,))
     drain = Drain()
-    app = make_app(Controller(Cluster(token, dispatch, read_networks(worker_allow or []))), drain)
+    app = make_app(Controller(Cluster(token, dispatch, allowed)), drain)
     how = Doorkeeping(host, Keys(), token, scope="cluster")
     raise Exit(serve(guarded(app, how), host, port, drain=drain, role="controller"))

@@ -23,12 +23,13 @@ _DONE = "[DONE]"
 class BrokenError(ApiError):
     """The server on the other side failed, is gone, or hangs; another one may do. Not said of a refusal.
 
-    absent: it was not there, or is about to go: the request did not reach it.
+    absent: it was not there, or is about to go: the request did not reach it. alive: it said so itself.
     """
 
-    def __init__(self, failure: Failure, *, absent: bool = False) -> None:
+    def __init__(self, failure: Failure, *, absent: bool = False, alive: bool = False) -> None:
         super().__init__(failure)
         self.absent = absent
+        self.alive = alive
 
 
 class Channel:
@@ -126,7 +127,7 @@ async def _refusal(answer: httpx2.Response) -> ApiError:
     if failure.status in (401, 403) and failure.code != "url_not_allowed":
         return BrokenError(Failure(502, "worker_failed", "a worker refused this server's token"))
     leaving = failure.code in ("draining", "loading")
-    return BrokenError(failure, absent=leaving) if failure.status >= 500 else ApiError(failure)
+    return BrokenError(failure, absent=leaving, alive=not leaving) if failure.status >= 500 else ApiError(failure)
 
 
 def _failure(error: object, status: int) -> Failure:
@@ -144,8 +145,8 @@ def _events(data: str) -> list[Event]:
         chunk = json.loads(data)
         if chunk.get("error"):
             error = chunk["error"]
-            status = _STATUS.get(str(error.get("code")), 502)
-            raise ApiError(_failure(error, status))
+            failure = _failure(error, _STATUS.get(str(error.get("code")), 502))
+            raise ApiError(failure) if failure.code == "deadline_exceeded" else BrokenError(failure, alive=True)
         found: list[Event] = []
         for choice in chunk.get("choices") or ():
             index, delta = int(choice.get("index", 0)), choice.get("delta") or {}

@@ -19,7 +19,7 @@ from pathlib import Path
 from pumice.errors import UsageError
 
 DAYS = 14
-_QUIET = ("httpx2", "httpcore2", "httpx", "httpcore", "openai", "uvicorn.access", "asyncio")
+_QUIET = ("httpx2", "httpcore2", "httpx", "httpcore", "openai", "uvicorn", "asyncio")
 
 _RULES = (
     (
@@ -29,7 +29,7 @@ _RULES = (
     (re.compile(r"\bpumice-(?:cluster-)?[A-Za-z0-9_-]{43}"), "(a key)"),
     (re.compile(r"\b(?:sk|hf|xox[a-z]|xapp)[-_][A-Za-z0-9_-]{10,}"), "(a key)"),
     (re.compile(r"\b(bearer|basic)\s+[^\s'\",]+", re.IGNORECASE), r"\1 (a key)"),
-    (re.compile(r"\b((?:x-)?api-key|authorization|pumice_session)(['\"]?\s*[:=]\s*)(?!bearer\b|basic\b)(b?['\"]?)[^\s'\",;]+",
+    (re.compile(r"\b((?:x-)?api-key|authorization|pumice_session)(['\"]?\s*[:=,]\s*)(?!bearer\b|basic\b)(b?['\"]?)[^\s'\",;]+",
                 re.IGNORECASE), r"\1\2\3(a key)"),
     (re.compile(r"(?:[A-Za-z0-9+/]{60,76}\s+){2,}[A-Za-z0-9+/]*={0,2}|[A-Za-z0-9+/_-]{120,}={0,2}"), "(base64)"),
 )  # fmt: skip
