@@ -121,9 +121,16 @@ class Cluster:
         return {name: _resident(process.pid) for name, process in self.processes.items()}
 
 
-async def ask(client: httpx2.AsyncClient, url: str, body: dict[str, Any], *, leave_after: int | None = None) -> Heard:
-    """One request, read to its end. leave_after: goes away after so many pieces."""
-    heard = Heard()
+async def ask(
+    client: httpx2.AsyncClient,
+    url: str,
+    body: dict[str, Any],
+    *,
+    leave_after: int | None = None,
+    heard: Heard | None = None,
+) -> Heard:
+    """One request, read to its end. leave_after: goes away after so many pieces. heard: is filled as it comes."""
+    heard = heard or Heard()
     try:
         async with client.stream("POST", f"{url}/v1/chat/completions", json=body) as answer:
             if answer.status_code != 200:
@@ -152,6 +159,19 @@ async def ask(client: httpx2.AsyncClient, url: str, body: dict[str, Any], *, lea
     finally:
         heard.ended = time.monotonic()
     return heard
+
+
+async def speaking(
+    client: httpx2.AsyncClient, url: str, count: int, *, of: int
+) -> tuple[list[asyncio.Task[Heard]], list[Heard]]:
+    """``of`` long streams, once ``count`` of them have begun to speak."""
+    heard = [Heard() for _ in range(of)]
+    tasks = [
+        asyncio.create_task(ask(client, url, {**LONG, "seed": number}, heard=each)) for number, each in enumerate(heard)
+    ]
+    while sum(each.pieces > 0 for each in heard) < count and not all(task.done() for task in tasks):
+        await asyncio.sleep(0.02)
+    return tasks, heard
 
 
 def caller() -> httpx2.AsyncClient:

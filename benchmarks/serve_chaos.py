@@ -24,7 +24,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import httpx2
-from chaos_cluster import LONG, MODEL, SHORT, Auditor, Cluster, Heard, ask, caller, figures, temporary
+from chaos_cluster import LONG, MODEL, SHORT, Auditor, Cluster, Heard, ask, caller, figures, speaking, temporary
 from PIL import Image
 
 from pumice.remote import data_uri
@@ -102,8 +102,7 @@ async def kill(cluster: Cluster) -> Row:
     """kill -9 of a worker with 20 streams on both; then the next request."""
 
     async def work(client: httpx2.AsyncClient) -> Row:
-        tasks = [asyncio.create_task(ask(client, cluster.url, {**LONG, "seed": n})) for n in range(20)]
-        await asyncio.sleep(4)
+        tasks, _ = await speaking(client, cluster.url, 12, of=20)
         cluster.kill("worker0")
         killed = time.monotonic()
         heard = await asyncio.gather(*tasks)
@@ -126,8 +125,7 @@ async def stop(cluster: Cluster) -> Row:
     """SIGSTOP of a worker with streams on it; then SIGCONT."""
 
     async def work(client: httpx2.AsyncClient) -> Row:
-        tasks = [asyncio.create_task(ask(client, cluster.url, {**LONG, "seed": n})) for n in range(8)]
-        await asyncio.sleep(3)
+        tasks, _ = await speaking(client, cluster.url, 6, of=8)
         cluster.kill("worker0", signal.SIGSTOP)
         began = time.monotonic()
         unlisted = asyncio.create_task(cluster.until(lambda: cluster.listed() == 1, 30))
@@ -152,8 +150,7 @@ async def controller(cluster: Cluster) -> Row:
     """kill -9 of the controller with streams open and requests coming; started again after three seconds."""
 
     async def work(client: httpx2.AsyncClient) -> Row:
-        tasks = [asyncio.create_task(ask(client, cluster.url, {**LONG, "seed": n})) for n in range(12)]
-        await asyncio.sleep(2)
+        tasks, _ = await speaking(client, cluster.url, 8, of=12)
         cluster.kill("controller")
         meanwhile = await asyncio.gather(*(ask(client, cluster.url, SHORT) for _ in range(4)))
         await asyncio.sleep(3)
