@@ -16,6 +16,7 @@ from pumice.serve.web.conversation import Conversation, Ending
 _PAUSE_S = 0.05  # between two pictures of the page; words that come faster are shown together
 _UNKNOWN_FAILURE = "The page failed to ask the server."
 
+_Piece: TypeAlias = tuple[str, End | None]
 Step: TypeAlias = tuple[Conversation, "PumiceError | None"]
 
 

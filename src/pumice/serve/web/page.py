@@ -80,7 +80,8 @@ def _parts(actions: Actions, examples: list[Example]) -> Parts:
     chat = _chat(examples, votes=actions.log.keeps)
     box = gr.MultimodalTextbox(
         placeholder=PLACEHOLDER, show_label=False, label="Question", file_count="multiple",
-        file_types=["image", "file"], sources=["upload"], max_plain_text_length=1_000_000, max_lines=8, autofocus=True, elem_id="box",
+        file_types=["image", "file"], sources=["upload"], max_plain_text_length=1_000_000,
+        max_lines=8, autofocus=True, elem_id="box",
     )  # fmt: skip
     with gr.Row(elem_id="drawers"):
         with gr.Column(min_width=240), gr.Accordion("Parameters", open=False):
