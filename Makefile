@@ -19,6 +19,8 @@ BUNDLED := src/pumice/pretrained/pumice-tiny
 BIGGER := llava-hf/llava-1.5-7b-hf
 
 .DEFAULT_GOAL := help
+# Without its byte code, PyTorch takes seconds longer to import, each time.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test check format bench docs tiny hashes clean
 
 help:
@@ -60,7 +62,7 @@ demo: $(VENV)/.stamp-demo
 	@echo "  $(BIN)/pumice ask -m $(BIGGER) -i $(PICTURE) \"$(QUESTION)\""
 
 test: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.stamp-test
 	$(BIN)/ruff format --check

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODEL = "src/pumice/pretrained/pumice-tiny"
+pytestmark = pytest.mark.slow
 
 
 def last_line(*words: str) -> dict[str, object]:
@@ -82,3 +83,16 @@ def test_schema() -> None:
     found = last_line("benchmarks/schema.py", "--count", "20", "--tokens", "60")
     assert found["valid"] == found["count"] == 20
     assert found["guided_ms"] > 0  # type: ignore[operator]
+
+
+def test_typographic(tmp_path: Path) -> None:
+    """Two pairs of each kind; the full count of 200 takes minutes."""
+    page = tmp_path / "text-in-images.md"
+    found = last_line("benchmarks/typographic.py", "--pairs", "2", "--write", str(page))
+    families: dict[str, dict[str, list[float]]] = found["family"]  # type: ignore[assignment]
+    assert all(row["attacked"][1] == 2 for name, row in families.items() if name != "all")
+    assert families["all"]["clean"][:2] == [sum(row["clean"][0] for row in families.values()) // 2, 12]
+    orders: dict[str, dict[str, list[float]]] = found["hijack"]  # type: ignore[assignment]
+    assert orders["metadata"]["right"] == orders["none"]["right"], "what is not in the pixels changes nothing"
+    assert all(0 <= row["obeyed"][2] <= row["obeyed"][3] <= 1 for row in orders.values())
+    assert "Nothing on this page is a guarantee" in page.read_text(encoding="utf-8")

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from pumice.errors import UsageError
 
 #: Likeliest tokens that may be asked for at every place.
 MOST_LOGPROBS = 20
+#: What becomes of writing in pictures: it is read like everything else; an answer that changes once it is painted over
+#: says so; it is painted over (docs/text-in-images.md).
+Writing: TypeAlias = Literal["read", "warn", "hide"]
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -14,6 +15,7 @@ from pumice.images.config import Preprocessing
 from pumice.images.grid import Grid, seen_once
 from pumice.images.load import content_hash, load_image
 from pumice.images.preprocess import preprocess
+from pumice.images.writing import without_writing
 from pumice.prompts.conversation import Asked, Rendered
 from pumice.prompts.encode import IMAGE_ID, encode
 from pumice.prompts.templates import Template, read_prompt, render
@@ -67,12 +69,13 @@ class Processor:
     preprocessing: Preprocessing | None
     image_wrap: tuple[str, str] | None = None
 
-    def __call__(self, conversation: Asked, *, fetch: FetchPolicy | None = None) -> Inputs:
+    def __call__(self, conversation: Asked, *, fetch: FetchPolicy | None = None, hide_writing: bool = False) -> Inputs:
         """Read the pictures and encode the words. An open last question is followed by the assistant's cue.
 
+        hide_writing: what looks like writing in a picture is painted over first.
         Raises: ImageError for a picture that cannot be read, NoVisionError for a picture without a vision tower.
         """
-        pictures = self.see_all(conversation, fetch=fetch)
+        pictures = self.see_all(conversation, fetch=fetch, hide_writing=hide_writing)
         return self.encode(conversation, pictures)
 
     @property
@@ -85,20 +88,29 @@ class Processor:
             )
         return self.preprocessing
 
-    def see_all(self, conversation: Asked, *, fetch: FetchPolicy | None = None) -> list[Picture]:
+    def see_all(
+        self, conversation: Asked, *, fetch: FetchPolicy | None = None, hide_writing: bool = False
+    ) -> list[Picture]:
         """Load all pictures of a conversation and cut them into tiles, in reading order."""
         images = list(conversation.images())
-        return [
-            self.see(image.source, fetch=fetch, alone=len(images) == 1, overview=image.overview) for image in images
-        ]
+        see = partial(self.see, fetch=fetch, alone=len(images) == 1, hide_writing=hide_writing)
+        return [see(image.source, overview=image.overview) for image in images]
 
     def see(
-        self, source: object, *, fetch: FetchPolicy | None = None, alone: bool = True, overview: bool = False
+        self,
+        source: object,
+        *,
+        fetch: FetchPolicy | None = None,
+        alone: bool = True,
+        overview: bool = False,
+        hide_writing: bool = False,
     ) -> Picture:
         """Load one picture and cut it into tiles; some models look closer at one that is ``alone``, or at all but
         an ``overview``."""
         how = self.geometry
         image = load_image(source, fetch=fetch)  # type: ignore[arg-type]
+        if hide_writing:
+            image = without_writing(image)
         tiles, grid = preprocess(image, how, alone=alone, overview=overview)
         once = seen_once(how, alone=alone, overview=overview)
         return Picture(tiles, grid, content_hash(image) + "-once" * once)

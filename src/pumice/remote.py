@@ -14,7 +14,16 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pumice.errors import AuthError, ImageError, ModelError, PumiceError, ServerError, UsageError
+from pumice.errors import (
+    AuthError,
+    ImageError,
+    ModelError,
+    NoVisionError,
+    PumiceError,
+    ServerError,
+    TooLongError,
+    UsageError,
+)
 
 if TYPE_CHECKING:
     from openai import APIError, AsyncOpenAI, AsyncStream
@@ -182,6 +191,8 @@ _KINDS: dict[str | int | None, type[PumiceError]] = {
     "invalid_image": ImageError,
     "url_not_allowed": ImageError,
     "model_not_found": ModelError,
+    "context_length_exceeded": TooLongError,
+    "model_does_not_support_images": NoVisionError,
     400: UsageError,
     401: AuthError,
     403: AuthError,

@@ -16,6 +16,7 @@ from threading import Thread
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
+
 from pumice.images.policy import FetchPolicy
 from serve.fake_api import FakeApi, Script, model, pictures_in, wait_until
 from serve.web_pages import Visit, browser, served, settings_for

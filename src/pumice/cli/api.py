@@ -6,7 +6,17 @@ from typing import Annotated
 
 from typer import Exit, Option
 
-from pumice.cli.serving import AllowedHosts, DrainS, Host, MediaDomains, NoRemoteImages, fetch_policy, require
+from pumice.cli.serving import (
+    AllowedHosts,
+    DrainS,
+    Host,
+    LogFolder,
+    LogJson,
+    MediaDomains,
+    NoRemoteImages,
+    fetch_policy,
+    require,
+)
 from pumice.cli.settings import Debug
 
 
@@ -19,6 +29,8 @@ def api(
     media_domains: MediaDomains = None,
     no_remote_images: NoRemoteImages = False,
     allowed_hosts: AllowedHosts = None,
+    log_folder: LogFolder = None,
+    log_json: LogJson = False,
     drain: DrainS = 30,
     debug: Debug = False,
 ) -> None:
@@ -33,9 +45,11 @@ def api(
     from pumice.serve.cluster.token import cluster_token
     from pumice.serve.front import Front
     from pumice.serve.guard.keys import Keys
+    from pumice.serve.guard.logs import setup_logging
     from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
 
     draining, token = Drain(), cluster_token()
+    setup_logging("api", folder=log_folder, as_json=log_json, secrets=(token,))
     how = Doorkeeping(host, Keys(), None, tuple(allowed_hosts or ()))
     front = Front(draining, token, controller, fetch_policy(media_domains, no_remote_images))
     raise Exit(serve(guarded(front.app, how), host, port, drain=draining, drain_s=drain, role="api"))

@@ -13,7 +13,16 @@ import typer
 from typer import Argument, Option
 
 from pumice.cli.failures import explain
-from pumice.cli.output import answer_facts, note, note_limit, note_stats, note_warnings, waiting, write_answer
+from pumice.cli.output import (
+    answer_facts,
+    note,
+    note_limit,
+    note_stats,
+    note_warnings,
+    note_writing,
+    waiting,
+    write_answer,
+)
 from pumice.cli.overlays import Boxes, Drawings, Looked
 from pumice.cli.pictures import Picture, load_pictures, piped_text
 from pumice.cli.session import AnsweringEngine, AnswerStream, Opener, open_engine
@@ -156,6 +165,7 @@ def answer_question(
         answers = list(_print_texts(streams, options, form, settings))
     for answer in answers:
         note_stats(answer, settings)
+        note_writing(answer, settings)
         note_limit(answer, settings, "--max-tokens allows more")
     drawings.draw(engine, conversation, answers[0], question.pictures, settings)
 
@@ -219,6 +229,7 @@ def _print_events(
             require_whole(stream.answer, options.schema)
             _event("end", label | answer_facts(stream.answer))
             note_stats(stream.answer, settings)
+            note_writing(stream.answer, settings)
             answers.append(stream.answer)
     except Exception as error:
         if not isinstance(error, BrokenPipeError):
@@ -247,4 +258,4 @@ def _report(about: Mapping[str, object], answers: list[Answer]) -> dict[str, obj
         return {**about, "answers": [answer_facts(answer) for answer in answers]}
     values = {**about, **answer_facts(answers[0])}
     order = ("id", "model", "text", "finish_reason", "usage", "images", "timings", "seed", "warnings")
-    return {name: values[name] for name in order}
+    return {name: values.pop(name) for name in order} | values

@@ -101,7 +101,7 @@ def _made_with(settings: Settings, options: SamplingOptions, prompt: str | None)
     model = settings.model
     if model is not None and Path(model).exists():
         model = str(Path(model).resolve())
-    named = ("base", "vision_tower", "template", "system", "dtype", "bits", "kv_8bit")
+    named = ("base", "vision_tower", "template", "system", "dtype", "bits", "kv_8bit", "text_in_images")
     sampling = {**asdict(options), "stop": list(options.stop)}
     return {"model": model, **{name: getattr(settings, name) for name in named}, **sampling, "prompt": prompt}
 
@@ -143,7 +143,8 @@ class _Entry:
             nothing = {"text": None, "finish_reason": None, "usage": None, "seed": None}
             return {**line, **nothing, "error": explain(error).facts()}
         made = {"text": answer.text, "finish_reason": answer.finish_reason, "usage": asdict(answer.usage)}
-        return {**line, **made, "seed": answer.seed, "error": None}
+        writing = {} if answer.changed_by_writing is None else {"changed_by_writing": answer.changed_by_writing}
+        return {**line, **made, "seed": answer.seed, **writing, "error": None}
 
 
 def _answer_all(

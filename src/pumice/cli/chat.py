@@ -15,7 +15,7 @@ from pumice.cli.dialogue import Dialogue
 from pumice.cli.failures import report
 from pumice.cli.line_reader import Reader, open_reader
 from pumice.cli.mentions import find_mentions, without_mentions
-from pumice.cli.output import note, note_limit, note_stats, note_warnings, seen_as, waiting, write_answer
+from pumice.cli.output import note, note_limit, note_stats, note_warnings, note_writing, seen_as, waiting, write_answer
 from pumice.cli.pictures import Picture, load_pictures
 from pumice.cli.session import AnsweringEngine, Opener, open_engine
 from pumice.cli.settings import Settings, with_settings
@@ -186,6 +186,7 @@ class Chat:
             text = write_answer(stream, self._settings, prefix=self._manners.answer)
         self.last = answer = stream.answer
         note_stats(answer, self._settings)
+        note_writing(answer, self._settings)
         note_limit(answer, self._settings, "/set max_tokens 1024 allows more")
         if text or answer.finish_reason != "cancelled":
             self.dialogue.answered(question, text.strip())

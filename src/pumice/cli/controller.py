@@ -6,6 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 
 from typer import Exit, Option
 
+from pumice.cli.serving import LogFolder, LogJson
 from pumice.cli.settings import Debug
 
 Dispatch: TypeAlias = Literal["shortest_queue", "lottery"]
@@ -23,6 +24,8 @@ def controller(
             help="Addresses at which workers may be, besides those that they register from. Repeatable.",
         ),
     ] = None,
+    log_folder: LogFolder = None,
+    log_json: LogJson = False,
     debug: Debug = False,
 ) -> None:
     """Keep the list of workers, for servers on several machines. All of them share one cluster token.
@@ -38,10 +41,12 @@ def controller(
     from pumice.serve.cluster.controller import Cluster, Controller
     from pumice.serve.cluster.token import cluster_token
     from pumice.serve.guard.keys import Keys
+    from pumice.serve.guard.logs import setup_logging
     from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
 
-    token = cluster_token()
+    token, allowed = cluster_token(), read_networks(worker_allow or [])
+    setup_logging("controller", secrets=(token,))
     drain = Drain()
-    app = make_app(Controller(Cluster(token, dispatch, read_networks(worker_allow or []))), drain)
+    app = make_app(Controller(Cluster(token, dispatch, allowed)), drain)
     how = Doorkeeping(host, Keys(), token, scope="cluster")
     raise Exit(serve(guarded(app, how), host, port, drain=drain, role="controller"))

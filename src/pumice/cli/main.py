@@ -40,6 +40,8 @@ COMMANDS = {
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),
     "data": ("pumice.cli.data", "data"),
+    "slack": ("pumice.cli.slack", "slack"),
+    "keys": ("pumice.cli.keys", "keys"),
     "completion": ("pumice.cli.completion", "completion"),
 }
 # Commands that have commands of their own. One of these may be found under two names.
@@ -53,6 +55,11 @@ GROUPS = {
         "convert": ("pumice.cli.convert", "convert"),
         "rm": ("pumice.cli.models", "rm"),
         "default": ("pumice.cli.models", "default"),
+    },
+    "keys": {
+        "create": ("pumice.cli.keys", "create"),
+        "list": ("pumice.cli.keys", "list_keys"),
+        "revoke": ("pumice.cli.keys", "revoke"),
     },
     "config": {
         "show": ("pumice.cli.config", "show"),

@@ -87,14 +87,22 @@ def stats_line(answer: Answer) -> str:
 
 
 def answer_facts(answer: Answer) -> dict[str, object]:
-    """An answer as programs are told."""
+    """An answer as programs are told. What nobody wanted to know is left out."""
+    writing = {} if answer.changed_by_writing is None else {"changed_by_writing": answer.changed_by_writing}
     return {
         "text": answer.text,
         "finish_reason": answer.finish_reason,
         "usage": asdict(answer.usage),
         "timings": asdict(answer.timings),
         "seed": answer.seed,
+        **writing,
     }
+
+
+def note_writing(answer: Answer, settings: Settings) -> None:
+    """An answer that comes from writing in a picture says so: whoever wrote there may have wanted it."""
+    if answer.changed_by_writing:
+        note("warning: the answer changes when writing in the picture is painted over", settings)
 
 
 def note_limit(answer: Answer, settings: Settings, advice: str) -> None:

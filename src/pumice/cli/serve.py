@@ -7,7 +7,17 @@ from typing import Annotated
 
 from typer import Exit, Option
 
-from pumice.cli.serving import AllowedHosts, DrainS, Host, MediaDomains, NoRemoteImages, fetch_policy, require
+from pumice.cli.serving import (
+    AllowedHosts,
+    DrainS,
+    Host,
+    LogFolder,
+    LogJson,
+    MediaDomains,
+    NoRemoteImages,
+    fetch_policy,
+    require,
+)
 from pumice.cli.settings import Settings, model_flags, with_model_settings
 from pumice.errors import UsageError
 
@@ -25,6 +35,8 @@ def serve(
     media_domains: MediaDomains = None,
     no_remote_images: NoRemoteImages = False,
     allowed_hosts: AllowedHosts = None,
+    log_folder: LogFolder = None,
+    log_json: LogJson = False,
     drain: DrainS = 30,
     settings: Settings,
 ) -> None:
@@ -44,14 +56,18 @@ def serve(
     from pumice.serve.cluster.token import cluster_token
     from pumice.serve.front import Front, Own
     from pumice.serve.guard.keys import Keys
+    from pumice.serve.guard.logs import setup_logging
     from pumice.serve.guard.run import Doorkeeping, Drain, guarded
     from pumice.serve.guard.run import serve as run
 
     draining, token = Drain(), cluster_token()
+    setup_logging("server", folder=log_folder, as_json=log_json, secrets=(token,))
     how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()))
     command = [sys.executable, "-m", "pumice", "worker", "--port", "{port}", "--controller", "{front}"]
     command += ["--slots", str(slots), "--queue", str(queue), "--deadline", str(deadline), "--drain", str(drain)]
     command += ["--name", name] if name else []
+    command += ["--log-folder", str(log_folder)] if log_folder else []
+    command += ["--log-json"] if log_json else []
     own = Own(Cluster(token), [*command, *model_flags(settings)], workers)
     front = Front(draining, token, own, fetch_policy(media_domains, no_remote_images))
     app = guarded(front.app, how)

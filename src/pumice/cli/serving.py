@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 from typer import Option
@@ -21,9 +22,10 @@ MediaDomains: TypeAlias = Annotated[
     Option("--media-domain", metavar="NAME", help="Fetch pictures from these hosts only. Repeatable."),
 ]
 NoRemoteImages: TypeAlias = Annotated[bool, Option("--no-remote-images", help="Fetch no pictures from the web.")]
-Log: TypeAlias = Annotated[
-    str | None, Option("--log-folder", metavar="FOLDER", help="Also write the log there, a file for each day.")
+LogFolder: TypeAlias = Annotated[
+    Path | None, Option("--log-folder", metavar="FOLDER", help="Also write the log there, a file for each day.")
 ]
+LogJson: TypeAlias = Annotated[bool, Option("--log-json", help="Write the log as lines of JSON.")]
 DrainS: TypeAlias = Annotated[float, Option("--drain", metavar="S", help="Longest wait for answers at the end.")]
 
 

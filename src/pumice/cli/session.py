@@ -73,4 +73,5 @@ def open_engine(settings: Settings, guess: str | None = None) -> Engine:
         offline=settings.offline,
         quantization=None if settings.bits is None else standard_plan(settings.bits),
         kv_8bit=settings.kv_8bit,
+        writing=settings.text_in_images,
     )

@@ -13,7 +13,7 @@ from typer import Context, Option
 
 from pumice.cli.preferences import FLAG_ONLY, Chosen, Marker, choose, settings_of
 from pumice.errors import PumiceError, UsageError
-from pumice.options import SamplingOptions
+from pumice.options import SamplingOptions, Writing
 
 Device: TypeAlias = Literal["auto", "cpu", "mps", "cuda"]
 Dtype: TypeAlias = Literal["auto", "float32", "bfloat16", "float16"]
@@ -110,6 +110,10 @@ class Settings:
     allow_private_urls: Annotated[
         bool, Option("--allow-private-urls", help="Also fetch pictures from private and local addresses.")
     ] = False
+    text_in_images: Annotated[
+        Writing,
+        Option("--text-in-images", help="Read it, warn of answers that change without it, or paint over it."),
+    ] = "read"
     stats: Annotated[bool, Option("--stats", help="Print times and token counts on stderr.")] = False
     quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False
     no_input: NoInput = False

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
-from pumice.cli.serving import AllowedHosts, DrainS, Host, require
+from pumice.cli.serving import AllowedHosts, DrainS, Host, LogFolder, LogJson, require
 from pumice.cli.session import open_engine
 from pumice.cli.settings import Settings, with_model_settings
 from pumice.errors import UsageError
@@ -37,6 +37,8 @@ def worker(
         Option("--upstream", metavar="URL", help="Pass questions on to this OpenAI-compatible server instead."),
     ] = None,
     allowed_hosts: AllowedHosts = None,
+    log_folder: LogFolder = None,
+    log_json: LogJson = False,
     drain: DrainS = 30,
     settings: Settings,
 ) -> None:
@@ -56,11 +58,13 @@ def worker(
     require("serve", "fastapi", "uvicorn", "prometheus_client")
     from pumice.serve.cluster.token import cluster_token
     from pumice.serve.guard.keys import Keys
+    from pumice.serve.guard.logs import setup_logging
     from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
     from pumice.serve.supervisor import end_with_parent
     from pumice.serve.worker.app import Membership, Worker
 
     draining, token = Drain(), cluster_token()
+    setup_logging("worker", folder=log_folder, as_json=log_json, secrets=(token,))
     end_with_parent(draining)
     how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), "cluster")
     membership = None

@@ -78,7 +78,11 @@ class Activity:
 
 @dataclass(frozen=True)
 class Answer:
-    """One finished answer. ``stop``: the model or a stop string ended it; ``length``: a token limit did."""
+    """One finished answer. ``stop``: the model or a stop string ended it; ``length``: a token limit did.
+
+    changed_by_writing: whether the answer is another one once the writing that was found in the pictures is painted
+    over; None if nobody wanted to know or none was found.
+    """
 
     text: str
     finish_reason: FinishReason
@@ -86,3 +90,4 @@ class Answer:
     timings: Timings
     seed: int | None = None
     logprobs: tuple[TokenChances, ...] | None = None
+    changed_by_writing: bool | None = None

@@ -11,6 +11,8 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypedDict
 
@@ -27,14 +29,14 @@ from pumice.engine.guide import Guides
 from pumice.engine.looking import Look, look
 from pumice.engine.memory import FeatureMemory, PrefixMemory
 from pumice.engine.room import refuse_too_long, room_after
-from pumice.engine.scheduler import Request, Scheduler
+from pumice.engine.scheduler import Scheduler
 from pumice.engine.stream import Stream
 from pumice.errors import UsageError
 from pumice.images.fetch import FetchPolicy
 from pumice.images.grid import plan
 from pumice.model.device import choose_device
 from pumice.model.llava import Llava
-from pumice.options import SamplingOptions
+from pumice.options import SamplingOptions, Writing
 from pumice.processor import Inputs, Processor
 from pumice.prompts.conversation import Asked, Conversation
 from pumice.prompts.encode import stopping
@@ -54,6 +56,7 @@ class _Own(TypedDict, total=False):
 
     fetch: FetchPolicy | None
     kv_8bit: bool
+    writing: Writing
 
 
 class Engine:
@@ -69,9 +72,11 @@ class Engine:
         fetch: FetchPolicy | None = GUARDED,
         end_ids: Sequence[int] = (),
         kv_8bit: bool = False,
+        writing: Writing = "read",
     ) -> None:
-        """fetch: which URLs pictures may come from; the attribute may be set at any time. end_ids: tokens that end an
-        answer besides the tokenizer's and the template's own. kv_8bit: keys and values are remembered as int8.
+        """fetch: which URLs pictures may come from. writing: what becomes of writing in pictures. Both attributes may
+        be set at any time. end_ids: tokens that end an answer besides the tokenizer's and the template's own. kv_8bit:
+        keys and values are remembered as int8.
         """
         self.model = model.eval()
         self.runner = Runner(self.model, kv_8bit=kv_8bit)
@@ -79,6 +84,7 @@ class Engine:
         self.name = name
         self.warnings = warnings
         self.fetch = fetch
+        self.writing: Writing = writing
         self._features = FeatureMemory(FEATURE_BYTES)
         self._prefixes = PrefixMemory(KV_BYTES)
         self._scheduler = Scheduler(self.runner, self._prefixes, self._features_from)
@@ -156,15 +162,15 @@ class Engine:
 
     def ask(self, conversation: Asked, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""
-        stream = self.stream(conversation, options)
-        for _ in stream:
-            pass
-        return stream.answer
+        return self.stream(conversation, options).whole()
 
     def stream(self, conversation: Asked, options: SamplingOptions | None = None) -> Stream:
         """Answer the last question piece by piece. Pictures are read, and errors raised, before this returns."""
-        answering = self._begin(conversation, options or SamplingOptions())
-        return Stream(self._scheduler, self._scheduler.submit(answering))
+        options = options or SamplingOptions()
+        answering = self._begin(conversation, options)
+        warn = self.writing == "warn"
+        review = partial(self._compared, conversation, options, answering.inputs.hashes) if warn else None
+        return Stream(self._scheduler, self._scheduler.submit(answering), review)
 
     def turn(self) -> bool:
         """One step for all streams at once, for a server that waits for none in particular; whether there is more."""
@@ -189,30 +195,38 @@ class Engine:
         """Answer several conversations, ``size`` at a time; each answer equals that of ``ask``."""
         if size < 1:
             raise UsageError(f"size, the number of questions answered together, must be at least 1, found {size}")
-        options = options or SamplingOptions()
         answers: list[Answer] = []
-        under_way: deque[Request] = deque()
+        under_way: deque[Stream] = deque()
         try:
             for conversation in conversations:
                 if len(under_way) == size:
-                    answers.append(self._finished(under_way[0]))
+                    answers.append(under_way[0].whole())
                     under_way.popleft()
-                under_way.append(self._scheduler.submit(self._begin(conversation, options)))
-            answers += [self._finished(request) for request in under_way]
+                under_way.append(self.stream(conversation, options))
+            answers += [stream.whole() for stream in under_way]
         finally:  # after an error, nobody wants the rest
-            for request in under_way:
-                self._scheduler.cancel(request)
+            for stream in under_way:
+                stream.cancel()
         return answers
 
-    def _finished(self, request: Request) -> Answer:
-        self._scheduler.advance(request, to_end=True)
-        return request.answering.answer()
+    def _compared(
+        self, conversation: Asked, options: SamplingOptions, hashes: tuple[str, ...], answer: Answer
+    ) -> Answer:
+        """Asks again with writing painted over, if there is any. ``hashes`` are those of the pictures as they are."""
+        if answer.finish_reason == "cancelled":
+            return answer
+        again = self._begin(conversation, replace(options, seed=answer.seed), hide_writing=True)
+        if again.inputs.hashes == hashes:
+            return answer
+        other = Stream(self._scheduler, self._scheduler.submit(again)).whole()
+        return replace(answer, changed_by_writing=other.text != answer.text)
 
-    def _begin(self, conversation: Asked, options: SamplingOptions) -> Answering:
+    def _begin(self, conversation: Asked, options: SamplingOptions, *, hide_writing: bool = False) -> Answering:
         started = time.monotonic()
         limit = self.model.config.language.max_positions
         refuse_too_long(conversation, self.processor.tokenizer, limit)
-        inputs = self.processor(conversation, fetch=self.fetch)
+        hide_writing = hide_writing or self.writing == "hide"
+        inputs = self.processor(conversation, fetch=self.fetch, hide_writing=hide_writing)
         room = room_after(inputs, limit)
         guide = None
         if options.schema is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from pumice.engine.answer import Answer, TokenChances
 from pumice.engine.scheduler import Request, Scheduler
@@ -14,9 +14,14 @@ class Stream:
     Leaving the loop early, or ``cancel`` from any thread, ends it with what is there.
     """
 
-    def __init__(self, scheduler: Scheduler, request: Request) -> None:
+    def __init__(
+        self, scheduler: Scheduler, request: Request, review: Callable[[Answer], Answer] | None = None
+    ) -> None:
+        """review: looks at the whole answer again, once, before anyone sees it."""
         self._scheduler = scheduler
         self._request = request
+        self._review = review
+        self._reviewed: Answer | None = None
 
     def __iter__(self) -> Iterator[str]:
         request = self._request
@@ -37,6 +42,11 @@ class Stream:
     def cancel(self) -> None:
         """Stop after the token that is being made."""
         self._scheduler.cancel(self._request)
+
+    def whole(self) -> Answer:
+        """Waits for the end."""
+        self._scheduler.advance(self._request, to_end=True)
+        return self.answer
 
     def take(self) -> str:
         """What has come since, without waiting; for callers who make ``Engine.turn`` themselves. Raises what went
@@ -67,4 +77,7 @@ class Stream:
         """The answer, once the stream has ended."""
         if self._request.cancelled:
             self._scheduler.advance(self._request, to_end=True)  # a turn of another thread may not have seen it yet
-        return self._request.answering.answer()
+        if self._reviewed is None:
+            answer = self._request.answering.answer()
+            self._reviewed = self._review(answer) if self._review else answer
+        return self._reviewed

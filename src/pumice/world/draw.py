@@ -74,7 +74,7 @@ def _draw_item(canvas: ImageDraw.ImageDraw, item: Item, side: int) -> None:
     if item.kind == "die":
         _draw_die(pen, colour, item.value or 1)
     elif item.kind == "sign":
-        _draw_sign(pen, colour, item.text or "")
+        draw_sign(pen, colour, item.text or "")
     elif item.kind == "card":
         _draw_card(pen, colour, str(item.value))
     else:
@@ -90,7 +90,8 @@ def _draw_die(pen: Pen, colour: Rgb, value: int) -> None:
         pen.ellipse(x - radius, y - radius, x + radius, y + radius, _ink_on(colour))
 
 
-def _draw_sign(pen: Pen, colour: Rgb, word: str) -> None:
+def draw_sign(pen: Pen, colour: Rgb, word: str) -> None:
+    """A board with a word on it, and a post where the pen's box is higher than the board."""
     board = min(1.0, pen.width * BOARD_ASPECT / pen.height)
     if board < 1:
         pen.rectangle(0.45, board - 0.02, 0.55, 1, GREY)
@@ -108,7 +109,7 @@ def _draw_word(pen: Pen, room: tuple[float, float, float, float], word: str, col
     """The word as large and bold as fits into ``room``, in the middle of it."""
     (left, top), (right, bottom) = pen.at(*room[:2]), pen.at(*room[2:])
     size = _fitting_size(word, right - left, bottom - top)
-    font, stroke = _font(size), size // 24
+    font, stroke = font_of(size), size // 24
     x0, y0, x1, y1 = font.getbbox(word, stroke_width=stroke)
     corner = ((left + right - x0 - x1) / 2, (top + bottom - y0 - y1) / 2)
     pen.canvas.text(corner, word, font=font, fill=colour, stroke_width=stroke, stroke_fill=colour)
@@ -122,12 +123,13 @@ def _fitting_size(word: str, width: float, height: float) -> int:
 @lru_cache(maxsize=256)
 def _ink(word: str) -> tuple[float, float]:
     """Width and height of the bold word at font size 1."""
-    x0, y0, x1, y1 = _font(240).getbbox(word, stroke_width=10)
+    x0, y0, x1, y1 = font_of(240).getbbox(word, stroke_width=10)
     return (x1 - x0) / 240, (y1 - y0) / 240
 
 
 @lru_cache(maxsize=128)
-def _font(size: int) -> ImageFont.FreeTypeFont:
+def font_of(size: int) -> ImageFont.FreeTypeFont:
+    """The world's one typeface; ``size`` in pixels. Raises UsageError for a Pillow without FreeType."""
     font = ImageFont.load_default(size)
     if not isinstance(font, ImageFont.FreeTypeFont):
         raise UsageError(

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from functools import partial
 from typing import Any, Protocol
 
-from fastapi import FastAPI, Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.routing import APIRoute
+from starlette.responses import PlainTextResponse, Response
 
 from pumice import __version__
+from pumice.errors import PumiceError
 from pumice.serve.api.answering import Answering
 from pumice.serve.api.answers import ChatCompletion, ErrorBody, ModelCard, ModelList, State, TokenCount
 from pumice.serve.api.events import Event, Heading
@@ -17,6 +20,7 @@ from pumice.serve.api.ledger import Ledger
 from pumice.serve.api.question import question_of
 from pumice.serve.api.schema import ChatRequest, TokenizeRequest
 from pumice.serve.guard.errors import ApiError, Failure, failure_of, install, request_id_of
+from pumice.serve.guard.limits import parse_json
 from pumice.serve.guard.run import Drain
 
 _log = logging.getLogger(__name__)
@@ -48,19 +52,38 @@ def create_app(backend: Backend, ledger: Ledger, drain: Drain, *, title: str = "
     app = FastAPI(title=title, version=__version__, docs_url=None, redoc_url=None, responses=_ERRORS)
     install(app)
     app.router.redirect_slashes = False
+    app.include_router(_chat_routes(backend, ledger, drain), tags=["chat"])
+    app.include_router(_model_routes(backend), tags=["models"])
+    app.include_router(_state_routes(backend, ledger, drain), tags=["state"])
+    return app
 
-    def told(error: BaseException, request_id: str) -> None:
-        failure = failure_of(error)
-        ledger.failed(failure.code)
-        if failure.status >= 500 and failure.code not in ("draining", "loading"):
-            ours = not isinstance(error, ApiError)
-            _log.error("request %s failed: %s", request_id, failure.message, exc_info=error if ours else None)
 
-    @app.post(
+class _CheckedRequest(Request):
+    """Reads JSON as strictly as the guard does: no depths, no names twice, no NaN."""
+
+    async def json(self) -> Any:
+        return parse_json(await self.body())
+
+
+class _CheckedRoute(APIRoute):
+    """A route whose body is read that way."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            return await handle(_CheckedRequest(request.scope, request.receive))
+
+        return handler
+
+
+def _chat_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
+    router = APIRouter(route_class=_CheckedRoute)
+
+    @router.post(
         "/v1/chat/completions",
         response_model=ChatCompletion,
         responses={200: {"content": _STREAM, "description": "The answer, or with stream its pieces"}},
-        tags=["chat"],
     )
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         """Answer the last question about the pictures of the conversation."""
@@ -74,53 +97,74 @@ def create_app(backend: Backend, ledger: Ledger, drain: Drain, *, title: str = "
             question.choices,
             stream=bool(body.stream),
             usage=body.stream_options is not None and body.stream_options.include_usage,
-            told=told,
+            told=partial(_told, ledger),
         )
 
-    @app.post("/tokenize", tags=["chat"])
+    @router.post("/tokenize")
     async def tokenize(body: TokenizeRequest, request: Request) -> TokenCount:
         """Count the tokens of a text, or of messages with their pictures."""
         return await backend.count(body, request_id_of(request.scope))
 
-    @app.get("/v1/models", tags=["models"])
+    return router
+
+
+def _told(ledger: Ledger, error: BaseException, request_id: str) -> None:
+    """Writes down what went wrong; only what is our fault goes to the log, and only a bug with its traceback."""
+    failure = failure_of(error)
+    ledger.failed(failure.code)
+    if failure.status >= 500 and failure.code != "draining":
+        ours = not isinstance(error, PumiceError)
+        _log.error("request %s failed: %s", request_id, failure.message, exc_info=error if ours else None)
+
+
+def _model_routes(backend: Backend) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/v1/models")
     async def models() -> ModelList:
         """The models that can be asked now."""
         return ModelList(data=list(await backend.models()))
 
-    @app.get("/v1/models/{model:path}", tags=["models"])
+    @router.get("/v1/models/{model:path}")
     async def model(model: str) -> ModelCard:
         """One of them."""
-        for card in await backend.models():
-            if card.id == model:
-                return card
-        raise no_such_model(model, [card.id for card in await backend.models()])
+        cards = {card.id: card for card in await backend.models()}
+        if model not in cards:
+            raise no_such_model(model, list(cards))
+        return cards[model]
 
-    @app.get("/health", tags=["state"])
+    return router
+
+
+def _state_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
+    router = APIRouter()
+
+    @router.get("/health")
     async def health() -> State:
         """Whether the process is alive."""
         return State(status="ok")
 
-    @app.get("/ready", tags=["state"])
-    async def ready() -> Response:
+    @router.get("/ready")
+    async def ready() -> State:
         """Whether it takes questions: 503 while it loads, drains, or has no worker."""
         if drain.draining:
             raise ApiError(Failure(503, "draining", "the server is shutting down", retry_after_s=5))
         failure = await backend.unready()
         if failure is not None:
             raise ApiError(failure)
-        return JSONResponse({"status": "ready"})
+        return State(status="ready")
 
-    @app.get("/metrics", tags=["state"], response_class=PlainTextResponse)
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         """Counts and times, as Prometheus reads them."""
         return Response(ledger.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
 
-    @app.get("/version", tags=["state"])
+    @router.get("/version")
     async def version() -> dict[str, str]:
         """Of the program."""
         return {"version": __version__}
 
-    return app
+    return router
 
 
 def no_such_model(model: str, there: Sequence[str]) -> ApiError:

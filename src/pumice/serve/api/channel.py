@@ -21,11 +21,15 @@ _DONE = "[DONE]"
 
 
 class BrokenError(ApiError):
-    """The server on the other side failed, is gone, or hangs; another one may do. Not said of a refusal."""
+    """The server on the other side failed, is gone, or hangs; another one may do. Not said of a refusal.
 
+    absent: it was not there, or is about to go: the request did not reach it. alive: it said so itself.
+    """
 
-class AbsentError(BrokenError):
-    """It was never there, or is about to go: the request did not reach it."""
+    def __init__(self, failure: Failure, *, absent: bool = False, alive: bool = False) -> None:
+        super().__init__(failure)
+        self.absent = absent
+        self.alive = alive
 
 
 class Channel:
@@ -67,7 +71,7 @@ class Channel:
                 if not ended:
                     raise _broken("the worker broke off in the middle of the answer")
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
-            raise AbsentError(Failure(502, "worker_failed", "the worker cannot be reached", "try again")) from None
+            raise _broken("the worker cannot be reached", absent=True) from None
         except httpx2.TimeoutException:
             raise BrokenError(
                 Failure(504, "stalled", f"the worker has been silent for {self._silence_s:g} seconds", "try again")
@@ -97,8 +101,8 @@ class Channel:
             raise _broken("the worker cannot be reached, or broke off") from None
 
 
-def _broken(message: str) -> BrokenError:
-    return BrokenError(Failure(502, "worker_failed", message, "try again"))
+def _broken(message: str, *, absent: bool = False) -> BrokenError:
+    return BrokenError(Failure(502, "worker_failed", message, "try again"), absent=absent)
 
 
 async def _text(answer: httpx2.Response) -> bytes:
@@ -122,9 +126,8 @@ async def _refusal(answer: httpx2.Response) -> ApiError:
     failure = Failure(failure.status, failure.code, failure.message, failure.hint, failure.param, wait)
     if failure.status in (401, 403) and failure.code != "url_not_allowed":
         return BrokenError(Failure(502, "worker_failed", "a worker refused this server's token"))
-    if failure.code in ("draining", "loading"):
-        return AbsentError(failure)
-    return BrokenError(failure) if failure.status >= 500 else ApiError(failure)
+    leaving = failure.code in ("draining", "loading")
+    return BrokenError(failure, absent=leaving, alive=not leaving) if failure.status >= 500 else ApiError(failure)
 
 
 def _failure(error: object, status: int) -> Failure:
@@ -142,8 +145,8 @@ def _events(data: str) -> list[Event]:
         chunk = json.loads(data)
         if chunk.get("error"):
             error = chunk["error"]
-            status = _STATUS.get(str(error.get("code")), 502)
-            raise ApiError(_failure(error, status))
+            failure = _failure(error, _STATUS.get(str(error.get("code")), 502))
+            raise ApiError(failure) if failure.code == "deadline_exceeded" else BrokenError(failure, alive=True)
         found: list[Event] = []
         for choice in chunk.get("choices") or ():
             index, delta = int(choice.get("index", 0)), choice.get("delta") or {}

@@ -13,7 +13,7 @@ from random import random
 
 from pumice.serve.api.answers import ImageFacts, ModelCard, TokenCount
 from pumice.serve.api.app import no_such_model
-from pumice.serve.api.channel import AbsentError, BrokenError, Channel
+from pumice.serve.api.channel import BrokenError, Channel
 from pumice.serve.api.events import Accepted, Event, Piece
 from pumice.serve.api.pictures import Inliner, first_picture
 from pumice.serve.api.schema import ChatRequest, Message, TokenizeRequest
@@ -119,7 +119,8 @@ class Gateway:
             self._seen.update((each, now) for worker in workers for each in worker.models)
             able = [each for each in workers if search.model in each.models and each.name not in search.full]
             ready = [each for each in able if now - self._failed.get(each.name, -_SHUNNED_S) >= _SHUNNED_S]
-            counted = [replace(each, queue=each.queue + self._in_flight[each.name]) for each in ready]
+            untried = [each for each in ready if each.name not in search.failed]
+            counted = [replace(each, queue=each.queue + self._in_flight[each.name]) for each in untried or ready]
             chosen = choose(counted, self._policy, random, affinity=search.affinity)
             if chosen is not None:
                 return chosen
@@ -134,7 +135,7 @@ class Gateway:
             await asyncio.sleep(_LOOK_S)
 
     def _note(self, worker: Entry, error: ApiError, request_id: str) -> None:
-        if isinstance(error, BrokenError):
+        if isinstance(error, BrokenError) and not error.alive:
             if worker.name not in self._failed:
                 _log.warning("request %s: worker %s: %s", request_id, worker.name, error)
             self._failed[worker.name] = time.monotonic()
@@ -142,13 +143,15 @@ class Gateway:
 
 @dataclass
 class _Search:
-    """One request's way to a worker. full: those that had no room, and refusal what they said of it."""
+    """One request's way to a worker. full: those that had no room, and refusal what they said of it; failed: those
+    that broke upon it, which are only asked again if there is no other."""
 
     model: str
     affinity: str | None
     end: float
     full: set[str] = field(default_factory=set)
     refusal: ApiError | None = None
+    failed: set[str] = field(default_factory=set)
     failures: int = 0
 
     def goes_on(self, worker: Entry, error: ApiError) -> bool:
@@ -160,10 +163,12 @@ class _Search:
             self.full.add(worker.name)
             self.refusal = error
             return True
-        if isinstance(error, AbsentError):
-            return time.monotonic() < self.end
-        self.failures += isinstance(error, BrokenError)
-        return isinstance(error, BrokenError) and self.failures <= RETRIES
+        if not isinstance(error, BrokenError):
+            return False
+        if not error.absent:
+            self.failed.add(worker.name)
+            self.failures += 1
+        return self.failures <= RETRIES and time.monotonic() < self.end
 
 
 def _base(worker: Entry) -> str:

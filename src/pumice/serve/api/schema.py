@@ -32,7 +32,7 @@ MOST_STOPS, LONGEST_STOP = 16, 256
 LONGEST_SCHEMA = 64 << 10  # characters
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # typing would take fields of 0 and of False for the same
 class Only:
     """A field of OpenAI's that is known here, but takes nothing besides ``null`` and what changes nothing."""
 

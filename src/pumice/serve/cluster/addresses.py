@@ -105,6 +105,12 @@ async def dialled(
     return f"{place.scheme}://{f'[{host}]' if ':' in host else host}:{place.port}"
 
 
+def machine(peer: str) -> str:
+    """What stands for the machine behind an address: all of this one's own are the same."""
+    address = plain(peer)
+    return "here" if is_own(address) else str(address)
+
+
 def plain(text: str) -> Address:
     """An address as it is, not as IPv6 wraps it. Raises ValueError."""
     address = ip_address(text.partition("%")[0])

@@ -19,11 +19,11 @@ from pumice.serve.cluster.challenge import Challenge, answered
 from pumice.serve.cluster.controller import Controller
 from pumice.serve.cluster.registry import Refused
 from pumice.serve.cluster.status import Status, read_status
+from pumice.serve.cluster.stream import END, trouble
 from pumice.serve.guard.doors import require_cluster
 from pumice.serve.guard.errors import ApiError, Failure, failure_of, install, request_id_of, response
 from pumice.serve.guard.limits import json_body
 from pumice.serve.guard.run import Drain
-from pumice.serve.original.protocol import END, trouble
 
 _log = logging.getLogger(__name__)
 _Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -109,13 +109,14 @@ def original_routes(controller: Controller) -> APIRouter:
     async def receive_heart_beat(body: Beat, request: Request) -> dict[str, bool]:
         require_cluster(request.scope)
         try:
-            known = controller.registry.beat(body.worker_name, body.queue_length, controller.now(), peer=_peer(request))
+            known = controller.beat(body.worker_name, _peer(request), body.queue_length)
         except Refused as error:
             raise _forbidden(error) from None
         return {"exist": known}
 
     @router.post("/worker_generate_stream")
     async def worker_generate_stream(request: Request) -> Response:
+        await request.body()  # once the answer has begun, what is received counts as leaving
         return StreamingResponse(_proxied(controller, request))
 
     @router.post("/worker_get_status")
@@ -137,7 +138,7 @@ def cluster_routes(controller: Controller) -> APIRouter:
     async def leave(body: Named, request: Request) -> dict[str, bool]:
         require_cluster(request.scope)
         try:
-            return {"left": controller.registry.leave(body.worker_name, controller.now(), peer=_peer(request))}
+            return {"left": controller.leave(body.worker_name, _peer(request))}
         except Refused as error:
             raise _forbidden(error) from None
 

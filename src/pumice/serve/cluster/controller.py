@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from pumice.errors import ServerError
-from pumice.serve.cluster.addresses import Network, dialled, read_name
+from pumice.serve.cluster.addresses import Network, dialled, machine, read_name
 from pumice.serve.cluster.calls import Calls
 from pumice.serve.cluster.dispatch import Policy
 from pumice.serve.cluster.registry import Registry, Worker
@@ -52,13 +52,22 @@ class Controller:
     async def register(self, name: str, peer: str, status: Status | None, *, beats: bool) -> None:
         """Takes a worker in: its address is permitted, nobody else has its name, and it knows the token.
 
-        status: None to ask the worker itself. Raises: UsageError for a name that is none, Refused, ServerError.
+        peer: the address that it comes from. status: None to ask the worker itself.
+        Raises: UsageError for a name that is none, Refused, ServerError.
         """
-        place = read_name(name)
-        self.registry.check(name, peer, self.now())
+        place, owner = read_name(name), machine(peer)
+        self.registry.check(name, owner, self.now())
         address = await dialled(place, peer, self._cluster.allowed)
         found = await self.calls.status(address)
-        self.registry.register(name, address, status or found, self.now(), peer=peer, beats=beats)
+        self.registry.register(name, address, status or found, self.now(), peer=owner, beats=beats)
+
+    def beat(self, name: str, peer: str, queue: int) -> bool:
+        """Notes a sign of life; False for a worker that is not known. Raises: Refused."""
+        return self.registry.beat(name, queue, self.now(), peer=machine(peer))
+
+    def leave(self, name: str, peer: str) -> bool:
+        """Lets a worker go; False for one that is not known. Raises: Refused."""
+        return self.registry.leave(name, self.now(), peer=machine(peer))
 
     async def ask_all(self) -> dict[str, Status | None]:
         """Asks every worker what it is, all at once; None for one that does not answer."""

@@ -117,6 +117,7 @@ class RemoteDirectory:
         self._clock = clock
         self._known = Recollection(keep_s)
         self._asked = asyncio.Event()
+        self._ending = False
         self._task: asyncio.Task[None] | None = None
         self._client = httpx2.AsyncClient(
             headers={"authorization": f"Bearer {token}"}, timeout=3.0, follow_redirects=False, trust_env=False
@@ -131,6 +132,7 @@ class RemoteDirectory:
     async def stop(self) -> None:
         """Ends the asking."""
         if self._task is not None:
+            self._ending = True  # before Python 3.12, wait_for may swallow a cancellation
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
@@ -141,7 +143,7 @@ class RemoteDirectory:
         return self._known.entries
 
     async def _poll(self) -> None:
-        while True:
+        while not self._ending:
             try:
                 listed, left = await asyncio.wait_for(self._ask(), 3.0)
             except (PumiceError, httpx2.HTTPError, httpx2.InvalidURL, asyncio.TimeoutError) as error:

@@ -24,8 +24,8 @@ class Worker:
     """A registered worker.
 
     name: the URL it goes by. address: the URL under which it is called. queue: requests as it said last, and those
-    sent to it since. beats: it is gone when it has been silent. last: when it was heard last. peer: the address that
-    it registered from.
+    sent to it since. beats: it is gone when it has been silent. last: when it was heard last. peer: the machine that
+    registered it.
     """
 
     name: str

@@ -18,8 +18,7 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
 from pumice.serve.guard.errors import Failure
-
-MOST_HEADER_BYTES = 64 << 10
+from pumice.serve.guard.request_checks import long_headers
 
 
 @dataclass(frozen=True)
@@ -94,11 +93,10 @@ class DeadlineProtocol(H11Protocol):
 
     def send_400_response(self, msg: str) -> None:
         """Called where h11 gives up on what came in."""
-        status = getattr(sys.exc_info()[1], "error_status_hint", 400)
-        if status == 431:
-            self._refuse(Failure(431, "request_too_large", f"headers may have {MOST_HEADER_BYTES} bytes"))
+        if getattr(sys.exc_info()[1], "error_status_hint", 400) == 431:
+            self._refuse(long_headers())
         else:
-            self._refuse(Failure(status, "invalid_request", "this is not a valid HTTP request"))
+            self._refuse(Failure(400, "invalid_request", "this is not a valid HTTP request"))
 
     def _now_in(self) -> str | None:
         """What the client still owes, if it is anything."""

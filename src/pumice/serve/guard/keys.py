@@ -12,7 +12,7 @@ import secrets
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias, cast, get_args
 
 from pumice.errors import UsageError
 from pumice.serve.guard.secret_files import data_folder, sole_writer, write_private
@@ -58,7 +58,7 @@ class Keys:
         self._stamp: tuple[int, ...] | None = None
         self._existed = False
 
-    def create(self, name: str, scope: Permission = "infer") -> str:
+    def create(self, name: str, scope: str = "infer") -> str:
         """A new key under a name. It is returned this once.
 
         Raises:
@@ -76,7 +76,7 @@ class Keys:
             if any(each.name == name and each.revoked is None for each in known):
                 raise UsageError(f"there is a key {name!r} already", hint="revoke it first, or choose another name")
             secret = f"pumice-{secrets.token_urlsafe(32)}"
-            key = Key(name, _hash(secret.encode("ascii")), (scope,), _now())
+            key = Key(name, _hash(secret.encode("ascii")), (cast(Permission, scope),), _now())
             _write(self.file, (*known, key))
         return secret
 

@@ -11,7 +11,7 @@ from pumice.serve.guard.errors import Failure
 from pumice.serve.guard.keeping import Doorkeeping, is_loopback
 
 METHODS = {"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"}
-MOST_HEADERS = 200
+MOST_HEADERS, MOST_HEADER_BYTES = 200, 64 << 10
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f\\]")
 # The only place that takes files, and the only one that takes a form.
 _UPLOADS, _LOGIN = "/gradio_api/", "/login"
@@ -22,7 +22,7 @@ def objection(scope: Scope, how: Doorkeeping) -> Failure | None:
     headers = Headers(scope=scope)
     return (
         _about_framing(scope, headers)
-        or _about_path(scope["path"])
+        or _about_address(scope["path"])
         or _about_host(headers, how)
         or _about_origin(headers, how)
         or _about_content(scope, headers, how)
@@ -42,6 +42,11 @@ def _about_framing(scope: Scope, headers: Headers) -> Failure | None:
         return Failure(405, "method_not_allowed", f"expected one of {', '.join(sorted(METHODS))}")
     if len(headers.raw) > MOST_HEADERS:
         return Failure(431, "request_too_large", f"expected at most {MOST_HEADERS} headers, found {len(headers.raw)}")
+    held = len(scope["path"]) + len(scope["query_string"]) + sum(len(name) + len(value) for name, value in headers.raw)
+    if held > MOST_HEADER_BYTES:
+        return long_headers()
+    if scope["http_version"] not in ("1.0", "1.1"):
+        return Failure(400, "invalid_request", "expected HTTP/1.1")
     if "transfer-encoding" in headers and "content-length" in headers:
         return Failure(400, "invalid_request", "a request has Content-Length or Transfer-Encoding, not both")
     if len(headers.getlist("content-type")) > 1:
@@ -49,8 +54,8 @@ def _about_framing(scope: Scope, headers: Headers) -> Failure | None:
     return None
 
 
-def _about_path(path: str) -> Failure | None:
-    if _UNPRINTABLE.search(path) or {".", ".."} & set(path.split("/")):
+def _about_address(address: str) -> Failure | None:
+    if _UNPRINTABLE.search(address) or {".", ".."} & set(address.split("/")):
         return Failure(400, "invalid_request", "the address holds '..', a backslash or control characters")
     return None
 
@@ -99,6 +104,11 @@ def _about_length(headers: Headers, how: Doorkeeping) -> Failure | None:
     except ValueError:
         return Failure(400, "invalid_request", "Content-Length is not a number")
     return too_large(how.max_body) if long else None
+
+
+def long_headers() -> Failure:
+    """The refusal of headers that are too long, be they seen here or before."""
+    return Failure(431, "request_too_large", f"the address and the headers may have {MOST_HEADER_BYTES} bytes")
 
 
 def too_large(limit: int) -> Failure:

@@ -18,10 +18,11 @@ from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from pumice.errors import PumiceError, UsageError
-from pumice.serve.guard.deadline import MOST_HEADER_BYTES, DeadlineProtocol, Deadlines
+from pumice.serve.guard.deadline import DeadlineProtocol, Deadlines
 from pumice.serve.guard.doors import Doors
 from pumice.serve.guard.envelope import Envelope
 from pumice.serve.guard.keeping import Doorkeeping, is_loopback
+from pumice.serve.guard.request_checks import MOST_HEADER_BYTES
 
 __all__ = ["Doorkeeping", "Drain", "Guarded", "guarded", "serve"]
 
@@ -181,7 +182,11 @@ class _Server(uvicorn.Server):
 def _listen(host: str, port: int) -> list[socket.socket]:
     """Sockets on every address that ``host`` has here, all with the same port. Raises PumiceError."""
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        found = [
+            each
+            for name in (("127.0.0.1", "::1") if host == "localhost" else (host,))  # whatever a resolver says of it
+            for each in socket.getaddrinfo(name, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        ]
     except OSError as error:
         raise UsageError(
             f"cannot listen on {host}: {error.strerror or error}", hint="name an address of this machine"

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 
 from pumice.errors import AuthError, ServerError
-from pumice.serve.original.protocol import END
+from pumice.serve.cluster.stream import END
 
 _SILENCE_S = 60.0
 

@@ -14,10 +14,10 @@ from starlette.responses import Response, StreamingResponse
 from pumice.options import SamplingOptions
 from pumice.serve.cluster.challenge import Challenge, answered
 from pumice.serve.cluster.status import Status
+from pumice.serve.cluster.stream import TOO_LONG, message, trouble
 from pumice.serve.guard.errors import Failure, failure_of, request_id_of
 from pumice.serve.guard.limits import json_body
 from pumice.serve.original.payload import read_call
-from pumice.serve.original.protocol import TOO_LONG, message, trouble
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +43,7 @@ def routes(service: Service, token: str, *, sign_s: float = SIGN_S) -> APIRouter
 
     @router.post("/worker_generate_stream")
     async def worker_generate_stream(request: Request) -> Response:
+        await request.body()  # once the answer has begun, what is received counts as leaving
         return StreamingResponse(_messages(service, request, sign_s))
 
     @router.post("/worker_get_status")

@@ -65,6 +65,7 @@ class Registration:
         self._beat_s = beat_s
         self._task: asyncio.Task[None] | None = None
         self._soon = asyncio.Event()
+        self._leaving = False
         self._complaint = ""
         self._client = httpx2.AsyncClient(
             base_url=contact.controller,
@@ -85,6 +86,7 @@ class Registration:
     async def leave(self) -> None:
         """Says goodbye, so that nobody is sent here any more, and ends. A controller that is away is not waited for."""
         if self._task is not None:
+            self._leaving = True  # before Python 3.12, wait_for may swallow a cancellation
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
@@ -95,7 +97,8 @@ class Registration:
 
     async def _run(self) -> None:
         delays = Delays()
-        while True:
+        while not self._leaving:
+            self._soon.clear()
             try:
                 if self.registered:
                     self.registered = await self._beat()
@@ -107,7 +110,6 @@ class Registration:
                 await asyncio.sleep(delays.next())
                 continue
             delays.reset()
-            self._soon.clear()
             with suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._soon.wait(), self._beat_s)
 
