@@ -1,28 +1,20 @@
 """Write docs/images/web-*.png: the page at two sizes, in light and dark, after a scripted conversation.
 
-python tests/serve/screenshots.py
+PYTHONPATH=tests python tests/serve/screenshots.py
 """
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT / "tests"))
-
 from playwright.sync_api import expect
+
 from serve.fake_api import FakeApi, Script, model
 from serve.web_pages import Visit, browser, served, settings_for
 
-ANSWER = """There are **two** white dice and one pink one:
-
-1. the white die at the top shows 3,
-2. the white die on the left shows 5,
-3. the pink die shows 2.
-
-Together they add up to **10**. The pink shape at the top right is a sailing boat."""
+ROOT = Path(__file__).parents[2]
+ANSWER = "There are **three** dice. They show 3, 5 and 2, which add up to **10**."
 WIDE, NARROW = {"width": 1280, "height": 860}, {"width": 375, "height": 812}
 
 
