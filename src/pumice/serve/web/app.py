@@ -14,6 +14,7 @@ os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from pumice.serve.guard.run import Drain
 from pumice.serve.web.actions import Actions
@@ -66,7 +67,7 @@ def mount_web(app: FastAPI, settings: WebSettings, drain: Drain | None = None) -
     app.mount("/", Gate(inner, (uploads, store.folder, examples)))
     chores = [partial(_sweep, store, settings.keep_s)]
     if drain is not None:
-        chores.append(partial(_let_go, page, drain, actions.pages))
+        chores.append(partial(_let_go, inner, drain, actions.pages))
     app.router.lifespan_context = _with_page(app.router.lifespan_context, inner, server, chores)
     return server
 
@@ -94,11 +95,11 @@ async def _sweep(store: PictureStore, keep_s: float) -> None:
         await asyncio.sleep(_SWEEP_S)
 
 
-async def _let_go(page: gr.Blocks, drain: Drain, pages: Pages) -> None:
+async def _let_go(inner: FastAPI, drain: Drain, pages: Pages) -> None:
     """Ends the streams that every open page holds, which a server waits for when it drains."""
     while not drain.draining or pages.running:
         await asyncio.sleep(_LOOK_S)
-    page._queue.close()
-    served = page._queue.server_app
-    if served is not None:
-        served.stop_event.set()
+    for route in inner.routes:
+        if isinstance(route, Mount) and isinstance(route.app, gr.routes.App):
+            route.app.get_blocks()._queue.close()
+            route.app.stop_event.set()
