@@ -20,7 +20,8 @@ _log = logging.getLogger(__name__)
 _access = logging.getLogger("pumice.access")
 
 _CLIENTS_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
-_QUIET = {OPEN, "/ready", "/metrics"}
+# Asked every second by machines; what comes of it is logged where it matters.
+_QUIET = ("/health", "/ready", "/metrics", "/cluster/workers", "/receive_heart_beat")
 
 
 class Envelope:
