@@ -119,7 +119,7 @@ def test_another_model_in_mid_conversation(visit: Visit, api: FakeApi) -> None:
     visit.page.get_by_role("button", name="Parameters").click()
     expect(visit.page.get_by_label(re.compile("number input for Max output tokens"))).to_have_value("300")
     visit.page.get_by_role("button", name="Parameters").click()
-    visit.choose(EXAMPLES / "dice.png")
+    visit.choose(EXAMPLES / "cups.png")
     visit.ask("What is this?")
     expect(visit.toasts.last).to_contain_text("blind does not see pictures")
     expect(visit.box).to_have_value("What is this?")

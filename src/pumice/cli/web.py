@@ -9,7 +9,17 @@ from typing import Annotated
 
 from typer import Exit, Option
 
-from pumice.cli.serving import AllowedHosts, DrainS, Host, MediaDomains, NoRemoteImages, fetch_policy, require
+from pumice.cli.serving import (
+    AllowedHosts,
+    DrainS,
+    Host,
+    LogFolder,
+    LogJson,
+    MediaDomains,
+    NoRemoteImages,
+    fetch_policy,
+    require,
+)
 from pumice.cli.settings import Debug
 from pumice.errors import UsageError
 
@@ -28,12 +38,14 @@ def web(
     api_key: Annotated[
         str | None, Option("--api-key", metavar="KEY", envvar="PUMICE_API_KEY", help="Opens the API to the page.")
     ] = None,
-    log_folder: Annotated[
-        Path | None, Option("--log-folder", metavar="FOLDER", help="Write conversations and votes there.")
+    conversations: Annotated[
+        Path | None, Option("--conversations", metavar="FOLDER", help="Write conversations and votes down there.")
     ] = None,
     media_domains: MediaDomains = None,
     no_remote_images: NoRemoteImages = False,
     allowed_hosts: AllowedHosts = None,
+    log_folder: LogFolder = None,
+    log_json: LogJson = False,
     share: Annotated[bool, Option("--share", hidden=True)] = False,
     drain: DrainS = 30,
     debug: Debug = False,
@@ -45,7 +57,7 @@ def web(
 
     \b
     pumice web
-    pumice web --api https://api.example.com/v1 --log-folder logs
+    pumice web --api https://api.example.com/v1 --conversations logs
     """
     if share:
         raise UsageError(
@@ -57,20 +69,23 @@ def web(
     require("web", "gradio", "fastapi", "uvicorn", "openai")
     from pumice.serve.cluster.token import cluster_token
     from pumice.serve.guard.keys import Keys
+    from pumice.serve.guard.logs import setup_logging
     from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
     from pumice.serve.web.app import create_web, mount_web
     from pumice.serve.web.settings import WebSettings
 
     draining, policy = Drain(), fetch_policy(media_domains, no_remote_images)
     token = cluster_token() if controller is not None else None
+    setup_logging("web", folder=log_folder, as_json=log_json, secrets=[each for each in (token, api_key) if each])
     how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), scope="web", login=True)
-    settings = WebSettings(api=api or _ITS_API, key=api_key, log_folder=log_folder, fetch=policy)
+    settings = WebSettings(api=api or _ITS_API, key=api_key, log_folder=conversations, fetch=policy)
     if token is None:
-        raise Exit(serve(guarded(create_web(settings), how), host, port, drain=draining, drain_s=drain, role="web"))
+        app = guarded(create_web(settings, draining), how)
+        raise Exit(serve(app, host, port, drain=draining, drain_s=drain, role="web"))
     from pumice.serve.front import Front
 
     front = Front(draining, token, str(controller), policy)
-    upstream = mount_web(front.app, replace(settings, api=None, key=token))
+    upstream = mount_web(front.app, replace(settings, api=None, key=token), draining)
     ready = partial(upstream.listening, host)
     app = guarded(front.app, how)
     raise Exit(serve(app, host, port, drain=draining, on_ready=ready, drain_s=drain, role="web"))
