@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pumice.serve.guard.doors import OPEN, Caller
+from pumice.serve.guard.doors import Caller
 from pumice.serve.guard.errors import failure_of, response
 from pumice.serve.guard.keeping import Doorkeeping
 from pumice.serve.guard.request_checks import objection
