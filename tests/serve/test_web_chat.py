@@ -160,6 +160,9 @@ def test_a_failure_says_why_and_the_next_question_works(
 
 def test_nothing_to_send_and_sending_twice(visit: Visit, api: FakeApi) -> None:
     visit.ask("   ")
+    visit.page.wait_for_timeout(500)
+    for part in ("#chat", "#box"):
+        expect(visit.page.locator(part).get_by_text("Error", exact=True)).to_be_hidden()
     api.will(SLOW)
     visit.ask("Once")
     expect(visit.answers.last).to_contain_text("word2")

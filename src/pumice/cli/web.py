@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
@@ -22,6 +22,12 @@ from pumice.cli.serving import (
 )
 from pumice.cli.settings import Debug
 from pumice.errors import UsageError
+
+if TYPE_CHECKING:
+    from pumice.serve.front import Front
+    from pumice.serve.guard.run import Drain
+    from pumice.serve.web.settings import WebSettings
+    from pumice.serve.web.upstream import Upstream
 
 _ITS_API = "http://127.0.0.1:8000/v1"
 
@@ -71,7 +77,7 @@ def web(
     from pumice.serve.guard.keys import Keys
     from pumice.serve.guard.logs import setup_logging
     from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
-    from pumice.serve.web.app import create_web, mount_web
+    from pumice.serve.web.app import create_web
     from pumice.serve.web.settings import WebSettings
 
     draining, policy = Drain(), fetch_policy(media_domains, no_remote_images)
@@ -79,13 +85,19 @@ def web(
     setup_logging("web", folder=log_folder, as_json=log_json, secrets=[each for each in (token, api_key) if each])
     how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), scope="web", login=True)
     settings = WebSettings(api=api or _ITS_API, key=api_key, log_folder=conversations, fetch=policy)
-    if token is None:
+    ready = None
+    if token is None or controller is None:
         app = guarded(create_web(settings, draining), how)
-        raise Exit(serve(app, host, port, drain=draining, drain_s=drain, role="web"))
-    from pumice.serve.front import Front
-
-    front = Front(draining, token, str(controller), policy)
-    upstream = mount_web(front.app, replace(settings, api=None, key=token), draining)
-    ready = partial(upstream.listening, host)
-    app = guarded(front.app, how)
+    else:
+        front, upstream = _with_its_own_api(settings, draining, token, controller)
+        app, ready = guarded(front.app, how), partial(upstream.listening, host)
     raise Exit(serve(app, host, port, drain=draining, on_ready=ready, drain_s=drain, role="web"))
+
+
+def _with_its_own_api(settings: WebSettings, drain: Drain, token: str, controller: str) -> tuple[Front, Upstream]:
+    """The page beside an API that asks a controller's workers, as the original's page did itself."""
+    from pumice.serve.front import Front
+    from pumice.serve.web.app import mount_web
+
+    front = Front(drain, token, controller, settings.fetch)
+    return front, mount_web(front.app, replace(settings, api=None, key=token), drain)

@@ -9,9 +9,6 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, TypeAlias
 
-# Read once, when Gradio is imported.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-
 import gradio as gr
 from fastapi import FastAPI
 from starlette.routing import Mount
@@ -101,5 +98,5 @@ async def _let_go(inner: FastAPI, drain: Drain, pages: Pages) -> None:
         await asyncio.sleep(_LOOK_S)
     for route in inner.routes:
         if isinstance(route, Mount) and isinstance(route.app, gr.routes.App):
-            route.app.get_blocks()._queue.close()
+            route.app.get_blocks()._queue.close()  # type: ignore[no-untyped-call]
             route.app.stop_event.set()

@@ -22,6 +22,10 @@ CSS = """
 /* The words under an answer that say how it ended are no message of their own. */
 #chat .message-row:has(small.note) + .message-buttons { display: none; }
 #chat .message-row:has(small.note) .message { border: none; background: none; box-shadow: none; padding-top: 0; }
+/* What was refused is said in a toast; Gradio would also write "Error" over the conversation. */
+#chat [data-testid=status-tracker]:has(.error), #box [data-testid=status-tracker]:has(.error) {
+  display: none !important;
+}
 #drawers { align-items: flex-start; }
 #chat, #box, #model, #drawers .block.gr-accordion { border: 1px solid var(--border-color-primary) !important; }
 #seen .caption-label { display: none; }
