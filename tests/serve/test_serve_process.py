@@ -144,3 +144,9 @@ def test_a_port_that_is_taken(tmp_path: Path, project: Path) -> None:
 def test_strangers_are_not_served_without_a_key(tmp_path: Path, project: Path) -> None:
     done = refused(tmp_path, project, "--port", "0", "--host", "0.0.0.0")
     assert done.returncode == 2 and "pumice keys create" in done.stderr
+
+
+def test_what_a_worker_does_not_do_ends_it_at_once(tmp_path: Path, project: Path) -> None:
+    with serving(tmp_path, project, "--text-in-images", "warn") as server:
+        assert server.process.wait(90) == 2
+        assert "--text-in-images hide" in "".join(server.log)

@@ -175,7 +175,7 @@ def with_settings(command: Callable[..., None]) -> Callable[..., None]:
 #: What a server is told of its model; how it answers is for each request to say.
 OF_THE_MODEL = (
     *("model", "base", "vision_tower", "template", "device", "dtype", "offline"),
-    *("four_bit", "eight_bit", "kv_8bit", "debug", "config"),
+    *("four_bit", "eight_bit", "kv_8bit", "text_in_images", "debug", "config"),
 )
 
 

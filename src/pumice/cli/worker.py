@@ -90,6 +90,8 @@ def _address(host: str) -> str:
 def _of_a_model(settings: Settings, name: str | None, slots: int, queue: int, deadline: float) -> Answerer:
     from pumice.serve.worker.service import EngineService, Limits
 
+    if settings.text_in_images == "warn":
+        raise UsageError("a server does not ask everything twice to warn", hint="choose --text-in-images hide or read")
     engine = open_engine(settings)
     return EngineService(engine, name or served_name(engine.name), Limits(slots, queue, deadline))
 
