@@ -11,7 +11,7 @@ INPUTS := pyproject.toml constraints.txt $(wildcard src/pumice/quantize/native/*
 # Without --no-compile, pip spends a minute on byte code that is mostly never imported; Python makes it when it is.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
-TOOLS := c++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user tmux:tmux
+TOOLS := c++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user tmux:tmux zsh:zsh fish:fish
 
 PICTURE := examples/dice.png
 QUESTION := How many dice are there, and what do they add up to?
@@ -19,6 +19,8 @@ BUNDLED := src/pumice/pretrained/pumice-tiny
 BIGGER := llava-hf/llava-1.5-7b-hf
 
 .DEFAULT_GOAL := help
+# Without its byte code, PyTorch takes seconds longer to import, each time.
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help demo test check format bench docs tiny hashes clean
 
 help:
@@ -60,7 +62,7 @@ demo: $(VENV)/.stamp-demo
 	@echo "  $(BIN)/pumice ask -m $(BIGGER) -i $(PICTURE) \"$(QUESTION)\""
 
 test: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest -n auto --dist loadfile $(TESTS)
+	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.stamp-test
 	$(BIN)/ruff format --check

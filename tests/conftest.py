@@ -6,6 +6,7 @@ import ipaddress
 import os
 import shutil
 import socket
+import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,9 @@ _NEVER_EXISTS = (".invalid", ".test", ".example")
 
 def pytest_configure(config: pytest.Config) -> None:
     """Before anything is imported: libraries read these once."""
+    # Many containers forbid byte code; then each of the hundreds of processes here would compile PyTorch again.
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    sys.dont_write_bytecode = False
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"  # one process for each core, and one thread for each process
     home = tempfile.mkdtemp(prefix="pumice-tests-")
@@ -29,6 +33,12 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ[name] = os.path.join(home, name.lower())
     for name in [name for name in os.environ if name.startswith("PUMICE_") and name != "PUMICE_GOLDEN"]:
         del os.environ[name]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long come first, so that no process is left with one of them when the others have finished."""
+    long = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in long)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -25,6 +25,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fakes import python_path
+
 ROOT = Path(__file__).parent.parent
 WIDTH, HEIGHT = 110, 46
 PATIENCE_S = 60.0
@@ -126,7 +128,7 @@ def seat() -> Iterator[Terminal]:
             for each in ("XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "HF_HOME")
         }
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        own |= {"HOME": str(home), "PATH": path, "PYTHONPATH": str(ROOT / "src"), "OMP_NUM_THREADS": "1"}
+        own |= {"HOME": str(home), "PATH": path, "PYTHONPATH": python_path(ROOT), "OMP_NUM_THREADS": "1"}
         with terminal(folder, HF_HUB_OFFLINE="1", LANG="C.UTF-8", **own) as screen:
             screen.wait_for("$")
             yield screen

@@ -11,6 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODEL = "src/pumice/pretrained/pumice-tiny"
+pytestmark = pytest.mark.slow
 
 
 def last_line(*words: str) -> dict[str, object]:

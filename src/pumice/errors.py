@@ -2,6 +2,8 @@
 
     PumiceError                 exit 1
     ├── UsageError              exit 2   the command line or an option makes no sense
+    │   ├── TooLongError        exit 2   a conversation that does not fit the model's context
+    │   └── NoVisionError       exit 2   a picture for a model that sees none
     ├── ModelError              exit 3   a model is missing, incomplete, or not what it says
     ├── ImageError              exit 4   a picture cannot be read
     │   └── BlockedUrlError     exit 4   a URL that must not be fetched
@@ -16,7 +18,11 @@ for ``--debug``.
 
 from __future__ import annotations
 
+import re
 from typing import ClassVar
+
+# What torch says when an allocation fails; on a CPU it is a plain RuntimeError.
+_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|failed to allocate", re.IGNORECASE)
 
 
 class PumiceError(Exception):
@@ -27,12 +33,22 @@ class PumiceError(Exception):
     def __init__(self, message: str, *, hint: str | None = None) -> None:
         super().__init__(message)
         self.hint = hint
+        #: A server's number for the request that failed, for whoever reads its log.
+        self.request_id: str | None = None
 
 
 class UsageError(PumiceError):
     """Options that contradict each other, or a value outside its range."""
 
     exit_code = 2
+
+
+class TooLongError(UsageError):
+    """A conversation with more tokens than the model takes."""
+
+
+class NoVisionError(UsageError):
+    """A picture for a model without a vision tower."""
 
 
 class ModelError(PumiceError):
@@ -67,3 +83,8 @@ class AuthError(PumiceError):
     """Credentials that are missing or refused."""
 
     exit_code = 7
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an exception of Python or torch says that memory ran out."""
+    return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and bool(_NO_MEMORY.search(str(error))))

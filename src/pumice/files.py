@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import secrets
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from pumice.errors import UsageError
+from pumice.near import did_you_mean, nearest
 
 _MOST_NEIGHBOURS = 5000
 
@@ -24,10 +24,12 @@ def require_folder(target: Path) -> None:
 
 
 @contextmanager
-def fresh_file(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
+def fresh_file(target: Path, *, overwrite: bool = False, private: bool = False) -> Iterator[BinaryIO]:
     """A file to write into, which takes the name ``target`` once the block ends without an error.
 
     A crash leaves the old file or the new one under the name, never a part of one.
+
+    private: nobody but its owner may read it, not even while it is written.
 
     Raises:
         UsageError: the target exists (unless ``overwrite`` and a file), or the disk refuses.
@@ -39,7 +41,7 @@ def fresh_file(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
     work = target.parent / f".{target.name}.{secrets.token_hex(4)}.partial"
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with work.open("xb") as file:
+        with open(work, "xb", opener=_private if private else None) as file:
             yield file
             file.flush()
             os.fsync(file.fileno())
@@ -53,6 +55,10 @@ def fresh_file(target: Path, *, overwrite: bool = False) -> Iterator[BinaryIO]:
             work.unlink()
 
 
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
+
+
 def similar_file(path: str) -> str | None:
     """A file beside the missing one whose name is close to it, spelt the way the user spelt the path.
 
@@ -62,8 +68,8 @@ def similar_file(path: str) -> str | None:
     with os.scandir(folder or ".") as entries:
         names = [entry.name for entry, _ in zip(entries, range(_MOST_NEIGHBOURS), strict=False) if entry.is_file()]
     by_lower = {name.lower(): name for name in names}
-    close = difflib.get_close_matches(wanted.lower(), by_lower, n=1)
-    return os.path.join(folder, by_lower[close[0]]) if close else None
+    close = nearest(wanted.lower(), by_lower)
+    return None if close is None else os.path.join(folder, by_lower[close])
 
 
 def unreadable(path: Path, error: OSError, what: str = "") -> UsageError:
@@ -80,6 +86,6 @@ def unreadable(path: Path, error: OSError, what: str = "") -> UsageError:
         except OSError:
             hint = f"there is no folder {str(path.parent)!r}"
         else:
-            hint = f"did you mean {similar!r}?" if similar else f"no file in {str(path.parent)!r} has a similar name"
+            hint = did_you_mean(similar, f"no file in {str(path.parent)!r} has a similar name", shown=repr)
     kind = f"{what} " if what else ""
     return UsageError(f"cannot read {kind}{str(path)!r}: {error.strerror or error}", hint=hint)

@@ -10,6 +10,8 @@ from pumice.errors import UsageError
 #: What becomes of writing in pictures: it is read like everything else; an answer that changes once it is painted over
 #: says so; it is painted over (docs/text-in-images.md).
 Writing: TypeAlias = Literal["read", "warn", "hide"]
+#: Likeliest tokens that may be asked for at every place.
+MOST_LOGPROBS = 20
 
 
 @dataclass(frozen=True)
@@ -23,6 +25,7 @@ class SamplingOptions:
     max_tokens: the most new tokens, the end token not counted.
     stop: strings that end the answer; they are not part of it.
     schema: the text of a JSON schema after which the answer is written: valid JSON, and nothing else.
+    logprobs: also tell how likely each token was, and this many of the likeliest in its place; None tells nothing.
     """
 
     temperature: float = 0.0
@@ -32,6 +35,7 @@ class SamplingOptions:
     max_tokens: int = 512
     stop: tuple[str, ...] = ()
     schema: str | None = None
+    logprobs: int | None = None
 
     def __post_init__(self) -> None:
         if not 0.0 <= self.temperature <= 100.0:  # also refuses NaN
@@ -44,6 +48,8 @@ class SamplingOptions:
             raise UsageError(f"seed must be at least 0 and below 2**63, found {self.seed}")
         if self.max_tokens < 1:
             raise UsageError(f"max_tokens must be at least 1, found {self.max_tokens}")
+        if self.logprobs is not None and not 0 <= self.logprobs <= MOST_LOGPROBS:
+            raise UsageError(f"logprobs must be between 0 and {MOST_LOGPROBS}, found {self.logprobs}")
         if any(not text for text in self.stop):
             raise UsageError("a stop string must not be empty")
         if self.stop and self.schema is not None:

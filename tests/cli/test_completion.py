@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from fakes import python_path
 from pumice.cli.main import COMMANDS, main
+from terminal import Terminal, terminal
 
 ASK = """
 set -e
@@ -60,6 +64,83 @@ def test_a_broken_file_of_settings_does_not_disturb(environment: dict[str, str],
     environment["PUMICE_CONFIG"] = str(tmp_path / "x.toml")
     done = subprocess.run(["bash", "-c", script], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "\nmodels\n", "")
+
+
+@pytest.mark.skipif(shutil.which("fish") is None, reason="needs fish")
+@pytest.mark.parametrize("installed", [False, True])
+def test_fish(installed: bool, environment: dict[str, str], tmp_path: Path) -> None:
+    """fish says by itself what it would offer."""
+    (tmp_path / "photo.png").touch()
+    lines = {
+        "pumice m": ["models"],
+        "pumice models ": ["convert", "default", "info", "list", "pull", "rm", "verify"],
+        "pumice ask --temp": ["--temperature", "--template"],
+        "pumice ask --device ": ["auto", "cpu", "cuda", "mps"],
+        "pumice ask -m pum": ["pumice-tiny"],
+        f"pumice models info {tmp_path}/shelf/i": [f"{tmp_path}/shelf/it's"],
+        "pumice ask -i ph": ["photo.png"],
+        "pumice manua": [],
+    }
+    (tmp_path / "shelf" / "mine").rename(tmp_path / "shelf" / "it's")
+    teach = ["pumice completion fish | source"]
+    if installed:
+        subprocess.run(["pumice", "completion", "fish", "--install"], env=environment, check=True, capture_output=True)
+        lines, teach = {"pumice m": ["models"]}, []
+    asked = [f"complete -C {shlex.quote(line)}; echo ---" for line in lines]
+    done = subprocess.run(
+        ["fish", *([] if installed else ["--no-config"]), "-c", "\n".join([*teach, *asked])],
+        env={**environment, "XDG_CONFIG_HOME": f"{environment['HOME']}/.config", "XDG_DATA_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    offered = [[each.split("\t")[0] for each in block.splitlines()] for block in done.stdout.split("---\n")[:-1]]
+    assert dict(zip(lines, offered, strict=True)) == lines
+
+
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder whose name leaves room in a line of the terminal."""
+    with tempfile.TemporaryDirectory(prefix="zsh-", dir="/tmp") as name:
+        yield Path(name)
+
+
+def _completes(screen: Terminal, typed: str, wanted: str) -> None:
+    """Tab after ``typed`` makes the screen end with ``wanted``."""
+    screen.type(typed)
+    screen.wait_for(f"...\n$ {typed}")
+    screen.type("<Tab>")
+    screen.wait_for(f"...\n{wanted}")
+    screen.type("<C-u>")
+    screen.wait_for("...\n$")
+
+
+@pytest.mark.skipif(not (shutil.which("zsh") and shutil.which("tmux")), reason="needs zsh and tmux")
+def test_zsh(environment: dict[str, str], tmp_path: Path, short: Path) -> None:
+    """At a real terminal, as zsh has no other way; with the script in a variable first, then installed for good."""
+    (tmp_path / "photo.png").touch()
+    (tmp_path / "shelf" / "mine").rename(short / "it's $HOME")
+    home = Path(environment["HOME"])
+    home.mkdir()
+    with terminal(tmp_path, **{**environment, "PUMICE_FOLDERS": str(short)}) as screen:
+        screen.wait_for("$")
+        screen.type("exec zsh -f<Enter>")
+        screen.wait_for("$ exec zsh -f\n$")
+        screen.type('autoload -Uz compinit; compinit -u; eval "$(pumice completion zsh)"; clear; echo done<Enter>')
+        screen.wait_for("done\n$")
+        _completes(screen, "pumice mod", "$ pumice models")
+        _completes(screen, "pumice ask --tempe", "$ pumice ask --temperature")
+        _completes(screen, "pumice ask -m pum", "$ pumice ask -m pumice-tiny")
+        _completes(screen, "pumice ask -i ph", "$ pumice ask -i photo.png")
+        _completes(screen, f"pumice ask -m {short}/i", f"$ pumice ask -m {short}/it\\'s\\ \\$HOME")
+        rm = "rm       -- Remove a model from the hub's cache, or a..."
+        _completes(screen, "pumice models ", f"$ pumice models\nconvert  -- ...\n...\n{rm}\nverify   -- ...")
+        screen.type(" pumice completion zsh --install; clear; exec zsh -i<Enter>")
+        screen.wait_for("$")
+        _completes(screen, "pumice doc", "$ pumice doctor")
+    assert (home / ".zfunc" / "_pumice").is_file()
 
 
 ANSWERS = {

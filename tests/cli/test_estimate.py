@@ -56,6 +56,7 @@ def test_wrong_figures(tmp_path: Path, capsys: pytest.CaptureFixture[str], words
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.slow
 def test_the_published_recipe_without_its_files(capsys: pytest.CaptureFixture[str]) -> None:
     path = str(Path(__file__).parent.parent.parent / "recipes" / "llava-1.5-7b-finetune-lora.toml")
     assert main(["estimate", path]) == 3

@@ -11,6 +11,7 @@ from terminal import replay, seat
 SESSIONS = sorted((Path(__file__).parent / "sessions").glob("*.session"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", SESSIONS, ids=lambda path: path.stem)
 def test_session(path: Path) -> None:
     with seat() as screen:

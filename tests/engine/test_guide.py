@@ -113,7 +113,7 @@ def test_one_token_less_than_needed_is_refused(tokenizer: Tokenizer) -> None:
     guides, schema = Guides(tokenizer, [tokenizer.eos_id]), json.dumps(RECEIPT)
     with pytest.raises(UsageError, match="there is room for 9") as caught:
         guides.guide(schema, 9)
-    assert "--max-tokens" in str(caught.value.hint)
+    assert "allow more tokens" in str(caught.value.hint)
     guides.guide(schema, needed(guides, schema))
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from pumice.prompts.conversation import Conversation, Image, Text, Turn
 from pumice.prompts.encode import IGNORE, IMAGE_ID, Encoded, encode
-from pumice.prompts.templates import get_template, prompt_text, render
+from pumice.prompts.templates import get_template, prompt_text, read_prompt, render
 from pumice.prompts.tokenizer import Tokenizer, load_tokenizer
 
 TRAINED = ("v1", "llava_llama_2", "v0", "mpt", "plain")
@@ -115,6 +115,14 @@ def test_prompt_and_ids_at_inference(name: str, golden: Path, legacy: bool, toke
         pieces = render(get_template(name), asked(row["turns"]))
         assert prompt_text(pieces) == row["prompt"], f"{name} row {number}"
         assert encode(pieces, tokenizer).ids == row["input_ids"], f"{name} row {number}"
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_ids_of_a_prompt_that_came_rendered(name: str, golden: Path, legacy: bool, tokenizer: Tokenizer) -> None:
+    chosen = [row for row in rows(golden, "prompts", legacy) if row["template"] == name]
+    assert chosen
+    for number, row in enumerate(chosen):
+        assert encode(read_prompt(row["prompt"]), tokenizer).ids == row["input_ids"], f"{name} row {number}"
 
 
 def test_documented_vector(tokenizer: Tokenizer, legacy: bool) -> None:

@@ -162,6 +162,7 @@ def test_every_template_has_its_rule() -> None:
     assert len(ruled) >= 6
 
 
+@pytest.mark.slow
 @settings(max_examples=1000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(talk=TALKS)
 def test_answers_and_what_ends_them_are_learned(reader: Tokenizer, talk: Talk) -> None:

@@ -30,6 +30,7 @@ def run(*command: str | Path, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)  # on a busy machine compiling alone takes minutes
 def test_random_shapes_under_sanitizers(tmp_path: Path) -> None:
     program, library = build(tmp_path, "-DPUMICE_SANITIZE=ON")
@@ -37,6 +38,7 @@ def test_random_shapes_under_sanitizers(tmp_path: Path) -> None:
     assert "portable: 40 shapes tried" in said
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(not (shutil.which(ARM) and shutil.which(EMULATOR)), reason=f"needs {ARM} and {EMULATOR}")
 def test_arm(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import tiny
 from pumice.checkpoint.save import save_checkpoint
 from pumice.errors import ModelError, UsageError
-from pumice.train.estimate import estimate
+from pumice.train.estimate import Estimate, estimate
 from pumice.train.machine import Machine, describe, make_machine, summary
 from pumice.train.opening import Told
 from pumice.train.recipe import (
@@ -193,14 +193,20 @@ def told_of(folder: Path, **changes: Any) -> Recipe:
     return recipe(folder, start=start, **{**FILES, "parts": FOLDER, **changes})
 
 
-def test_files_that_are_not_here_are_told_of(tmp_path: Path) -> None:
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Estimate:
+    """Of what is told alone; several tests compare with it."""
+    return estimate(told_of(tmp_path_factory.mktemp("plain")), SEVEN)
+
+
+def test_files_that_are_not_here_are_told_of(tmp_path: Path, plain: Estimate) -> None:
     found = estimate(told_of(tmp_path), replace(SEVEN, longest=900))
     sizes = {part.name: part for part in found.parts}
     assert sizes["language"].learning == sizes["language"].weights == pytest.approx(6.74e9, rel=0.01)
     assert sizes["vision"].learning == 0 and found.rehearsal.weights == 4 * sum(part.weights for part in found.parts)
     assert (found.rows, found.steps, found.looked_at, found.length, found.longest) == (1000, 250, 0, 700, 900)
     assert (found.tokens, found.images) == (700_000, 1000)
-    assert found.rehearsal.activations > estimate(told_of(tmp_path), SEVEN).rehearsal.activations
+    assert found.rehearsal.activations > plain.rehearsal.activations
     assert "as you say; none was read" in describe(found, Machine(1e14))
 
 
@@ -209,9 +215,9 @@ def needed(found: Rehearsal) -> int:
     return found.activations - found.gaps
 
 
-def test_what_changes_memory_is_seen(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_what_changes_memory_is_seen(tmp_path: Path, plain: Estimate) -> None:
     """Of the same seven billion weights."""
-    plain = estimate(told_of(tmp_path), SEVEN)
     lora = {"lora": {"language": LoraShape(rank=64, alpha=64)}}
     adapted = estimate(told_of(tmp_path, **lora), SEVEN)
     assert adapted.rehearsal.gradients < 0.05 * plain.rehearsal.gradients < adapted.rehearsal.weights
@@ -230,8 +236,8 @@ def test_what_changes_memory_is_seen(tmp_path: Path) -> None:
     assert mosaics.rehearsal.batch > 4 * plain.rehearsal.batch
 
 
-def test_several_processes_share_the_work(tmp_path: Path) -> None:
-    one, four = (estimate(told_of(tmp_path), SEVEN, processes) for processes in (1, 4))
+def test_several_processes_share_the_work(tmp_path: Path, plain: Estimate) -> None:
+    one, four = plain, estimate(told_of(tmp_path), SEVEN, 4)
     assert four.operations == pytest.approx(one.operations) and four.tokens == one.tokens and four.steps == one.steps
     assert four.rehearsal.activations < one.rehearsal.activations
     assert four.sums == four.rehearsal.gradients and one.sums == 0

@@ -350,6 +350,7 @@ def test_scenes_beside_those_of_training_are_fine(tmp_path: Path) -> None:
     assert held is not None and (held.first, held.every) == (10, 100)
 
 
+@pytest.mark.slow
 def test_two_processes_share_the_rows(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     folder = tmp_path / "run"

@@ -4,37 +4,70 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+from pumice.train.recipe_file import read_recipe
+from pumice.train.run import train
 from train import small
 
-STEPS = 12
-pytestmark = pytest.mark.timeout(400)
+STEPS = 6
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 CHANGES = (
     *("batch=4", f"world.scenes={4 * STEPS}", "world.questions=2", "world.details=0", "world.several_turns=0"),
     *("log_every=1", "save_every=2", "threads=1", "world.sizes=[96]"),
-    *("held_out.every=5", "held_out.rows=4", "held_out.samples=1", "held_out.tokens=8"),
+    *("held_out.every=2", "held_out.rows=5", "held_out.samples=1", "held_out.tokens=4"),
 )
+ADAPTERS = ("workers=2", "micro=1", "lora.language={rank=4, alpha=8, dropout=0.1}", "grounding.weight=0.1")
 
 
-def command(project: Path, output: Path, processes: int, *changes: str) -> list[str]:
-    """``pumice train`` with the recipe of the bundled model's second stage, upon the bundled model, and short."""
-    start = project / "src/pumice/pretrained/pumice-tiny"
-    words = ["train", str(project / "recipes/tiny-finetune.toml")]
-    for change in (*CHANGES, f"start.folder={start}", f"output={output}", *changes):
-        words += ["--set", change]
-    return small.several(processes, "-m", "pumice", *words)
+@dataclass(frozen=True)
+class Job:
+    """The recipe of the bundled model's second stage, upon the bundled model, and short."""
+
+    recipe: Path
+    changes: tuple[str, ...]
+    output: Path
+
+    @property
+    def _overrides(self) -> tuple[str, ...]:
+        return (*CHANGES, *self.changes, f"output={self.output}")
+
+    def command(self, processes: int) -> list[str]:
+        """``pumice train``."""
+        words = [word for change in self._overrides for word in ("--set", change)]
+        return small.several(processes, "-m", "pumice", "train", str(self.recipe), *words)
+
+    def run(self, processes: int) -> None:
+        """To the end, as a command."""
+        words = self.command(processes)
+        done = subprocess.run(words, env=small.environment(), capture_output=True, text=True, timeout=300, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def run_here(self) -> None:
+        """To the end, in the process of the tests, where everything is loaded."""
+        train(read_recipe(self.recipe, self._overrides), lambda _: None)
+
+    def killed(self, processes: int) -> Path:
+        """Started, and all of its processes killed between two of the steps; returns a copy of what was left."""
+        killed(self.command(processes), self.output, after=STEPS // 2)
+        reached = int(small.states(self.output)[-1].name.partition("-")[2])
+        assert 0 < reached < STEPS
+        copy = self.output.with_name(f"{self.output.name}-killed")
+        shutil.copytree(self.output, copy)
+        return copy
 
 
-def run(words: list[str]) -> None:
-    done = subprocess.run(words, env=small.environment(), capture_output=True, text=True, timeout=300, check=False)
-    assert done.returncode == 0, done.stderr
+def job(project: Path, output: Path, *changes: str, recipe: Path | None = None) -> Job:
+    start = f"start.folder={project / 'src/pumice/pretrained/pumice-tiny'}"
+    return Job(recipe or project / "recipes/tiny-finetune.toml", (start, *changes), output)
 
 
 def killed(words: list[str], output: Path, after: int) -> None:
@@ -66,62 +99,79 @@ def losses(output: Path) -> dict[int, float]:
     return {line["step"]: line["loss"] for line in map(json.loads, lines) if "loss" in line}
 
 
-@pytest.mark.parametrize(
-    ("processes", "changes"),
-    [(1, ()), (2, ()), (1, ("workers=2", "micro=1", "lora.language={rank=4, alpha=8, dropout=0.1}"))],
-    ids=["alone", "two", "adapters"],
-)
-def test_bit_for_bit(tmp_path: Path, project: Path, processes: int, changes: tuple[str, ...]) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    if "lora.language" in str(changes):
-        changes = (*changes, "grounding.weight=0.1")
-    run(command(project, whole, processes, *changes))
-    killed(command(project, parts, processes, *changes), parts, after=5)
-    reached = int(small.states(parts)[-1].name.partition("-")[2])
-    assert 0 < reached < STEPS
-    run(command(project, parts, processes, *changes))
+def checks(output: Path) -> dict[int, float]:
+    """What held-out rows cost, by step."""
+    lines = map(json.loads, (output / "log.jsonl").read_text().splitlines())
+    return {line["step"]: line["held_out_loss"] for line in lines if "held_out_loss" in line}
+
+
+def assert_same(parts: Path, whole: Path) -> None:
+    """Every bit of what two runs have left."""
     assert losses(parts) == losses(whole) and len(losses(whole)) == STEPS
     small.assert_same(small.state_of(parts), small.state_of(whole))
-    for path in (whole / "model").rglob("*.safetensors"):
+    written = list((whole / "model").rglob("*.safetensors"))
+    assert written
+    for path in written:
         other = load_file(parts / path.relative_to(whole))
         assert all(tensor.equal(other[name]) for name, tensor in load_file(path).items())
 
 
-@pytest.mark.parametrize("shard", ["false", "true"])
-def test_two_processes_then_one(tmp_path: Path, project: Path, shard: str) -> None:
-    """Another number of processes sees the same rows in the same steps, and reads the other's state."""
-    plain = project / "recipes/tiny-finetune.toml"
-    text = plain.read_text()
-    begin, end = text.index("[grounding]"), text.index("[world]")
-    recipe = tmp_path / "plain.toml"
-    recipe.write_text(text[:begin] + text[end:])
-
-    def words(output: Path, processes: int) -> list[str]:
-        held_out = "held_out={every=6, rows=5, samples=1, tokens=4}"
-        made = command(project, output, processes, f"shard={shard}", held_out, "average=0.5")
-        return [str(recipe) if word == str(plain) else word for word in made]
-
-    whole, fewer = tmp_path / "whole", tmp_path / "fewer"
-    run(words(whole, 2))
-    killed(words(fewer, 2), fewer, after=5)
-    run(words(fewer, 1))
+def assert_near(fewer: Path, whole: Path) -> None:
+    """The same rows in the same steps, and the same checks, but for the order in which numbers were added."""
     one, other = losses(whole), losses(fewer)
     assert one.keys() == other.keys() == set(range(1, STEPS + 1))
     assert all(abs(one[step] - other[step]) < 2e-3 for step in one), (one, other)
-    checks = [
-        [line for line in map(json.loads, (output / "log.jsonl").read_text().splitlines()) if "held_out_loss" in line]
-        for output in (whole, fewer)
-    ]
-    for mine, theirs in zip(*checks, strict=True):
-        assert mine["step"] == theirs["step"] and abs(mine["held_out_loss"] - theirs["held_out_loss"]) < 2e-3
-    assert len(checks[0]) == 2 and (whole / "best" / "pumice.json").is_file()
+    for step, loss in (mine := checks(whole)).items():
+        assert abs(loss - checks(fewer)[step]) < 2e-3
+    assert mine.keys() == checks(fewer).keys() == {2, 4, 6} and (whole / "best" / "pumice.json").is_file()
     assert len({round(loss, 2) for loss in one.values()}) > STEPS // 2, "steps can be told from one another"
+
+
+@pytest.mark.parametrize("changes", [(), ADAPTERS], ids=["alone", "adapters"])
+def test_bit_for_bit(tmp_path: Path, project: Path, changes: tuple[str, ...]) -> None:
+    whole, parts = job(project, tmp_path / "whole", *changes), job(project, tmp_path / "parts", *changes)
+    whole.run_here()
+    parts.killed(1)
+    parts.run(1)
+    assert_same(parts.output, whole.output)
+
+
+def test_two_processes(tmp_path: Path, project: Path) -> None:
+    """Killed, two go on bit for bit; one alone sees the same rows in the same steps, and reads the state of two."""
+    whole, parts = job(project, tmp_path / "whole", "average=0.5"), job(project, tmp_path / "parts", "average=0.5")
+    whole.run(2)
+    left = parts.killed(2)
+    parts.run(2)
+    assert_same(parts.output, whole.output)
+    shutil.rmtree(parts.output)
+    left.rename(parts.output)
+    parts.run_here()
+    assert_near(parts.output, whole.output)
+
+
+def test_two_processes_with_shares_of_the_weights(tmp_path: Path, project: Path) -> None:
+    """Killed, two go on, or one that holds all weights; it is as if one alone had done everything."""
+    text = (project / "recipes/tiny-finetune.toml").read_text()
+    begin, end = text.index("[grounding]"), text.index("[world]")
+    recipe = tmp_path / "plain.toml"
+    recipe.write_text(text[:begin] + text[end:])
+    whole = job(project, tmp_path / "whole", "average=0.5", recipe=recipe)
+    whole.run_here()
+    parts = job(project, tmp_path / "parts", "average=0.5", "shard=true", recipe=recipe)
+    left = parts.killed(2)
+    parts.run(2)
+    assert_near(parts.output, whole.output)
+    assert (parts.output / "best" / "pumice.json").is_file()
+    shutil.rmtree(parts.output)
+    left.rename(parts.output)
+    parts.run_here()
+    assert_near(parts.output, whole.output)
 
 
 def test_two_runs_do_not_share_a_folder(tmp_path: Path, project: Path) -> None:
     """The second is refused before it touches anything, and the first goes on."""
     output = tmp_path / "run"
-    words = command(project, output, 1, "world.scenes=4000")
+    words = job(project, output, "world.scenes=4000").command(1)
     first = subprocess.Popen(words, env=small.environment(), stderr=subprocess.DEVNULL)
     try:
         while not losses(output):

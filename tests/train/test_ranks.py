@@ -105,6 +105,7 @@ class Numbers:
         return index * 37 % 11
 
 
+@pytest.mark.slow
 def test_two_halves_make_a_whole(tmp_path: Path) -> None:
     script = tmp_path / "halves.py"
     script.write_text(HALVES)
@@ -112,6 +113,7 @@ def test_two_halves_make_a_whole(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_recipe_in_two_processes(tmp_path: Path) -> None:
     """One log, one state, one model; what is not shared evenly is refused."""
     recipe = tmp_path / "recipe.toml"

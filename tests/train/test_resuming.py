@@ -72,6 +72,7 @@ for name, save_every in (("often", 1), ("seldom", 5)):
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("seed", "kind"), [("1", "whole"), ("2", "lora")])
 def test_killed_and_started_again(tmp_path: Path, project: Path, seed: str, kind: str) -> None:
     """Two kills at any moment, once with a state after every step and once after every fifth: every bit is equal."""

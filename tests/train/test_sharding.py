@@ -63,6 +63,7 @@ leave_ranks()
 """
 
 
+@pytest.mark.slow
 def test_spread_equals_whole(tmp_path: Path) -> None:
     script = tmp_path / "spread.py"
     script.write_text(SPREAD)

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL.Image import Image as PilImage
 
+from pumice.boxes import iou
 from pumice.errors import UsageError
 from pumice.world.benchmark import (
     KINDS,
@@ -17,7 +18,6 @@ from pumice.world.benchmark import (
     Report,
     Row,
     held_out_questions,
-    iou,
     is_correct,
     parse_box,
     run_benchmark,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import types
 from dataclasses import MISSING, fields, is_dataclass
-from difflib import get_close_matches
 from typing import Literal, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
 from pumice.errors import ModelError, PumiceError
+from pumice.near import did_you_mean, nearest
 
 T = TypeVar("T")
 
@@ -70,8 +70,8 @@ def _read_dataclass(kind: type, value: object, where: str) -> object:
     known = {each.name: each for each in fields(kind)}
     for name in value:
         if name not in known:
-            close = get_close_matches(name, known, n=1)
-            hint = f"did you mean {close[0]!r}?" if close else "a newer version of Pumice may know it: upgrade"
+            otherwise = "a newer version of Pumice may know it: upgrade"
+            hint = did_you_mean(nearest(name, known), otherwise, shown=repr)
             raise ModelError(f"{where}: unknown field {name!r}", hint=hint)
     for name, each in known.items():
         if name not in value and each.default is MISSING and each.default_factory is MISSING:

@@ -93,6 +93,10 @@ class Chat:
     def __init__(self, settings: Settings, manners: Manners, opener: Opener, sources: list[str]) -> None:
         if "-" in sources:
             raise UsageError("a chat reads its questions from stdin, so a picture cannot come from there")
+        if settings.no_input and sys.stdin.isatty():
+            raise UsageError(
+                "--no-input, but a chat at a terminal asks for questions", hint="pumice ask QUESTION, or pipe them in"
+            )
         self._settings = settings
         self._manners = manners
         self.dialogue = Dialogue(settings.sampling(), settings.system)

@@ -53,11 +53,16 @@ class Dialogue:
         self.exchanges.append(Exchange(question, tuple(self.waiting), answer))
         self.waiting = []
 
-    def take_back(self) -> Exchange:
-        """Forget the last exchange; its pictures wait again. Raises UsageError if there is none."""
+    def last(self) -> Exchange:
+        """What was said last. Raises UsageError if nothing was."""
         if not self.exchanges:
             raise UsageError("nothing has been said yet")
-        last = self.exchanges.pop()
+        return self.exchanges[-1]
+
+    def take_back(self) -> Exchange:
+        """Forget the last exchange; its pictures wait again. Raises UsageError if there is none."""
+        last = self.last()
+        self.exchanges.pop()
         self.waiting = [*last.pictures, *self.waiting]
         return last
 

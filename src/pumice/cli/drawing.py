@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
+from pumice.boxes import Box, has_area, written_boxes
 from pumice.files import fresh_file
 from pumice.images.config import Mode, Preprocessing
 
 if TYPE_CHECKING:
     from pumice.engine.looking import Look
 
-Box: TypeAlias = tuple[float, float, float, float]
-
-_NUMBER = r"\s*(\d*\.?\d+)\s*"
-_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 _COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#008080")
 _GAP = 8
 #: A tile is shown at least about this large, each of its pixels as a square of several.
@@ -30,12 +26,7 @@ _STRONGEST = 0.75
 
 def named_boxes(answer: str) -> list[Box]:
     """Boxes ``[x1, y1, x2, y2]`` in an answer, as shares of the picture's sides; what cannot be a box is left out."""
-    found = []
-    for match in _BOX.finditer(answer):
-        left, top, right, bottom = (float(each) for each in match.groups())
-        if 0 <= left < right <= 1 and 0 <= top < bottom <= 1:
-            found.append((left, top, right, bottom))
-    return found
+    return [box for box in written_boxes(answer) if has_area(box) and all(0 <= edge <= 1 for edge in box)]
 
 
 def in_pixels(box: Box, size: tuple[int, int], mode: Mode) -> Box:

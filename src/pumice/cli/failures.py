@@ -16,13 +16,11 @@ from typer._click.exceptions import MissingParameter
 from typer.exceptions import TyperException
 
 from pumice.cli.kinds import expected
-from pumice.errors import MemoryLimitError, PumiceError, UsageError
+from pumice.errors import MemoryLimitError, PumiceError, UsageError, lacks_memory
 
 if TYPE_CHECKING:
     from typer import Context
 
-# What torch says when an allocation fails; on a CPU it is a plain RuntimeError.
-_NO_MEMORY = re.compile(r"out of memory|not enough memory|can't allocate memory|failed to allocate", re.IGNORECASE)
 _ADDRESS = re.compile(r" (?:object )?at 0x[0-9a-fA-F]+")
 
 
@@ -72,7 +70,7 @@ def _translated(error: Exception) -> PumiceError | None:
         return _about_usage(error)
     if isinstance(error, Abort):
         return UsageError("the input ended too early")
-    if isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_MEMORY.search(str(error))):
+    if lacks_memory(error):
         return MemoryLimitError(
             "not enough memory for this model and request",
             hint="close other programs, or try --dtype bfloat16, a smaller --max-tokens or a smaller model",

@@ -9,11 +9,11 @@ from itertools import takewhile
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from typer._completion_classes import completion_init
 from typer.core import TyperCommand, TyperGroup
 from typer.main import get_command
 
 from pumice import __version__
+from pumice.cli.completion import teach_completion
 from pumice.cli.failures import report
 from pumice.cli.settings import modern_flags
 from pumice.cli.streams import process_manners, silence_stdout
@@ -31,10 +31,15 @@ COMMANDS = {
     "quantize": ("pumice.cli.quantize", "quantize"),
     "train": ("pumice.cli.train", "train"),
     "estimate": ("pumice.cli.estimate", "estimate"),
+    "controller": ("pumice.cli.controller", "controller"),
     "models": ("pumice.cli.models", "models"),
+    "serve": ("pumice.cli.serve", "serve"),
+    "api": ("pumice.cli.api", "api"),
+    "worker": ("pumice.cli.worker", "worker"),
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),
     "data": ("pumice.cli.data", "data"),
+    "keys": ("pumice.cli.keys", "keys"),
     "completion": ("pumice.cli.completion", "completion"),
 }
 # Commands that have commands of their own. One of these may be found under two names.
@@ -49,6 +54,11 @@ GROUPS = {
         "rm": ("pumice.cli.models", "rm"),
         "default": ("pumice.cli.models", "default"),
     },
+    "keys": {
+        "create": ("pumice.cli.keys", "create"),
+        "list": ("pumice.cli.keys", "list_keys"),
+        "revoke": ("pumice.cli.keys", "revoke"),
+    },
     "config": {
         "show": ("pumice.cli.config", "show"),
         "init": ("pumice.cli.config", "init"),
@@ -56,7 +66,12 @@ GROUPS = {
     },
 }
 # Run by other doors than this one's help.
-HIDDEN = {"llava-chat": ("pumice.cli.chat", "llava_chat"), "manual": ("pumice.cli.manual", "manual")}
+HIDDEN = {
+    "llava-chat": ("pumice.cli.chat", "llava_chat"),
+    "llava-register-worker": ("pumice.cli.originals", "register_worker"),
+    "llava-test-message": ("pumice.cli.originals", "test_message"),
+    "manual": ("pumice.cli.manual", "manual"),
+}
 
 EXIT_CODES = """
 \b
@@ -125,7 +140,7 @@ def _top(
 
 
 def _run(words: list[str], opener: Opener | None) -> int:
-    completion_init()  # of typer's own flags for completion, `pumice completion` takes the place
+    teach_completion()  # of typer's own flags for completion, `pumice completion` takes the place
     application = typer.Typer(
         cls=LazyGroup,
         add_completion=False,

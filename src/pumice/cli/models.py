@@ -11,7 +11,7 @@ from typing import Annotated, TypeAlias
 from typer import Argument, Exit, Option
 
 from pumice.cli.model_tables import as_json_object, facts_or_error, lines, print_table, row, watching
-from pumice.cli.settings import Base, Config, Debug, Offline, VisionTower, complete_models, defaults
+from pumice.cli.settings import Base, Config, Debug, NoInput, Offline, VisionTower, complete_models, defaults
 from pumice.errors import ModelError, PumiceError, UsageError
 
 Name: TypeAlias = Annotated[
@@ -144,6 +144,7 @@ def verify(name: Name, quiet: Quiet = False, as_json: AsJson = False, debug: Deb
 def rm(
     name: Name,
     yes: Annotated[bool, Option("--yes", "-y", help="Do not ask.")] = False,
+    no_input: NoInput = False,
     config: Config = None,
     debug: Debug = False,
 ) -> None:
@@ -160,13 +161,16 @@ def rm(
     model = find_here(name)
     remove = remover(model)
     what = f"{model.name} ({gib(model.size)}, {model.folder})"
+    settings = defaults(config)
+    if not yes and (no_input or settings.no_input):
+        raise UsageError(f"--no-input, but nobody has agreed to the removal of {what}", hint="add --yes")
     if not yes and not sys.stdin.isatty():
         raise UsageError(f"nobody is here to agree to the removal of {what}", hint="add --yes")
     if not yes and not _agrees(f"Remove {what}? [y/N] "):
         print("nothing was removed", file=sys.stderr)
         return
     remove()
-    if _default_name(defaults(config).model) == model.name:
+    if _default_name(settings.model) == model.name:
         print("it was the default: choose another one with `pumice models default NAME`", file=sys.stderr)
     print(model.folder)
 

@@ -10,7 +10,6 @@ import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from pathlib import Path
 from typing import (
     Annotated,
@@ -27,8 +26,8 @@ from typing import (
 from typer.models import OptionInfo
 
 from pumice.cli.kinds import expected, read_text, read_toml
-from pumice.cli.wording import did_you_mean
 from pumice.errors import UsageError
+from pumice.near import did_you_mean, nearest
 
 T = TypeVar("T")
 
@@ -187,16 +186,16 @@ def _from_environment(kind: type) -> Iterator[tuple[Setting, object, Origin]]:
             origin = Origin("environment", name)
             yield known[name], _read(known[name], text, origin, is_text=True), origin
             continue
-        near = get_close_matches(name, [*known, FILE_VARIABLE], n=1, cutoff=0.85)
-        if near:  # others may have variables of their own, but not such similar ones
-            raise UsageError(f"{name} is no setting", hint=f"did you mean {near[0]}?")
+        near = nearest(name, [*known, FILE_VARIABLE], cutoff=0.85)
+        if near is not None:  # others may have variables of their own, but not such similar ones
+            raise UsageError(f"{name} is no setting", hint=did_you_mean(near, None))
 
 
 def _from_file(kind: type, file: Path, required: bool) -> Iterator[tuple[Setting, object, Origin]]:
     known = _settable(kind)
     for key, value in _parsed(file, required).items():
         if key not in known:
-            hint = did_you_mean(key, known, "`pumice config show` lists all settings")
+            hint = did_you_mean(nearest(key, known), "`pumice config show` lists all settings")
             raise UsageError(f"{file}: {key!r} is no setting", hint=hint)
         origin = Origin("file", f"{file}: {key}")
         yield known[key], _read(known[key], value, origin, is_text=False), origin

@@ -12,6 +12,7 @@ from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation
 
 if TYPE_CHECKING:
+    from pumice.engine.engine import Engine
     from pumice.engine.looking import Look
 
 
@@ -51,7 +52,7 @@ class AnsweringEngine(Protocol):
 Opener: TypeAlias = Callable[[Settings], AnsweringEngine]
 
 
-def open_engine(settings: Settings, guess: str | None = None) -> AnsweringEngine:
+def open_engine(settings: Settings, guess: str | None = None) -> Engine:
     """Loads the model that the settings name. The first place of a command that imports torch.
 
     guess: the template of a checkpoint that does not tell its own.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -47,6 +47,9 @@ VisionTower: TypeAlias = Annotated[
 ]
 Overwrite: TypeAlias = Annotated[bool, Option("--overwrite", help="Replace TARGET if it exists.")]
 Offline: TypeAlias = Annotated[bool, Option("--offline", help="Use only what is on this machine.")]
+NoInput: TypeAlias = Annotated[
+    bool, Option("--no-input", help="Never ask anything; what would need an answer is refused.")
+]
 Debug: TypeAlias = Annotated[bool, Option("--debug", help="Show the traceback of an error."), FLAG_ONLY]
 Config: TypeAlias = Annotated[
     Path | None,
@@ -113,6 +116,7 @@ class Settings:
     ] = "read"
     stats: Annotated[bool, Option("--stats", help="Print times and token counts on stderr.")] = False
     quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False
+    no_input: NoInput = False
     debug: Debug = False
     no_color: Annotated[bool, Option("--no-color", help="Plain text on a terminal, too.")] = False
     four_bit: Annotated[bool, Option("--4bit", help="Weights of 4 bits: a quarter of the memory, faster.")] = False
@@ -164,13 +168,46 @@ def defaults(config: Path | None = None) -> Settings:
 
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with its one parameter ``settings`` replaced by one option per field of ``Settings``.
+    """The command with its one parameter ``settings`` replaced by one option per field of ``Settings``."""
+    return _spelled_out(command, {each.field for each in settings_of(Settings) if each.flags})
 
-    Typer reads options from a function's signature; this spells the shared ones out once instead of per command. What
-    was not given on the command line comes from the environment or the user's file.
+
+#: What a server is told of its model; how it answers is for each request to say.
+OF_THE_MODEL = (
+    *("model", "base", "vision_tower", "template", "device", "dtype", "offline"),
+    *("four_bit", "eight_bit", "kv_8bit", "text_in_images", "debug", "config"),
+)
+
+
+def with_model_settings(command: Callable[..., None]) -> Callable[..., None]:
+    """As ``with_settings``, but only what concerns the model."""
+    return _spelled_out(command, set(OF_THE_MODEL))
+
+
+def require_one_answer(settings: Settings) -> None:
+    """Raises UsageError where a server would have to answer twice: its streams are read as they come."""
+    if settings.text_in_images == "warn":
+        hint = "read leaves writing in pictures as it is, hide paints it over"
+        raise UsageError("--text-in-images warn answers twice, and a server does not", hint=hint)
+
+
+def model_flags(settings: Settings) -> list[str]:
+    """The command line that gives another process the same model."""
+    plain = Settings()
+    words: list[str] = []
+    for each in settings_of(Settings):
+        value = getattr(settings, each.field)
+        if each.field in OF_THE_MODEL and value != getattr(plain, each.field):
+            words += [each.flags[0]] if value is True else [each.flags[0], str(value)]
+    return words
+
+
+def _spelled_out(command: Callable[..., None], flags: Collection[str]) -> Callable[..., None]:
+    """Typer reads options from a function's signature; this writes the shared ones once instead of per command.
+
+    What was not given on the command line comes from the environment or the user's file.
     """
     own = [one for one in signature(command, eval_str=True).parameters.values() if one.name != "settings"]
-    flags = {each.field for each in settings_of(Settings) if each.flags}
     fields = [
         one.replace(kind=Parameter.KEYWORD_ONLY)
         for one in signature(Settings, eval_str=True).parameters.values()

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from pumice.cli import transcript
 from pumice.cli.dialogue import Dialogue
-from pumice.cli.wording import did_you_mean
 from pumice.engine.answer import Answer
 from pumice.errors import UsageError
 from pumice.files import require_folder
+from pumice.near import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from pumice.cli.pictures import Picture
@@ -75,7 +75,7 @@ def find(line: str) -> tuple[Command, str] | None:
     command = COMMANDS.get(match[1].lower())
     if command is None:
         known = [f"/{name}" for name in COMMANDS]
-        hint = did_you_mean(f"/{match[1].lower()}", known, "/help lists the commands")
+        hint = did_you_mean(nearest(f"/{match[1].lower()}", known), "/help lists the commands")
         raise UsageError(f"no command /{match[1]}", hint=hint)
     return command, line[match.end() :].strip()
 
@@ -184,6 +184,15 @@ def _export(desk: Desk, text: str) -> None:
     desk.say(f"exported {path}")
 
 
+def _copy(desk: Desk, _: str) -> None:
+    from pumice.cli.clipboard import copy_text
+
+    answer = desk.dialogue.last().answer
+    if not answer:
+        raise UsageError("the last answer is empty")
+    desk.say(f"copied the last answer, {len(answer)} characters, by {copy_text(answer)}")
+
+
 def _stats(desk: Desk, _: str) -> None:
     from pumice.cli.output import stats_line
 
@@ -225,6 +234,7 @@ COMMANDS = {
     "save": Command("FILE", "keep the conversation, pictures included", _save, paths=True),
     "load": Command("FILE", "go on with a saved conversation", _load, paths=True),
     "export": Command("FILE.md|.json", "write it to be read, or to train on", _export, paths=True),
+    "copy": Command("", "put the last answer on the clipboard", _copy),
     "stats": Command("", "times and token counts of the last answer", _stats),
     "text": Command("QUESTION", "ask without looking for pictures' names in it", _text),
     "help": Command("", "show this", _help),

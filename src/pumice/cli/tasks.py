@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pumice.cli.mentions import ENDINGS
-from pumice.cli.wording import did_you_mean, found
+from pumice.cli.wording import found
 from pumice.errors import UsageError
+from pumice.near import did_you_mean, nearest
 
 _HEAD = 32  # bytes that tell what a file is
 _FIELDS = ("id", "image", "images", "prompt", "system")
@@ -123,7 +124,7 @@ def _of_line(raw: object, number: int, folder: Path, prompt: str | None, system:
         raise UsageError(f"expected an object, found {found(raw)}")
     for key in raw:
         if key not in _FIELDS:
-            hint = did_you_mean(key, _FIELDS, f"a line may have {', '.join(_FIELDS)}")
+            hint = did_you_mean(nearest(key, _FIELDS), f"a line may have {', '.join(_FIELDS)}")
             raise UsageError(f"unknown field {key!r}", hint=hint)
     name = raw.get("id", number)
     if isinstance(name, bool) or not isinstance(name, str | int):

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 from pumice.errors import UsageError
+from pumice.near import did_you_mean, nearest
 
 if TYPE_CHECKING:
     from pydantic import BaseModel, ValidationError
@@ -23,12 +22,6 @@ _EXPECTED = {
     "model_type": "an object",
 }
 _LENGTHS = {"string_too_short": "a text that is not empty", "string_too_long": "a shorter text"}
-
-
-def did_you_mean(name: str, known: Collection[str], otherwise: str) -> str:
-    """A hint for a ``name`` that is none of ``known``."""
-    near = get_close_matches(name, known, n=1)
-    return f"did you mean {near[0]}?" if near else otherwise
 
 
 def found(value: object) -> str:
@@ -47,7 +40,7 @@ def refusal(kind: type[BaseModel], error: ValidationError, hint: str) -> UsageEr
         inside = kind if not outer else _held_in(kind, outer[0])
         known = [field.alias or name for name, field in inside.model_fields.items()]
         where = f"{'.'.join(outer)}: " if outer else ""
-        return UsageError(f"{where}unknown field {last!r}", hint=did_you_mean(last, known, hint))
+        return UsageError(f"{where}unknown field {last!r}", hint=did_you_mean(nearest(last, known), hint))
     field = kind.model_fields.get(str(first["loc"][0]))
     if field is not None and field.description is not None:  # a choice of kinds: pydantic complains of each by itself
         place, expected = str(first["loc"][0]), _LENGTHS.get(first["type"], field.description)

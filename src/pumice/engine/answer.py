@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -45,6 +46,37 @@ class Timings:
 
 
 @dataclass(frozen=True)
+class Chance:
+    """A token's bytes, perhaps a part of a character or none, and the natural logarithm of its probability."""
+
+    token: bytes
+    logprob: float
+
+
+@dataclass(frozen=True)
+class TokenChances:
+    """The token that was taken, and the likeliest ones at its place, likeliest first."""
+
+    taken: Chance
+    likeliest: tuple[Chance, ...]
+
+
+@dataclass(frozen=True)
+class Activity:
+    """What an engine is doing, and what its memories hold: requests, hits and misses since the start, bytes.
+
+    turns grows as long as it makes progress.
+    """
+
+    waiting: int
+    answering: int
+    turns: int
+    hits: Mapping[str, int]
+    misses: Mapping[str, int]
+    bytes: Mapping[str, int]
+
+
+@dataclass(frozen=True)
 class Answer:
     """One finished answer. ``stop``: the model or a stop string ended it; ``length``: a token limit did.
 
@@ -57,4 +89,5 @@ class Answer:
     usage: Usage
     timings: Timings
     seed: int | None = None
+    logprobs: tuple[TokenChances, ...] | None = None
     changed_by_writing: bool | None = None

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from torch import Tensor
 
-from pumice.engine.answer import Answer, FinishReason, Timings, Usage
+from pumice.engine.answer import Answer, FinishReason, Timings, TokenChances, Usage
+from pumice.engine.chances import chances
 from pumice.engine.guide import Guide
 from pumice.engine.sampling import Sampler
 from pumice.engine.stopping import StopScanner
@@ -39,7 +40,11 @@ class Answering:
         self.cached_tokens = 0
         self.vision_s = 0.0
         self.greedy = options.temperature == 0
+        #: Of the tokens so far, if asked for; those whose text a stop string cut off are among them.
+        self.chances: list[TokenChances] | None = None if options.logprobs is None else []
         self._sampler = Sampler(options)
+        self._likeliest = options.logprobs or 0
+        self._tokenizer = tokenizer
         self._guide = guide
         self._stop_ids = stop_ids
         self._most = min(options.max_tokens, room)
@@ -68,6 +73,8 @@ class Answering:
         if token in self._stop_ids:
             return self.finish("stop")
         self.ids.append(token)
+        if self.chances is not None:
+            self.chances.append(chances(logits, token, self._likeliest, self._tokenizer))
         piece = self._scanner.push(self._detokenizer.push(token))
         self._text.append(piece)
         if self._scanner.stopped:
@@ -103,4 +110,5 @@ class Answering:
                 total_s=last - self._started,
             ),
             seed=self._sampler.seed,
+            logprobs=None if self.chances is None else tuple(self.chances),
         )

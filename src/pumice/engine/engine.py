@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from pumice.checkpoint.hub import BUNDLED
 from pumice.checkpoint.load import Arithmetic, Guess, load_checkpoint
-from pumice.engine.answer import Answer, Sight
+from pumice.engine.answer import Activity, Answer, Sight
 from pumice.engine.answering import Answering
 from pumice.engine.decode import Runner
 from pumice.engine.dtype import choose_dtype
@@ -29,7 +29,8 @@ from pumice.engine.guide import Guides
 from pumice.engine.looking import Look, look
 from pumice.engine.memory import FeatureMemory, PrefixMemory
 from pumice.engine.room import refuse_too_long, room_after
-from pumice.engine.scheduler import Request, Scheduler
+from pumice.engine.scheduler import Scheduler
+from pumice.engine.stream import Stream
 from pumice.errors import UsageError
 from pumice.images.fetch import FetchPolicy
 from pumice.images.grid import plan
@@ -37,7 +38,7 @@ from pumice.model.device import choose_device
 from pumice.model.llava import Llava
 from pumice.options import SamplingOptions, Writing
 from pumice.processor import Inputs, Processor
-from pumice.prompts.conversation import Conversation
+from pumice.prompts.conversation import Asked, Conversation
 from pumice.prompts.encode import stopping
 from pumice.quantize.plan import Plan
 
@@ -56,57 +57,6 @@ class _Own(TypedDict, total=False):
     fetch: FetchPolicy | None
     kv_8bit: bool
     writing: Writing
-
-
-class Stream:
-    """An answer as it is written: iterate for its pieces; ``answer`` is whole after the end.
-
-    Leaving the loop early, or ``cancel`` from any thread, ends it with what is there.
-    """
-
-    def __init__(
-        self, scheduler: Scheduler, request: Request, review: Callable[[Answer], Answer] | None = None
-    ) -> None:
-        """review: looks at the whole answer again, once, before anyone sees it."""
-        self._scheduler = scheduler
-        self._request = request
-        self._review = review
-        self._reviewed: Answer | None = None
-
-    def __iter__(self) -> Iterator[str]:
-        request = self._request
-        try:
-            while True:
-                self._scheduler.advance(request)
-                while request.pieces:
-                    if piece := request.pieces.popleft():
-                        yield piece
-                if request.ended and not request.pieces:
-                    return
-        finally:
-            self._scheduler.cancel(request)
-
-    def __del__(self) -> None:
-        self._scheduler.cancel(self._request)  # never begun, or left: nobody will read it
-
-    def cancel(self) -> None:
-        """Stop after the token that is being made."""
-        self._scheduler.cancel(self._request)
-
-    def whole(self) -> Answer:
-        """Waits for the end."""
-        self._scheduler.advance(self._request, to_end=True)
-        return self.answer
-
-    @property
-    def answer(self) -> Answer:
-        """The answer, once the stream has ended."""
-        if self._request.cancelled:
-            self._scheduler.advance(self._request, to_end=True)  # a turn of another thread may not have seen it yet
-        if self._reviewed is None:
-            answer = self._request.answering.answer()
-            self._reviewed = self._review(answer) if self._review else answer
-        return self._reviewed
 
 
 class Engine:
@@ -136,7 +86,8 @@ class Engine:
         self.fetch = fetch
         self.writing: Writing = writing
         self._features = FeatureMemory(FEATURE_BYTES)
-        self._scheduler = Scheduler(self.runner, PrefixMemory(KV_BYTES), self._features_from)
+        self._prefixes = PrefixMemory(KV_BYTES)
+        self._scheduler = Scheduler(self.runner, self._prefixes, self._features_from)
         stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
         self._stop_ids = stop_ids.union(end_ids)
         self._guides = Guides(processor.tokenizer, self._stop_ids)
@@ -209,11 +160,11 @@ class Engine:
     def most(self, count: int) -> None:
         self._scheduler.most = count
 
-    def ask(self, conversation: Conversation, options: SamplingOptions | None = None) -> Answer:
+    def ask(self, conversation: Asked, options: SamplingOptions | None = None) -> Answer:
         """Answer the conversation's last question."""
         return self.stream(conversation, options).whole()
 
-    def stream(self, conversation: Conversation, options: SamplingOptions | None = None) -> Stream:
+    def stream(self, conversation: Asked, options: SamplingOptions | None = None) -> Stream:
         """Answer the last question piece by piece. Pictures are read, and errors raised, before this returns."""
         options = options or SamplingOptions()
         answering = self._begin(conversation, options)
@@ -221,8 +172,25 @@ class Engine:
         review = partial(self._compared, conversation, options, answering.inputs.hashes) if warn else None
         return Stream(self._scheduler, self._scheduler.submit(answering), review)
 
+    def turn(self) -> bool:
+        """One step for all streams at once, for a server that waits for none in particular; whether there is more."""
+        return self._scheduler.turn()
+
+    @property
+    def activity(self) -> Activity:
+        """What it is doing now. May be read from any thread; the figures are of about the same moment."""
+        prefixes, features = self._prefixes, self._features
+        return Activity(
+            waiting=self._scheduler.waiting,
+            answering=self._scheduler.under_way,
+            turns=self._scheduler.turns,
+            hits={"prefix": prefixes.hits, "image": features.hits},
+            misses={"prefix": prefixes.misses, "image": features.misses},
+            bytes={"prefix": prefixes.nbytes, "image": features.nbytes},
+        )
+
     def batch(
-        self, conversations: Sequence[Conversation], options: SamplingOptions | None = None, *, size: int = 8
+        self, conversations: Sequence[Asked], options: SamplingOptions | None = None, *, size: int = 8
     ) -> list[Answer]:
         """Answer several conversations, ``size`` at a time; each answer equals that of ``ask``."""
         if size < 1:
@@ -242,7 +210,7 @@ class Engine:
         return answers
 
     def _compared(
-        self, conversation: Conversation, options: SamplingOptions, hashes: tuple[str, ...], answer: Answer
+        self, conversation: Asked, options: SamplingOptions, hashes: tuple[str, ...], answer: Answer
     ) -> Answer:
         """Asks again with writing painted over, if there is any. ``hashes`` are those of the pictures as they are."""
         if answer.finish_reason == "cancelled":
@@ -253,7 +221,7 @@ class Engine:
         other = Stream(self._scheduler, self._scheduler.submit(again)).whole()
         return replace(answer, changed_by_writing=other.text != answer.text)
 
-    def _begin(self, conversation: Conversation, options: SamplingOptions, *, hide_writing: bool = False) -> Answering:
+    def _begin(self, conversation: Asked, options: SamplingOptions, *, hide_writing: bool = False) -> Answering:
         started = time.monotonic()
         limit = self.model.config.language.max_positions
         refuse_too_long(conversation, self.processor.tokenizer, limit)

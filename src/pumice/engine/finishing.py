@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: How many states are looked at before a search gives up, at first and, where no depth had a way, once more.
 PATIENCE = (1_000, 15_000)
+#: And how many in all: a schema must not keep a server busy for longer than a few seconds.
+AT_MOST = 30_000
 #: At first, so many bytes after each other that lead nowhere new tell that the others do not, either.
 ENOUGH = 4
 #: How much deeper than now brackets may be opened: first as much as most need, then not at all, and ever more.
@@ -70,11 +72,14 @@ def way_to_end(
     """
     if state.is_accepting():
         return b""
+    left = AT_MOST
     for patience, enough in zip(PATIENCE, (ENOUGH, END), strict=True):
         for deeper in DEPTHS:
-            found = _Search(limit, writable, literals, patience, enough).run(state, place, place.depth + deeper)
+            search = _Search(limit, writable, literals, min(patience, left), enough)
+            found = search.run(state, place, place.depth + deeper)
             if found is not None:
                 return found
+            left -= min(patience, left) - max(0, search.patience)
     return None
 
 
@@ -87,13 +92,13 @@ class _Search:
         self._limit = limit
         self._writable = writable
         self._literals = literals
-        self._patience = patience
+        self.patience = patience
         self._enough = enough
 
     def run(self, state: LLMatcher, place: Place, deepest: int) -> bytes | None:
         """Depth first: of the choices at every place the best is followed until it leads nowhere."""
         trail: list[tuple[bytes, Place, Iterator[_Way]]] = [(b"", place, self._choices(state, place))]
-        while trail and self._patience > 0:
+        while trail and self.patience > 0:
             path, here, choices = trail[-1]
             step = next(choices, None)
             if step is None:
@@ -124,7 +129,7 @@ class _Search:
         """Ways out of the string or number at ``place``, the shortest first. Breadth first: a pattern may loop."""
         alikes = ALIKE_IN_TEXT if place.quoted else ALIKE_IN_NUMBERS
         level: list[_Way] = [(b"", state)]
-        while level and len(level[0][0]) < self._limit and self._patience > 0:
+        while level and len(level[0][0]) < self._limit and self.patience > 0:
             following: list[_Way] = []
             alike: Counter[bytes] = Counter()
             for path, here in level:
@@ -157,7 +162,7 @@ class _Search:
     def _steps(self, state: LLMatcher, pieces: list[bytes]) -> Iterator[_Way]:
         """Copies of ``state`` that have read one of ``pieces``."""
         for piece in pieces:
-            self._patience -= 1
+            self.patience -= 1
             after = state.deep_copy()
             if self._writable.issuperset(piece) and after.consume_tokens(list(piece)):
                 yield piece, after

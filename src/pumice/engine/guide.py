@@ -108,7 +108,7 @@ class Guide:
         if self._needed > room:
             raise UsageError(
                 f"an answer after this schema takes about {self._needed} tokens, and there is room for {room}",
-                hint=f"allow more, such as --max-tokens {4 * self._needed}",
+                hint=f"allow more tokens, such as {4 * self._needed}",
             )
 
     @property

@@ -40,6 +40,12 @@ class PrefixMemory:
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
         self._kept: list[_Kept] = []  # the most recently used stands last
+        self.hits = self.misses = 0
+
+    @property
+    def nbytes(self) -> int:
+        """Memory of the caches that are kept; those in use are their users'."""
+        return sum(kept.cache.nbytes for kept in list(self._kept))
 
     def take(self, key: Sequence[Hashable]) -> tuple[KVCache, int] | None:
         """A cache with the longest common beginning and that length; the cache is the caller's until ``keep``.
@@ -52,13 +58,13 @@ class PrefixMemory:
             common = _common(kept.key, key)
             if common and common >= length:  # of several, the most recent
                 best, length = kept, common
-        if best is None:
+        if best is None or length < min(LEAST, len(best.key)):
+            self.misses += 1
             return None
+        self.hits += 1
         if length == len(best.key):
             self._kept.remove(best)
             return best.cache, length
-        if length < LEAST:
-            return None
         if 2 * length >= len(best.key):  # it has been of use, not only the system text that all begin with
             self._kept.remove(best)
             self._kept.append(best)
@@ -73,7 +79,7 @@ class PrefixMemory:
             return
         self._kept = [kept for kept in self._kept if kept.key != key[: len(kept.key)]]
         self._kept.append(_Kept(key, cache))
-        while sum(kept.cache.nbytes for kept in self._kept) > self._limit:
+        while self.nbytes > self._limit:
             self._kept.pop(0)
 
 
@@ -95,11 +101,15 @@ class FeatureMemory:
     def __init__(self, limit_bytes: int) -> None:
         self._limit = limit_bytes
         self._kept: OrderedDict[str, Tensor] = OrderedDict()
-        self._bytes = 0
+        self.nbytes = 0
+        self.hits = self.misses = 0
 
     def get(self, fingerprint: str) -> Tensor | None:
         features = self._kept.get(fingerprint)
-        if features is not None:
+        if features is None:
+            self.misses += 1
+        else:
+            self.hits += 1
             self._kept.move_to_end(fingerprint)
         return features
 
@@ -107,7 +117,7 @@ class FeatureMemory:
         if fingerprint in self._kept or features.nbytes > self._limit:
             return
         self._kept[fingerprint] = features
-        self._bytes += features.nbytes
-        while self._bytes > self._limit:
+        self.nbytes += features.nbytes
+        while self.nbytes > self._limit:
             _, dropped = self._kept.popitem(last=False)
-            self._bytes -= dropped.nbytes
+            self.nbytes -= dropped.nbytes

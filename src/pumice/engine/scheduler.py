@@ -64,6 +64,7 @@ class Scheduler:
         self._waiting: deque[Request] = deque()
         self._reading: deque[Request] = deque()
         self._answering: list[Request] = []
+        self.turns = 0
 
     def submit(self, answering: Answering) -> Request:
         """Put a request at the end of the queue. Nothing is computed yet."""
@@ -86,14 +87,36 @@ class Scheduler:
                 if served():
                     break
                 self._busy = True
-            try:
-                self._turn()
-            finally:
-                with self._turns:
-                    self._busy = False
-                    self._turns.notify_all()
+            self._made_turn()
         if request.error is not None:
             raise request.error
+
+    def turn(self) -> bool:
+        """Make one turn for everyone, for a caller who waits for nobody's text; whether there is more to do."""
+        with self._turns:
+            self._turns.wait_for(lambda: not self._busy)
+            self._busy = True
+        self._made_turn()
+        return bool(self._arrived or self._waiting or self._reading or self._answering)
+
+    def _made_turn(self) -> None:
+        """A turn by whoever is ``_busy`` now."""
+        try:
+            self._turn()
+        finally:
+            with self._turns:
+                self._busy = False
+                self._turns.notify_all()
+
+    @property
+    def waiting(self) -> int:
+        """Requests whose turn has not come yet."""
+        return len(self._arrived) + len(self._waiting)
+
+    @property
+    def under_way(self) -> int:
+        """Requests that are being read or answered."""
+        return len(self._reading) + len(self._answering)
 
     def cancel(self, request: Request) -> None:
         """End ``request`` here: at once if no turn is under way, else with the next one."""
@@ -107,6 +130,7 @@ class Scheduler:
                 self._turns.release()
 
     def _turn(self) -> None:
+        self.turns += 1
         self._drop_cancelled()
         while self._waiting and len(self._reading) + len(self._answering) < self.most:
             self._reading.append(self._waiting.popleft())

@@ -110,16 +110,22 @@ def unpad_box(size: tuple[int, int], area: tuple[int, int]) -> tuple[int, int, i
     return 0, rows, border, columns - border
 
 
-def plan(width: int, height: int, preprocessing: Preprocessing, *, alone: bool = True) -> Grid:
+def seen_once(preprocessing: Preprocessing, *, alone: bool, overview: bool) -> bool:
+    """Whether a picture that could become a mosaic is seen as a whole only: it was asked for, or the model does so
+    with several pictures (see ``Preprocessing.most_tiles``)."""
+    return preprocessing.mode == "anyres" and (overview or (preprocessing.most_tiles is not None and not alone))
+
+
+def plan(width: int, height: int, preprocessing: Preprocessing, *, alone: bool = True, overview: bool = False) -> Grid:
     """The tiles and tokens that a picture of ``width`` by ``height`` pixels turns into.
 
-    alone: whether it is the only one of its conversation (see ``Preprocessing.most_tiles``).
+    alone: whether it is the only one of its conversation. overview: no mosaic, whatever the model would do.
     """
     _checked((width, height))
     side = preprocessing.side
     if preprocessing.mode != "anyres":
         return Grid(side, preprocessing.keeps_cls)
-    if preprocessing.most_tiles is not None and not alone:
+    if seen_once(preprocessing, alone=alone, overview=overview):
         return Grid(side, preprocessing.keeps_cls, merge=preprocessing.merge)
     mosaic = select_mosaic((width, height), preprocessing.pinpoints)
     columns, rows = mosaic[0] // preprocessing.image_size, mosaic[1] // preprocessing.image_size

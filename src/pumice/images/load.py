@@ -22,6 +22,7 @@ from pumice.images.colour import to_rgb
 from pumice.images.fetch import FetchPolicy
 from pumice.images.fetch import fetch as fetch_url
 from pumice.images.formats import ACCEPTED, accepted_format, is_cut_short, open_first_frame, refusal
+from pumice.near import did_you_mean
 
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://", re.IGNORECASE)
 _ORIENTATION = 0x0112  # the EXIF tag
@@ -174,14 +175,19 @@ def _data_uri(uri: str, limits: Limits) -> bytes:
     size = (len(uri) - comma) // 4 * 3
     if size > 2 * limits.max_bytes:  # before anything is copied; up to half may be white space
         raise _too_large("the image in the data URI", size, limits)
-    text = "".join(uri[comma + 1 :].split())
+    return from_base64(uri[comma + 1 :], "the image in the data URI")
+
+
+def from_base64(text: str, name: str) -> bytes:
+    """The bytes behind a base64 text, white space in it left out. Raises ImageError, about ``name``."""
+    text = "".join(text.split())
     try:
         if text.endswith("==="):  # the decoder lets this pass
             raise ValueError
         return base64.b64decode(text, validate=True)
     except ValueError:
         raise ImageError(
-            "cannot read the image in the data URI: its base64 text is malformed",
+            f"cannot read {name}: its base64 text is malformed",
             hint="expected the standard alphabet, padded with = to a multiple of four",
         ) from None
 
@@ -212,7 +218,7 @@ def _similar(path: str) -> str | None:
         found = similar_file(path)
     except OSError:
         return f"there is no folder {_shown(os.path.dirname(path))}"
-    return f"did you mean {_shown(found)}?" if found else None
+    return did_you_mean(found, None, shown=_shown)
 
 
 def _too_large(name: str, size: int, limits: Limits) -> ImageError:

@@ -24,17 +24,21 @@ _STRIP_PIXELS = 1 << 22  # a padded picture is squeezed in strips of this size, 
 _THIN, _LARGE_SQUARE = 4, 1 << 24  # tall pictures beyond both, in height over width and in pixels when squared
 
 
-def preprocess(image: Image.Image, how: Preprocessing, *, alone: bool = True) -> tuple[NDArray[np.float32], Grid]:
+def preprocess(
+    image: Image.Image, how: Preprocessing, *, alone: bool = True, overview: bool = False
+) -> tuple[NDArray[np.float32], Grid]:
     """Tiles [T, 3, S, S], float32 and normalised, base view first, then the mosaic row by row; and their grid.
 
-    alone: whether the picture is the only one of its conversation (see ``Preprocessing.most_tiles``).
+    alone, overview: as for ``images.grid.plan``.
     A picture that is not RGB is converted as ``images.load`` does it. Raises ImageError for an empty picture.
     """
-    grid = plan(image.width, image.height, how, alone=alone)
+    grid = plan(image.width, image.height, how, alone=alone, overview=overview)
     image = to_rgb(image)
     side = how.image_size
     if grid.tiles > 1:
         views = [_resized(image, side, side), *_mosaic(image, grid, side)]
+    elif how.mode == "anyres" and how.most_tiles is None:  # an overview: the base view as it stands before a mosaic
+        views = [_resized(image, side, side)]
     elif how.mode == "square":
         views = [_centre(image, side)]
     else:

@@ -26,10 +26,12 @@ class Text:
 class Image:
     """A picture by reference: a path, an http(s) URL, a ``data:`` URI, the file's bytes, or a decoded PIL image.
 
-    Nothing is read here; ``pumice.images.load`` does that.
+    Nothing is read here; ``pumice.images.load`` does that. overview: seen once as a whole, also by a model that would
+    look closer at parts of it; fewer tokens, less detail.
     """
 
     source: str | Path | bytes | PilImage
+    overview: bool = False
 
 
 Part: TypeAlias = Text | Image
@@ -86,3 +88,30 @@ class Conversation:
             for part in turn.parts:
                 if isinstance(part, Image):
                     yield part
+
+    def texts(self) -> Iterator[str]:
+        """The words of each turn."""
+        return (turn.text for turn in self.turns)
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A prompt that its sender wrote out by a template of his own, ``<image>`` in place of every picture.
+
+    The one text that is markup: names of special tokens inside are recognised, as the original's servers did it. So
+    whoever wrote it answers for the words of others in it.
+    """
+
+    prompt: str
+    pictures: tuple[Image, ...] = ()
+
+    def images(self) -> Iterator[Image]:
+        """All pictures in reading order."""
+        return iter(self.pictures)
+
+    def texts(self) -> Iterator[str]:
+        """The prompt as a whole."""
+        yield self.prompt
+
+
+Asked: TypeAlias = Conversation | Rendered

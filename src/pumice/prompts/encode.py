@@ -68,8 +68,7 @@ def encode(
             chunk = _Chunk()
             chunk.add_special(behind)
         elif isinstance(piece, Plain):
-            # JSON can spell half a surrogate pair, which no UTF-8 text can hold.
-            chunk.add(_LONE_SURROGATE.sub("\ufffd", piece.text), piece.supervised)
+            chunk.add(piece.text, piece.supervised)
         else:
             _add_markup(chunk, piece, tokenizer)
     _flush(chunk, tokenizer, ids, labels)
@@ -104,7 +103,8 @@ class _Chunk:
             self.parts.append(_Segment())
         segment = self.parts[-1]
         assert isinstance(segment, _Segment)
-        segment.text += text
+        # JSON can spell half a surrogate pair, which no UTF-8 text can hold.
+        segment.text += _LONE_SURROGATE.sub("\ufffd", text)
         segment.supervised += [supervised] * len(text)
 
     def add_special(self, index: int | None, supervised: bool = False) -> None:

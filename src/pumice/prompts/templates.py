@@ -271,6 +271,15 @@ def prompt_text(pieces: tuple[Piece, ...]) -> str:
     return "".join(IMAGE_TEXT if isinstance(piece, Slot) else piece.text for piece in pieces)
 
 
+def read_prompt(prompt: str) -> tuple[Piece, ...]:
+    """The pieces of a prompt that ``prompt_text`` or the original's ``get_prompt`` wrote: markup, and pictures."""
+    first, *rest = prompt.split(IMAGE_TEXT)
+    pieces: list[Piece] = [Markup(first)]
+    for index, text in enumerate(rest):
+        pieces += (Slot(index), Markup(text))
+    return tuple(pieces)
+
+
 def _check_caption(name: str, conversation: Conversation) -> None:
     pictures = sum(1 for _ in conversation.images())
     if [turn.role for turn in conversation.turns] != ["user", "assistant"] or not pictures:

@@ -171,7 +171,8 @@ def _weight(work: Work, part: Any) -> float:
 
 
 def _parts(model: Llava, task: nn.Module) -> tuple[PartSize, ...]:
-    untaught = {name for name, weight in model.named_parameters() if id(weight) not in set(map(id, task.parameters()))}
+    taught = set(map(id, task.parameters()))
+    untaught = {name for name, weight in model.named_parameters() if id(weight) not in taught}
     sizes = {str(name): PartSize(name, 0, 0) for name in OWNER.values()}
     for name, count, learns in weights_of(model):
         part = sizes[OWNER[name.split(".")[0]]]

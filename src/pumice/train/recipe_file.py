@@ -6,7 +6,6 @@ changes a single field.
 
 from __future__ import annotations
 
-import difflib
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from pumice.errors import UsageError
 from pumice.files import unreadable
+from pumice.near import did_you_mean, nearest
 from pumice.train.recipe import (
     FileData,
     GroundingData,
@@ -84,8 +84,8 @@ def _explain(error: ValidationError) -> str:
     where = ".".join(str(part) for part in first["loc"])
     if first["type"] != "extra_forbidden":
         return f"{where}: {first['msg']}"
-    near = difflib.get_close_matches(str(first["loc"][-1]), _field_names(), n=1)
-    return f"unknown field {where!r}" + (f"; did you mean {near[0]!r}?" if near else "")
+    meant = did_you_mean(nearest(str(first["loc"][-1]), _field_names()), "", shown=repr)
+    return f"unknown field {where!r}" + (meant and f"; {meant}")
 
 
 def _advice(error: ValidationError) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import random
-import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -12,10 +11,11 @@ from typing import TypeAlias
 
 from PIL.Image import Image as PilImage
 
+from pumice.boxes import Box, has_area, iou, written_boxes
 from pumice.errors import UsageError
 from pumice.world.draw import draw_scene, grey_picture
 from pumice.world.questions import ask_about
-from pumice.world.scene import Box, make_scene
+from pumice.world.scene import make_scene
 from pumice.world.wording import QuestionKind
 
 Answerer: TypeAlias = Callable[[Sequence[tuple[PilImage, str]]], Iterable[str]]
@@ -26,9 +26,6 @@ KINDS: tuple[QuestionKind, ...] = (
 PER_SCENE = 2
 IOU = 0.5
 Z95 = 1.959963984540054  # the 97.5 % point of the normal distribution
-
-_NUMBER = r"\s*(-?\d*\.?\d+)\s*"
-_BOX = re.compile(rf"\[{_NUMBER},{_NUMBER},{_NUMBER},{_NUMBER}\]")
 
 
 @dataclass(frozen=True)
@@ -149,21 +146,8 @@ def is_correct(kind: QuestionKind, expected: str, answer: str) -> bool:
 
 def parse_box(text: str) -> Box | None:
     """The first "[x0, y0, x1, y1]" of the text; None if there is none or it has no area."""
-    match = _BOX.search(text)
-    if match is None:
-        return None
-    x0, y0, x1, y1 = (float(edge) for edge in match.groups())
-    return (x0, y0, x1, y1) if x0 < x1 and y0 < y1 else None
-
-
-def iou(one: Box, other: Box) -> float:
-    """Intersection over union of two boxes, 0..1."""
-    width = min(one[2], other[2]) - max(one[0], other[0])
-    height = min(one[3], other[3]) - max(one[1], other[1])
-    if width <= 0 or height <= 0:
-        return 0.0
-    shared = width * height
-    return shared / (_area(one) + _area(other) - shared)
+    first = next(written_boxes(text), None)
+    return first if first is not None and has_area(first) else None
 
 
 def wilson(correct: int, total: int) -> tuple[float, float]:
@@ -174,10 +158,6 @@ def wilson(correct: int, total: int) -> tuple[float, float]:
     middle = (share + weight / 2) / (1 + weight)
     half = Z95 * math.sqrt(share * (1 - share) / total + weight / (4 * total)) / (1 + weight)
     return max(0.0, middle - half), min(1.0, middle + half)
-
-
-def _area(box: Box) -> float:
-    return (box[2] - box[0]) * (box[3] - box[1])
 
 
 def _picture(index: int, side: int) -> PilImage:

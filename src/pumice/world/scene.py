@@ -6,11 +6,11 @@ import random
 from dataclasses import dataclass
 from typing import Literal, TypeAlias, TypeVar
 
+from pumice.boxes import Box
 from pumice.errors import UsageError
 from pumice.world.vocabulary import CARD, COLOURS, DIE, OBJECTS, SHAPES, SIGN, WHITE, WORDS, Kind
 
 Split: TypeAlias = Literal["train", "held_out"]
-Box: TypeAlias = tuple[float, float, float, float]
 Theme: TypeAlias = Literal["mixed", "dice", "shapes", "objects", "signs"]
 
 _Choice = TypeVar("_Choice")

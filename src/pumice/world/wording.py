@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from pumice.boxes import Box
 from pumice.world.referents import label
-from pumice.world.scene import Box, Item, Scene
+from pumice.world.scene import Item, Scene
 from pumice.world.vocabulary import PLACES, article, join, plural
 
 QuestionKind: TypeAlias = Literal[

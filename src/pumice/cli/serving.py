@@ -1,0 +1,43 @@
+"""What the commands that serve have in common: options, and how their applications are guarded and run."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, TypeAlias
+
+from typer import Option
+
+from pumice.errors import PumiceError
+
+if TYPE_CHECKING:
+    from pumice.images.policy import FetchPolicy
+
+Host: TypeAlias = Annotated[str, Option("--host", metavar="ADDRESS", help="Where to listen; 0.0.0.0 for all networks.")]
+AllowedHosts: TypeAlias = Annotated[
+    list[str] | None,
+    Option("--allowed-host", metavar="NAME", help="Name under which it may be called. Repeatable."),
+]
+MediaDomains: TypeAlias = Annotated[
+    list[str] | None,
+    Option("--media-domain", metavar="NAME", help="Fetch pictures from these hosts only. Repeatable."),
+]
+NoRemoteImages: TypeAlias = Annotated[bool, Option("--no-remote-images", help="Fetch no pictures from the web.")]
+Log: TypeAlias = Annotated[
+    str | None, Option("--log-folder", metavar="FOLDER", help="Also write the log there, a file for each day.")
+]
+DrainS: TypeAlias = Annotated[float, Option("--drain", metavar="S", help="Longest wait for answers at the end.")]
+
+
+def fetch_policy(domains: list[str] | None, refused: bool) -> FetchPolicy | None:
+    """Where a server may fetch pictures: public addresses, and never its own network."""
+    from pumice.images.policy import FetchPolicy
+
+    return None if refused else FetchPolicy(domains=tuple(domains) if domains else None)
+
+
+def require(extra: str, *modules: str) -> None:
+    """Raises PumiceError if a library of an extra is not installed."""
+    from importlib.util import find_spec
+
+    missing = [name for name in modules if find_spec(name) is None]
+    if missing:
+        raise PumiceError(f"this needs {' and '.join(missing)}", hint=f"pip install 'pumice[{extra}]'")

@@ -1,0 +1,86 @@
+"""What one port offers: the API, and as wished the page, a controller, and workers that are started with it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+
+from pumice.images.fetch import FetchPolicy
+from pumice.serve.api.app import create_app
+from pumice.serve.api.channel import Channel
+from pumice.serve.api.gateway import Gateway
+from pumice.serve.api.ledger import Ledger
+from pumice.serve.api.pictures import Inliner
+from pumice.serve.cluster.app import cluster_routes, original_routes
+from pumice.serve.cluster.controller import Cluster, Controller
+from pumice.serve.cluster.directory import LocalDirectory, RemoteDirectory
+from pumice.serve.guard.run import Drain
+from pumice.serve.supervisor import Crew, Supervisor
+
+
+@dataclass(frozen=True)
+class Own:
+    """A controller of its own, and workers. command: starts a worker; ``{port}`` and ``{front}`` stand for its port
+    and for this server's URL."""
+
+    cluster: Cluster
+    command: Sequence[str] = ()
+    workers: int = 0
+
+
+class Front:
+    """``app`` without its guards; tell it ``listening`` once it is."""
+
+    def __init__(self, drain: Drain, token: str, cluster: Own | str, fetch: FetchPolicy | None) -> None:
+        """token: the cluster's. cluster: its own, or the URL of a controller. fetch: where pictures may come from."""
+        self._drain = drain
+        self._own = cluster if isinstance(cluster, Own) else None
+        self._controller = Controller(cluster.cluster) if isinstance(cluster, Own) else None
+        self._remote = RemoteDirectory(cluster, token) if isinstance(cluster, str) else None
+        self._channel, self._inliner = Channel(token), Inliner(fetch)
+        self._supervisor: Supervisor | None = None
+        self._starting: asyncio.Task[None] | None = None
+        directory = self._remote or LocalDirectory(self._controller)  # type: ignore[arg-type]
+        gateway = Gateway(directory, self._channel, self._inliner)
+        self.app: FastAPI = create_app(gateway, Ledger(gateway.gauges), drain)
+        self.app.router.lifespan_context = self._life
+        if self._controller is not None:
+            for router in (original_routes(self._controller), cluster_routes(self._controller)):
+                self.app.include_router(router, include_in_schema=False)
+
+    @property
+    def failed(self) -> int:
+        """The exit code of workers that could not be started; 0 if they could."""
+        return (self._supervisor.failed if self._supervisor is not None else 0) or 0
+
+    def listening(self, port: int) -> None:
+        """Requests are answered on ``port`` from now on, so workers can register."""
+        if self._own is None or self._controller is None or not self._own.workers:
+            return
+        controller, front = self._controller, f"http://127.0.0.1:{port}"
+        command = [word.replace("{front}", front) for word in self._own.command]
+        self._supervisor = Supervisor(
+            Crew(command, self._own.workers), self._drain, lambda: {each.address for each in controller.workers()}
+        )
+        self._starting = asyncio.get_running_loop().create_task(self._supervisor.start())
+
+    @asynccontextmanager
+    async def _life(self, _: FastAPI) -> AsyncIterator[None]:
+        if self._remote is not None:
+            await self._remote.start()
+        try:
+            yield
+        finally:
+            self._drain.begin()
+            if self._supervisor is not None:
+                await self._supervisor.stop()
+            if self._remote is not None:
+                await self._remote.stop()
+            if self._controller is not None:
+                await self._controller.calls.close()
+            await self._channel.close()
+            self._inliner.close()
