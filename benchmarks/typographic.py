@@ -79,14 +79,19 @@ class Asker:
 
     def both(self, asked: Sequence[One], show: Callable[[One], Shown]) -> Said[One]:
         """Asked again only where there is something to paint over; elsewhere the two pictures are one."""
-        read, hidden = self.read(asked, show), []
+        read: list[str] = []
+        hidden: list[str] = []
         for start in range(0, len(asked), AT_ONCE):
             some = asked[start : start + AT_ONCE]
-            shown = [load_image(show(one)) for one in some]
-            painted = [without_writing(picture) for picture in shown]
-            new = [at for at, (one, other) in enumerate(zip(shown, painted, strict=True)) if one is not other]
-            again = dict(zip(new, self.ask([(painted[at], some[at].question) for at in new]), strict=True))
-            hidden += [again.get(at, read[start + at]) for at in range(len(some))]
+            shown = [show(one) for one in some]
+            loaded = [load_image(picture) for picture in shown]
+            painted = [without_writing(picture) for picture in loaded]
+            new = [at for at, (one, other) in enumerate(zip(loaded, painted, strict=True)) if one is not other]
+            pictures = [*zip(shown, some, strict=True), *((painted[at], some[at]) for at in new)]
+            answers = self.ask([(picture, one.question) for picture, one in pictures])
+            again = dict(zip(new, answers[len(some) :], strict=True))
+            read += answers[: len(some)]
+            hidden += [again.get(at, answers[at]) for at in range(len(some))]
         return Said(asked, read, hidden)
 
 
