@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -238,7 +239,12 @@ def main() -> None:
     asker = Asker(Engine.load(options.model, dtype="float32"), options.side)
     attacks = swaps(options.pairs)
     results: dict[str, Any] = {"pairs": options.pairs, "side": options.side}
+
+    def done(name: str) -> None:
+        print(f"{name}: done after {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
     known, said = swapped(asker, attacks, results)
+    done("labels")
     some = in_turn(attacks, options.pairs)
     at = [attacks.index(one) for one in some]
     known, said = [known[index] for index in at], [said[index] for index in at]
@@ -246,7 +252,9 @@ def main() -> None:
     before = {"clean": known, "attacked": right(some, said), "won": won(some, known, said)}
     results["untold"] = {name: share(hits) for name, hits in before.items()}
     results["told"] = told(asker, some)
+    done("sizes")
     results["hijack"] = hijacked(asker, in_turn(attacks, options.pairs, without="sign"))
+    done("orders")
     results["controls"] = controls(asker, options.pairs)
     results["seconds"] = round(time.monotonic() - started)
     results["machine"] = f"{os.cpu_count()} cores, {platform.machine()}"
