@@ -12,6 +12,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -79,14 +80,19 @@ class Asker:
 
     def both(self, asked: Sequence[One], show: Callable[[One], Shown]) -> Said[One]:
         """Asked again only where there is something to paint over; elsewhere the two pictures are one."""
-        read, hidden = self.read(asked, show), []
+        read: list[str] = []
+        hidden: list[str] = []
         for start in range(0, len(asked), AT_ONCE):
             some = asked[start : start + AT_ONCE]
-            shown = [load_image(show(one)) for one in some]
-            painted = [without_writing(picture) for picture in shown]
-            new = [at for at, (one, other) in enumerate(zip(shown, painted, strict=True)) if one is not other]
-            again = dict(zip(new, self.ask([(painted[at], some[at].question) for at in new]), strict=True))
-            hidden += [again.get(at, read[start + at]) for at in range(len(some))]
+            shown = [show(one) for one in some]
+            loaded = [load_image(picture) for picture in shown]
+            painted = [without_writing(picture) for picture in loaded]
+            new = [at for at, (one, other) in enumerate(zip(loaded, painted, strict=True)) if one is not other]
+            pictures = [*zip(shown, some, strict=True), *((painted[at], some[at]) for at in new)]
+            answers = self.ask([(picture, one.question) for picture, one in pictures])
+            again = dict(zip(new, answers[len(some) :], strict=True))
+            read += answers[: len(some)]
+            hidden += [again.get(at, answers[at]) for at in range(len(some))]
         return Said(asked, read, hidden)
 
 
@@ -233,7 +239,12 @@ def main() -> None:
     asker = Asker(Engine.load(options.model, dtype="float32"), options.side)
     attacks = swaps(options.pairs)
     results: dict[str, Any] = {"pairs": options.pairs, "side": options.side}
+
+    def done(name: str) -> None:
+        print(f"{name}: done after {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
+
     known, said = swapped(asker, attacks, results)
+    done("labels")
     some = in_turn(attacks, options.pairs)
     at = [attacks.index(one) for one in some]
     known, said = [known[index] for index in at], [said[index] for index in at]
@@ -241,7 +252,9 @@ def main() -> None:
     before = {"clean": known, "attacked": right(some, said), "won": won(some, known, said)}
     results["untold"] = {name: share(hits) for name, hits in before.items()}
     results["told"] = told(asker, some)
+    done("sizes")
     results["hijack"] = hijacked(asker, in_turn(attacks, options.pairs, without="sign"))
+    done("orders")
     results["controls"] = controls(asker, options.pairs)
     results["seconds"] = round(time.monotonic() - started)
     results["machine"] = f"{os.cpu_count()} cores, {platform.machine()}"

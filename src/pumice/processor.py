@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -93,8 +92,11 @@ class Processor:
     ) -> list[Picture]:
         """Load all pictures of a conversation and cut them into tiles, in reading order."""
         images = list(conversation.images())
-        see = partial(self.see, fetch=fetch, alone=len(images) == 1, hide_writing=hide_writing)
-        return [see(image.source, overview=image.overview) for image in images]
+        alone = len(images) == 1
+        return [
+            self.see(each.source, fetch=fetch, alone=alone, overview=each.overview, hide_writing=hide_writing)
+            for each in images
+        ]
 
     def see(
         self,

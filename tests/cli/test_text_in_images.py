@@ -60,6 +60,12 @@ def test_a_batch_is_told(sign: Path, tmp_path: Path) -> None:
     assert notes["text_in_images"] == "warn"
 
 
+@pytest.mark.parametrize("command", ["serve", "worker"])
+def test_a_server_answers_once(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--port", "0", "--text-in-images", "warn"]) == 2
+    assert "answers twice, and a server does not" in capsys.readouterr().err
+
+
 def test_another_word_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["ask", "q", "--text-in-images", "perhaps"]) == 2
     assert "expected one of read, warn, hide, found 'perhaps'" in capsys.readouterr().err

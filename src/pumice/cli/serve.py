@@ -23,7 +23,7 @@ from pumice.cli.serving import (
     fetch_policy,
     require,
 )
-from pumice.cli.settings import Settings, model_flags, with_model_settings
+from pumice.cli.settings import Settings, model_flags, require_one_answer, with_model_settings
 from pumice.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +65,7 @@ def serve(
     pumice serve
     pumice serve -m llava-hf/llava-1.5-7b-hf --4bit --port 9000
     """
+    require_one_answer(settings)
     web = _checked(workers, web, slack)
     from pumice.serve.cluster.controller import Cluster
     from pumice.serve.cluster.token import cluster_token

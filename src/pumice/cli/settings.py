@@ -184,6 +184,13 @@ def with_model_settings(command: Callable[..., None]) -> Callable[..., None]:
     return _spelled_out(command, set(OF_THE_MODEL))
 
 
+def require_one_answer(settings: Settings) -> None:
+    """Raises UsageError where a server would have to answer twice: its streams are read as they come."""
+    if settings.text_in_images == "warn":
+        hint = "read leaves writing in pictures as it is, hide paints it over"
+        raise UsageError("--text-in-images warn answers twice, and a server does not", hint=hint)
+
+
 def model_flags(settings: Settings) -> list[str]:
     """The command line that gives another process the same model."""
     plain = Settings()

@@ -9,7 +9,7 @@ from typer import Exit, Option
 
 from pumice.cli.serving import AllowedHosts, DrainS, Host, LogFolder, LogJson, require, served_name
 from pumice.cli.session import open_engine
-from pumice.cli.settings import Settings, with_model_settings
+from pumice.cli.settings import Settings, require_one_answer, with_model_settings
 from pumice.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,8 +90,7 @@ def _address(host: str) -> str:
 def _of_a_model(settings: Settings, name: str | None, slots: int, queue: int, deadline: float) -> Answerer:
     from pumice.serve.worker.service import EngineService, Limits
 
-    if settings.text_in_images == "warn":
-        raise UsageError("a server does not ask everything twice to warn", hint="choose --text-in-images hide or read")
+    require_one_answer(settings)
     engine = open_engine(settings)
     return EngineService(engine, name or served_name(engine.name), Limits(slots, queue, deadline))
 
