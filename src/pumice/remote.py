@@ -13,6 +13,7 @@ import base64
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
 from pumice.errors import (
     AuthError,
@@ -209,6 +210,18 @@ def message(role: str, text: str, pictures: Sequence[bytes | str] = ()) -> Messa
         return {"role": role, "content": text}
     parts: list[Message] = [{"type": "image_url", "image_url": {"url": _url(picture)}} for picture in pictures]
     return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
+
+
+def base_url(text: str, flag: str) -> str:
+    """Where a server's interface begins; where only a host is given, its usual path is added. Raises UsageError."""
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an address that is none
+        fine = False
+    if not fine:
+        raise UsageError(f"{flag}: expected a URL like http://127.0.0.1:8000/v1, found {text!r}")
+    return text.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
 
 
 def data_uri(data: bytes) -> str:
