@@ -10,6 +10,7 @@ with the server's own words, its hint and its number of the request.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -100,10 +101,16 @@ class Remote:
         import openai
 
         try:
-            page = await self._client.models.list()
+            answer = await self._client.models.with_raw_response.list()
         except openai.APIError as error:
             raise self._ours(error) from None
-        return [_model(each.model_dump()) for each in page.data]
+        try:
+            return [_model(each) for each in json.loads(answer.text)["data"]]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise FailedRequestError(
+                f"what answers at {self.url} is no OpenAI-compatible server",
+                hint="expected an address such as http://127.0.0.1:8000/v1",
+            ) from None
 
     async def ready(self) -> bool:
         """Whether there is a model to ask just now."""

@@ -101,10 +101,9 @@ def _made_with(settings: Settings, options: SamplingOptions, prompt: str | None)
     model = settings.model
     if model is not None and settings.server is None and Path(model).exists():
         model = str(Path(model).resolve())
-    named = ("base", "vision_tower", "template", "system", "dtype", "bits", "kv_8bit", "text_in_images")
+    named = ("server", "base", "vision_tower", "template", "system", "dtype", "bits", "kv_8bit", "text_in_images")
     sampling = {**asdict(options), "stop": list(options.stop)}
-    server = {} if settings.server is None else {"server": settings.server}
-    return {"model": model, **server, **{name: getattr(settings, name) for name in named}, **sampling, "prompt": prompt}
+    return {"model": model, **{name: getattr(settings, name) for name in named}, **sampling, "prompt": prompt}
 
 
 class _Entry:

@@ -22,6 +22,7 @@ PATIENCE = 3.0
 EXTRAS = {
     "schema": "llguidance",
     "serve": "fastapi",
+    "client": "openai",
     "web": "gradio",
     "slack": "slack_bolt",
     "train": "matplotlib",
