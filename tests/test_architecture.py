@@ -371,7 +371,7 @@ def test_no_side_effects_at_import(tmp_path: Path) -> None:
     others = [name for name in MODULES if name not in ("pumice.__main__",)]
     code = f"""
 import importlib, json, logging, os, random, warnings
-import numpy, torch, PIL.Image, typer  # what libraries do to the process is theirs
+import gradio, numpy, torch, PIL.Image, typer  # what libraries do to the process is theirs
 def state():
     return [hash(random.getstate()), hash(str(numpy.random.get_state())), hash(bytes(torch.get_rng_state().tolist())),
             dict(os.environ), len(logging.getLogger().handlers), logging.getLogger().level, torch.get_num_threads(),

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from pumice.cli.serving import served_name
 from pumice.serve.original.flags import (
     CONTROLLER,
     GRADIO_WEB_SERVER,
@@ -143,3 +144,12 @@ def test_helpers_without_anybody_there(tmp_path: Path) -> None:
     assert done.returncode == 5
     assert "is it running?" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_model_is_served_by_the_last_part_of_its_folder(tmp_path: Path) -> None:
+    """As the original named it; the rest of the path is nobody's business."""
+    folder = tmp_path / "llava-mine" / "checkpoint-500"
+    folder.mkdir(parents=True)
+    assert served_name(str(folder)) == "llava-mine_checkpoint-500"
+    assert served_name(f"{folder.parent}/") == "llava-mine"
+    assert served_name("llava-hf/llava-1.5-7b-hf") == "llava-hf/llava-1.5-7b-hf"

@@ -70,6 +70,7 @@ async def test_killed_in_the_middle_of_a_thread(tmp_path: Path) -> None:
         assert len(pictures_of(messages[0])) == 1
 
         assert "pumice slack: @vision in Acme" in log
+        assert f"question {ts} in {CHANNEL} answered in" in log
         for secret in ("secretsecret", "verysecret", "and now?", "base64"):
             assert secret not in log
         assert "Traceback" not in log

@@ -119,7 +119,7 @@ async def test_a_long_answer_comes_in_parts(tmp_path: Path, streams: bool) -> No
         parts = [each.text.replace("&amp;", "&").strip() for each in at.slack.said(ts)]
         assert "\n\n".join(parts) == long
         assert all(each.startswith("paragraph") for each in parts), "cut at paragraphs"
-        assert len(parts) == (5 if streams else 13)
+        assert len(parts) in ((4, 5) if streams else (13,)), "as many as needed, and hardly more"
         # The thread goes on with the whole answer in mind.
         await at.slack.message("again", thread_ts=ts)
         await at.slack.until(lambda: len(at.api.requests) == 2)

@@ -119,7 +119,7 @@ def test_another_model_in_mid_conversation(visit: Visit, api: FakeApi) -> None:
     visit.page.get_by_role("button", name="Parameters").click()
     expect(visit.page.get_by_label(re.compile("number input for Max output tokens"))).to_have_value("300")
     visit.page.get_by_role("button", name="Parameters").click()
-    visit.choose(EXAMPLES / "dice.png")
+    visit.choose(EXAMPLES / "cups.png")
     visit.ask("What is this?")
     expect(visit.toasts.last).to_contain_text("blind does not see pictures")
     expect(visit.box).to_have_value("What is this?")
@@ -160,6 +160,9 @@ def test_a_failure_says_why_and_the_next_question_works(
 
 def test_nothing_to_send_and_sending_twice(visit: Visit, api: FakeApi) -> None:
     visit.ask("   ")
+    visit.page.wait_for_timeout(500)
+    for part in ("#chat", "#box"):
+        expect(visit.page.locator(part).get_by_text("Error", exact=True)).to_be_hidden()
     api.will(SLOW)
     visit.ask("Once")
     expect(visit.answers.last).to_contain_text("word2")

@@ -96,6 +96,7 @@ class Visit:
 
     def new_conversation(self) -> None:
         """By the button in the sidebar, which is opened for it and closed again."""
+        self.box.fill("gone once the server has answered")
         toggle = self.page.get_by_role("button", name="Toggle Sidebar")
         toggle.click()
         self.page.get_by_role("button", name="New conversation").click()

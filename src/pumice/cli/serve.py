@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from typing import Annotated
+from collections.abc import Callable
+from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
@@ -21,6 +26,10 @@ from pumice.cli.serving import (
 from pumice.cli.settings import Settings, model_flags, with_model_settings
 from pumice.errors import UsageError
 
+if TYPE_CHECKING:
+    from pumice.serve.front import Front
+    from pumice.serve.guard.run import Drain
+
 
 @with_model_settings
 def serve(
@@ -32,6 +41,13 @@ def serve(
     slots: Annotated[int, Option("--slots", metavar="N", help="Answers that a worker makes together.")] = 8,
     queue: Annotated[int, Option("--queue", metavar="N", help="Questions that may wait for a worker.")] = 64,
     deadline: Annotated[float, Option("--deadline", metavar="S", help="Longest time of an answer.")] = 600,
+    web: Annotated[
+        bool | None, Option("--web/--no-web", help="With the page in the browser. Default: if it is installed.")
+    ] = None,
+    slack: Annotated[bool, Option("--slack", help="With the Slack bot, whose tokens are in SLACK_*_TOKEN.")] = False,
+    conversations: Annotated[
+        Path | None, Option("--conversations", metavar="FOLDER", help="Write the page's conversations and votes there.")
+    ] = None,
     media_domains: MediaDomains = None,
     no_remote_images: NoRemoteImages = False,
     allowed_hosts: AllowedHosts = None,
@@ -40,7 +56,7 @@ def serve(
     drain: DrainS = 30,
     settings: Settings,
 ) -> None:
-    """Serve the model: an API for OpenAI's clients, and the workers behind it, in one go.
+    """Serve the model: an API for OpenAI's clients, a page in the browser, and the workers behind them, in one go.
 
     Workers on other machines may join it: pumice worker --controller http://HOST:PORT. It refuses to listen for other
     machines until there is a key: pumice keys create NAME.
@@ -49,9 +65,7 @@ def serve(
     pumice serve
     pumice serve -m llava-hf/llava-1.5-7b-hf --4bit --port 9000
     """
-    if workers < 0:
-        raise UsageError(f"--workers must be 0 or more, found {workers}")
-    require("serve", "fastapi", "uvicorn", "prometheus_client")
+    web = _checked(workers, web, slack)
     from pumice.serve.cluster.controller import Cluster
     from pumice.serve.cluster.token import cluster_token
     from pumice.serve.front import Front, Own
@@ -62,14 +76,45 @@ def serve(
 
     draining, token = Drain(), cluster_token()
     setup_logging("server", folder=log_folder, as_json=log_json, secrets=(token,))
-    how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()))
-    command = [sys.executable, "-m", "pumice", "worker", "--port", "{port}", "--controller", "{front}"]
-    command += ["--slots", str(slots), "--queue", str(queue), "--deadline", str(deadline), "--drain", str(drain)]
-    command += ["--name", name] if name else []
-    command += ["--log-folder", str(log_folder)] if log_folder else []
-    command += ["--log-json"] if log_json else []
-    own = Own(Cluster(token), [*command, *model_flags(settings)], workers)
+    how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), "web" if web else "api", login=web)
+    log = [*(["--log-folder", str(log_folder)] if log_folder else []), *(["--log-json"] if log_json else [])]
+    limits = ["--slots", str(slots), "--queue", str(queue), "--deadline", str(deadline), "--drain", str(drain)]
+    named = ["--name", name] if name else []
+    own = Own(Cluster(token), [*_WORKER, *limits, *log, *named, *model_flags(settings)], workers)
+    own = replace(own, bot=[*_BOT, "--drain", str(drain)]) if slack else own
     front = Front(draining, token, own, fetch_policy(media_domains, no_remote_images))
-    app = guarded(front.app, how)
-    code = run(app, host, port, drain=draining, on_ready=front.listening, drain_s=drain, role="server")
+    ready = _with_page(front, draining, token, host, conversations) if web else front.listening
+    os.environ["PUMICE_API_KEY"] = token  # for the bot, which is a client like others
+    code = run(guarded(front.app, how), host, port, drain=draining, on_ready=ready, drain_s=drain, role="server")
     raise Exit(front.failed or code)
+
+
+_PUMICE = (sys.executable, "-m", "pumice")
+_WORKER = (*_PUMICE, "worker", "--port", "{port}", "--controller", "{front}")
+_BOT = (*_PUMICE, "slack", "--api", "{front}/v1")
+
+
+def _checked(workers: int, web: bool | None, slack: bool) -> bool:
+    """Whether there will be a page. Raises UsageError, or PumiceError for a library that is not there."""
+    if workers < 0:
+        raise UsageError(f"--workers must be 0 or more, found {workers}")
+    require("serve", "fastapi", "uvicorn", "prometheus_client")
+    if web:
+        require("web", "gradio", "openai")
+    if slack:
+        require("slack", "slack_bolt", "aiohttp")
+    return find_spec("gradio") is not None if web is None else web
+
+
+def _with_page(front: Front, drain: Drain, token: str, host: str, conversations: Path | None) -> Callable[[int], None]:
+    """Puts the page upon the API. What to call once it listens."""
+    from pumice.serve.web.app import mount_web
+    from pumice.serve.web.settings import WebSettings
+
+    upstream = mount_web(front.app, WebSettings(api=None, key=token, log_folder=conversations), drain)
+
+    def ready(port: int) -> None:
+        upstream.listening(host, port)
+        front.listening(port)
+
+    return ready

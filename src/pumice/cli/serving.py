@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeAlias
 
@@ -34,6 +35,18 @@ def fetch_policy(domains: list[str] | None, refused: bool) -> FetchPolicy | None
     from pumice.images.policy import FetchPolicy
 
     return None if refused else FetchPolicy(domains=tuple(domains) if domains else None)
+
+
+def served_name(model: str) -> str:
+    """What callers name a model: a hub name as it is, a folder by its last part, as the original did it.
+
+    The rest of a folder's path is nobody's business.
+    """
+    folder = Path(model)
+    if not folder.is_dir():
+        return model
+    last = folder.resolve().name
+    return f"{folder.resolve().parent.name}_{last}" if re.fullmatch(r"checkpoint-\d+", last) else last
 
 
 def require(extra: str, *modules: str) -> None:

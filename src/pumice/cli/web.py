@@ -5,13 +5,29 @@ from __future__ import annotations
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
-from pumice.cli.serving import AllowedHosts, DrainS, Host, MediaDomains, NoRemoteImages, fetch_policy, require
+from pumice.cli.serving import (
+    AllowedHosts,
+    DrainS,
+    Host,
+    LogFolder,
+    LogJson,
+    MediaDomains,
+    NoRemoteImages,
+    fetch_policy,
+    require,
+)
 from pumice.cli.settings import Debug
 from pumice.errors import UsageError
+
+if TYPE_CHECKING:
+    from pumice.serve.front import Front
+    from pumice.serve.guard.run import Drain
+    from pumice.serve.web.settings import WebSettings
+    from pumice.serve.web.upstream import Upstream
 
 _ITS_API = "http://127.0.0.1:8000/v1"
 
@@ -28,12 +44,14 @@ def web(
     api_key: Annotated[
         str | None, Option("--api-key", metavar="KEY", envvar="PUMICE_API_KEY", help="Opens the API to the page.")
     ] = None,
-    log_folder: Annotated[
-        Path | None, Option("--log-folder", metavar="FOLDER", help="Write conversations and votes there.")
+    conversations: Annotated[
+        Path | None, Option("--conversations", metavar="FOLDER", help="Write conversations and votes down there.")
     ] = None,
     media_domains: MediaDomains = None,
     no_remote_images: NoRemoteImages = False,
     allowed_hosts: AllowedHosts = None,
+    log_folder: LogFolder = None,
+    log_json: LogJson = False,
     share: Annotated[bool, Option("--share", hidden=True)] = False,
     drain: DrainS = 30,
     debug: Debug = False,
@@ -45,7 +63,7 @@ def web(
 
     \b
     pumice web
-    pumice web --api https://api.example.com/v1 --log-folder logs
+    pumice web --api https://api.example.com/v1 --conversations logs
     """
     if share:
         raise UsageError(
@@ -57,20 +75,29 @@ def web(
     require("web", "gradio", "fastapi", "uvicorn", "openai")
     from pumice.serve.cluster.token import cluster_token
     from pumice.serve.guard.keys import Keys
+    from pumice.serve.guard.logs import setup_logging
     from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
-    from pumice.serve.web.app import create_web, mount_web
+    from pumice.serve.web.app import create_web
     from pumice.serve.web.settings import WebSettings
 
     draining, policy = Drain(), fetch_policy(media_domains, no_remote_images)
     token = cluster_token() if controller is not None else None
+    setup_logging("web", folder=log_folder, as_json=log_json, secrets=[each for each in (token, api_key) if each])
     how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), scope="web", login=True)
-    settings = WebSettings(api=api or _ITS_API, key=api_key, log_folder=log_folder, fetch=policy)
-    if token is None:
-        raise Exit(serve(guarded(create_web(settings), how), host, port, drain=draining, drain_s=drain, role="web"))
-    from pumice.serve.front import Front
-
-    front = Front(draining, token, str(controller), policy)
-    upstream = mount_web(front.app, replace(settings, api=None, key=token))
-    ready = partial(upstream.listening, host)
-    app = guarded(front.app, how)
+    settings = WebSettings(api=api or _ITS_API, key=api_key, log_folder=conversations, fetch=policy)
+    ready = None
+    if token is None or controller is None:
+        app = guarded(create_web(settings, draining), how)
+    else:
+        front, upstream = _with_its_own_api(settings, draining, token, controller)
+        app, ready = guarded(front.app, how), partial(upstream.listening, host)
     raise Exit(serve(app, host, port, drain=draining, on_ready=ready, drain_s=drain, role="web"))
+
+
+def _with_its_own_api(settings: WebSettings, drain: Drain, token: str, controller: str) -> tuple[Front, Upstream]:
+    """The page beside an API that asks a controller's workers, as the original's page did itself."""
+    from pumice.serve.front import Front
+    from pumice.serve.web.app import mount_web
+
+    front = Front(drain, token, controller, settings.fetch)
+    return front, mount_web(front.app, replace(settings, api=None, key=token), drain)

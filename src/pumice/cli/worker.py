@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
-from pumice.cli.serving import AllowedHosts, DrainS, Host, LogFolder, LogJson, require
+from pumice.cli.serving import AllowedHosts, DrainS, Host, LogFolder, LogJson, require, served_name
 from pumice.cli.session import open_engine
 from pumice.cli.settings import Settings, with_model_settings
 from pumice.errors import UsageError
@@ -91,7 +91,7 @@ def _of_a_model(settings: Settings, name: str | None, slots: int, queue: int, de
     from pumice.serve.worker.service import EngineService, Limits
 
     engine = open_engine(settings)
-    return EngineService(engine, name or engine.name, Limits(slots, queue, deadline))
+    return EngineService(engine, name or served_name(engine.name), Limits(slots, queue, deadline))
 
 
 def _of_a_server(url: str, most: int) -> Answerer:

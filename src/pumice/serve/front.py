@@ -24,12 +24,13 @@ from pumice.serve.supervisor import Crew, Supervisor
 
 @dataclass(frozen=True)
 class Own:
-    """A controller of its own, and workers. command: starts a worker; ``{port}`` and ``{front}`` stand for its port
-    and for this server's URL."""
+    """A controller of its own, and workers. worker: the command that starts one; ``{port}`` and ``{front}`` stand for
+    its port and for this server's URL. bot: the command of a client that runs beside them, if there is one."""
 
     cluster: Cluster
-    command: Sequence[str] = ()
+    worker: Sequence[str] = ()
     workers: int = 0
+    bot: Sequence[str] = ()
 
 
 class Front:
@@ -42,8 +43,8 @@ class Front:
         self._controller = Controller(cluster.cluster) if isinstance(cluster, Own) else None
         self._remote = RemoteDirectory(cluster, token) if isinstance(cluster, str) else None
         self._channel, self._inliner = Channel(token), Inliner(fetch)
-        self._supervisor: Supervisor | None = None
-        self._starting: asyncio.Task[None] | None = None
+        self._supervisors: list[Supervisor] = []
+        self._starting: asyncio.Future[list[None]] | None = None
         directory = self._remote or LocalDirectory(self._controller)  # type: ignore[arg-type]
         gateway = Gateway(directory, self._channel, self._inliner)
         self.app: FastAPI = create_app(gateway, Ledger(gateway.gauges), drain)
@@ -54,19 +55,22 @@ class Front:
 
     @property
     def failed(self) -> int:
-        """The exit code of workers that could not be started; 0 if they could."""
-        return (self._supervisor.failed if self._supervisor is not None else 0) or 0
+        """The exit code of processes that could not be started; 0 if they could."""
+        return next((each.failed for each in self._supervisors if each.failed), 0)
 
     def listening(self, port: int) -> None:
         """Requests are answered on ``port`` from now on, so workers can register."""
-        if self._own is None or self._controller is None or not self._own.workers:
+        if self._own is None or self._controller is None:
             return
         controller, front = self._controller, f"http://127.0.0.1:{port}"
-        command = [word.replace("{front}", front) for word in self._own.command]
-        self._supervisor = Supervisor(
-            Crew(command, self._own.workers), self._drain, lambda: {each.address for each in controller.workers()}
-        )
-        self._starting = asyncio.get_running_loop().create_task(self._supervisor.start())
+
+        def known() -> set[str]:
+            return {each.address for each in controller.workers()}
+
+        for command, count in ((self._own.worker, self._own.workers), (self._own.bot, int(bool(self._own.bot)))):
+            crew = Crew([word.replace("{front}", front) for word in command], count)
+            self._supervisors.append(Supervisor(crew, self._drain, known))
+        self._starting = asyncio.gather(*(each.start() for each in self._supervisors))
 
     @asynccontextmanager
     async def _life(self, _: FastAPI) -> AsyncIterator[None]:
@@ -76,8 +80,7 @@ class Front:
             yield
         finally:
             self._drain.begin()
-            if self._supervisor is not None:
-                await self._supervisor.stop()
+            await asyncio.gather(*(each.stop() for each in self._supervisors))
             if self._remote is not None:
                 await self._remote.stop()
             if self._controller is not None:

@@ -25,8 +25,8 @@ _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
 #: A worker that was known to the controller and is no longer, though its process lives, hangs.
 _HANGS_S = 10.0
 _LOOK_S = 0.5
-#: Exit codes that another try would give again: usage, model, memory.
-_HOPELESS = (2, 3, 6)
+#: Exit codes that another try would give again: usage, model, memory, key.
+_HOPELESS = (2, 3, 6, 7)
 
 
 @dataclass(frozen=True)

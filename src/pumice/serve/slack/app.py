@@ -28,7 +28,7 @@ from pumice.errors import AuthError, ServerError
 from pumice.remote import Remote
 from pumice.serve.guard.logs import redacted, setup_logging
 from pumice.serve.slack.bot import Bot
-from pumice.serve.slack.downloads import NO_SCOPE, DownloadPolicy, Downloads
+from pumice.serve.slack.downloads import DownloadPolicy, Downloads
 from pumice.serve.slack.events import message_of, reaction_of
 from pumice.serve.slack.logs import libraries_logger
 from pumice.serve.slack.memory import Memory
@@ -178,7 +178,7 @@ async def _first_look(server: Remote, me: Identity) -> None:
     """Says in the log what will not work, before a user finds out."""
     missing = [each for each in _NEEDED if each not in me.scopes] if me.scopes else []
     if missing:
-        log.warning("the app lacks scopes: %s; %s", ", ".join(missing), NO_SCOPE.replace("files:read", "them"))
+        log.warning("the app lacks scopes: %s; add them and install it to the workspace again", ", ".join(missing))
     if not await server.ready():
         log.warning("there is no model at %s yet; questions get an error until there is", server.url)
 
@@ -190,7 +190,8 @@ def _app(client: AsyncWebClient, bot: Bot, me: Identity, logger: logging.Logger)
         )
 
     # Authorised by what was learned at the start; so settings for other apps in the environment play no part.
-    app = AsyncApp(client=_tokenless(client), authorize=authorize, logger=logger, name="pumice")
+    # The name becomes that of a logger, which Bolt makes as quiet as its own.
+    app = AsyncApp(client=_tokenless(client), authorize=authorize, logger=logger, name=f"{logger.name}.vision")
 
     async def message(body: dict[str, Any]) -> None:
         asked = message_of(body, me.user)

@@ -193,8 +193,10 @@ class Actions:
         return int(min(most, known.max_model_len) if known and known.max_model_len else most)
 
     def _begin(self, request: gr.Request) -> None:
-        if self.pages.begin(_page(request)) is None:
-            raise gr.Error(_BUSY, print_exception=False)
+        try:
+            self.pages.begin(_page(request))
+        except PumiceError as error:
+            raise gr.Error(toast(str(error), error.hint), print_exception=False) from None
 
     def _require_quiet(self, request: gr.Request) -> None:
         if self.pages.find(_page(request)) is not None:

@@ -9,13 +9,15 @@ from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
-from pumice.errors import PumiceError
+from pumice.errors import PumiceError, ServerError, UsageError
 from pumice.remote import Delta, End, FailedRequestError, Message
+from pumice.serve.guard.run import Drain
 from pumice.serve.web.conversation import Conversation, Ending
 
 _PAUSE_S = 0.05  # between two pictures of the page; words that come faster are shown together
 _UNKNOWN_FAILURE = "The page failed to ask the server."
 
+_Piece: TypeAlias = tuple[str, End | None]
 Step: TypeAlias = tuple[Conversation, "PumiceError | None"]
 
 
@@ -39,13 +41,22 @@ class Running:
 class Pages:
     """Which open pages have an answer under way: at most one each."""
 
-    def __init__(self) -> None:
+    def __init__(self, drain: Drain | None = None) -> None:
+        """drain: once it has begun there are no new answers."""
         self._running: dict[str, Running] = {}
+        self._drain = drain
 
-    def begin(self, page: str) -> Running | None:
-        """None if one is under way already."""
+    @property
+    def running(self) -> int:
+        """How many answers are under way."""
+        return len(self._running)
+
+    def begin(self, page: str) -> Running:
+        """Raises PumiceError if an answer is under way already, or the server ends."""
+        if self._drain is not None and self._drain.draining:
+            raise ServerError("this server is about to end", hint="try again in a moment")
         if page in self._running:
-            return None
+            raise UsageError("an answer is being written", hint="stop it first, or wait for its end")
         self._running[page] = Running()
         return self._running[page]
 

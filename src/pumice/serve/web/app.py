@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from typing import Any
-
-# Read once, when Gradio is imported.
-os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from typing import Any, TypeAlias
 
 import gradio as gr
 from fastapi import FastAPI
+from starlette.routing import Mount
 
+from pumice.serve.guard.run import Drain
 from pumice.serve.web.actions import Actions
 from pumice.serve.web.answering import Pages
 from pumice.serve.web.catalogue import Catalogue
@@ -27,19 +27,23 @@ from pumice.serve.web.theme import CSS, HEAD, theme
 from pumice.serve.web.upstream import Upstream
 
 _SWEEP_S = 3600.0
+_LOOK_S = 0.1
+
+Chore: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
-def create_web(settings: WebSettings) -> FastAPI:
+def create_web(settings: WebSettings, drain: Drain | None = None) -> FastAPI:
     """The page at ``/``, and nothing else. Raises PumiceError if a part of the installation is missing."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    mount_web(app, settings)
+    mount_web(app, settings, drain)
     return app
 
 
-def mount_web(app: FastAPI, settings: WebSettings) -> Upstream:
+def mount_web(app: FastAPI, settings: WebSettings, drain: Drain | None = None) -> Upstream:
     """Adds the page to an application whose own routes go before it; its start and end become part of the app's.
 
-    Where ``settings.api`` is None the page waits until the result is told where its API is.
+    Where ``settings.api`` is None the page waits until the result is told where its API is. Once ``drain`` has begun,
+    answers under way are finished, no new ones are begun, and open pages are let go.
     """
     uploads, examples = settings.folder / "uploads", settings.folder / "examples"
     for folder in (settings.folder, uploads, examples):
@@ -49,7 +53,7 @@ def mount_web(app: FastAPI, settings: WebSettings) -> Upstream:
     gr.set_static_paths([store.folder, examples])  # served as they are, not copied for every message
     server = Upstream(settings.api, settings.key)
     log = ConversationLog(settings.log_folder, store.pixels)
-    actions = Actions(settings, server, Catalogue(server), store, log, Pages())
+    actions = Actions(settings, server, Catalogue(server), store, log, Pages(drain))
     page = build_page(actions, drawn_examples(examples))
     inner = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     gr.mount_gradio_app(
@@ -58,22 +62,25 @@ def mount_web(app: FastAPI, settings: WebSettings) -> Upstream:
         css=CSS, head=HEAD,
     )  # fmt: skip
     app.mount("/", Gate(inner, (uploads, store.folder, examples)))
-    app.router.lifespan_context = _with_page(app.router.lifespan_context, inner, server, store, settings.keep_s)
+    chores = [partial(_sweep, store, settings.keep_s)]
+    if drain is not None:
+        chores.append(partial(_let_go, inner, drain, actions.pages))
+    app.router.lifespan_context = _with_page(app.router.lifespan_context, inner, server, chores)
     return server
 
 
-def _with_page(outer: Any, inner: FastAPI, server: Upstream, store: PictureStore, keep_s: float) -> Any:
+def _with_page(outer: Any, inner: FastAPI, server: Upstream, chores: Sequence[Chore]) -> Any:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[Any]:
         start: AbstractAsyncContextManager[Any] = outer(app)
         async with start as state, inner.router.lifespan_context(inner):
-            sweeper = asyncio.create_task(_sweep(store, keep_s))
+            tasks = [asyncio.create_task(chore()) for chore in chores]
             try:
                 yield state
             finally:
-                sweeper.cancel()
-                with suppress(asyncio.CancelledError):
-                    await sweeper
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
                 await server.close()
 
     return lifespan
@@ -83,3 +90,13 @@ async def _sweep(store: PictureStore, keep_s: float) -> None:
     while True:
         await asyncio.to_thread(store.sweep, keep_s)
         await asyncio.sleep(_SWEEP_S)
+
+
+async def _let_go(inner: FastAPI, drain: Drain, pages: Pages) -> None:
+    """Ends the streams that every open page holds, which a server waits for when it drains."""
+    while not drain.draining or pages.running:
+        await asyncio.sleep(_LOOK_S)
+    for route in inner.routes:
+        if isinstance(route, Mount) and isinstance(route.app, gr.routes.App):
+            route.app.get_blocks()._queue.close()  # type: ignore[no-untyped-call]
+            route.app.stop_event.set()

@@ -12,6 +12,7 @@ import gradio as gr
 
 from pumice.errors import ImageError
 from pumice.serve.web.actions import Actions
+from pumice.serve.web.catalogue import Offer
 from pumice.serve.web.conversation import Conversation
 from pumice.serve.web.display import box_update, chat_update
 from pumice.serve.web.export import as_json_text, as_markdown
@@ -35,20 +36,18 @@ class Desk:
     actions: Actions
 
     async def load(self, saved: Any, request: gr.Request) -> tuple[Any, ...]:
-        """A page that opens, with the conversation it showed last: model, most, banner, chat, talk, saved, titles."""
+        """A page that opens, with what it showed last: model, most, banner, known, chat, talk, saved, titles."""
         wanted = request.query_params.get("model") if request.query_params else None
         history = history_from_json(saved)
         talk = history.find(history.current) or Conversation()
-        model, most, banner = await self._offered(wanted, None)
+        offered = await self._offered(wanted, None)
         chat = chat_update(talk, self.actions.store)
-        return model, most, banner, chat, talk, history_as_json(history), titles_update(history)
+        return *offered, chat, talk, history_as_json(history), titles_update(history)
 
-    async def poll(self, model: str | None, most: float) -> tuple[Any, ...]:
-        """Every few seconds, whether there are other models: model, most, banner."""
-        before = self.actions.catalogue.last
-        after = await self.actions.catalogue.offer()
-        if after == before and (model in after.names or not after.names):
-            return gr.skip(), gr.skip(), gr.skip()
+    async def poll(self, model: str | None, most: float, known: Offer | None) -> tuple[Any, ...]:
+        """Every few seconds, whether there are other models than this page knows: model, most, banner, known."""
+        if await self.actions.catalogue.offer() == known:
+            return (gr.skip(),) * 4
         return await self._offered(model, most)
 
     async def choose(self, model: str | None, most: float) -> dict[str, Any]:
@@ -119,7 +118,7 @@ class Desk:
         chosen = offer.choose(wanted)
         banner = gr.update(value=f"⏳ {neutralised(offer.trouble)}", visible=bool(offer.trouble))
         models = gr.update(choices=offer.names, value=chosen, interactive=bool(offer.names))
-        return models, self._most(chosen, most), banner
+        return models, self._most(chosen, most), banner, offer
 
     def _most(self, model: str | None, now: float | None) -> dict[str, Any]:
         known = self.actions.catalogue.last.find(model)

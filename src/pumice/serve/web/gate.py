@@ -54,11 +54,11 @@ class Gate:
             if scope["type"] == "lifespan":
                 await self._app(scope, receive, send)
             return
-        path, method = scope["path"].removeprefix(scope.get("root_path", "")) or "/", scope["method"]
+        asked, method = scope["path"][len(scope.get("root_path", "")) :] or "/", scope["method"]
         try:
-            if not _is_open(method, path):
+            if not _is_open(method, asked):
                 raise ApiError(Failure(404, "not_found", "there is nothing here"))
-            if method == "POST" and path != _UPLOAD:
+            if method == "POST" and asked != _UPLOAD:
                 body = await _body(receive)
                 self._require_ours(parse_json(body) if body else None)
                 receive = _again(body, receive)
@@ -72,20 +72,20 @@ class Gate:
         if not all(self._is_ours(path) for path in _files(found)):
             raise ApiError(Failure(403, "forbidden", "a file of the request is none of this page's"))
 
-    def _is_ours(self, path: Any) -> bool:
-        if not isinstance(path, str) or "\0" in path:
+    def _is_ours(self, named: Any) -> bool:
+        if not isinstance(named, str):
             return False
         try:
-            real = Path(path).resolve()
-        except (OSError, RuntimeError):
+            real = Path(named).resolve()
+        except (OSError, RuntimeError, ValueError):
             return False
         return any(real.is_relative_to(folder) for folder in self._folders)
 
 
-def _is_open(method: str, path: str) -> bool:
-    if path == "/":
+def _is_open(method: str, asked: str) -> bool:
+    if asked == "/":
         return method in ("GET", "HEAD")
-    return any(path == door or (door[-1] in "/=" and path.startswith(door)) for door in _OPEN.get(method, ()))
+    return any(asked == door or (door[-1] in "/=" and asked.startswith(door)) for door in _OPEN.get(method, ()))
 
 
 def _files(found: Any) -> Iterable[Any]:

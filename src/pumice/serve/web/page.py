@@ -44,6 +44,7 @@ class Parts:
     json: gr.DownloadButton
     talk: gr.State
     saved: gr.BrowserState
+    known: gr.State
 
 
 def build_page(actions: Actions, examples: list[Example]) -> gr.Blocks:
@@ -80,8 +81,8 @@ def _parts(actions: Actions, examples: list[Example]) -> Parts:
     chat = _chat(examples, votes=actions.log.keeps)
     box = gr.MultimodalTextbox(
         placeholder=PLACEHOLDER, show_label=False, label="Question", file_count="multiple",
-        file_types=["image", "file"], sources=["upload"], max_plain_text_length=1_000_000, max_lines=8, autofocus=True,
-        elem_id="box",
+        file_types=["image", "file"], sources=["upload"], max_plain_text_length=1_000_000,
+        max_lines=8, autofocus=True, elem_id="box",
     )  # fmt: skip
     with gr.Row(elem_id="drawers"):
         with gr.Column(min_width=240), gr.Accordion("Parameters", open=False):
@@ -101,7 +102,7 @@ def _parts(actions: Actions, examples: list[Example]) -> Parts:
     gr.Markdown(f"{_BUTTONS} {_KEPT if actions.log.keeps else ''}", elem_classes="quiet")
     return Parts(
         chat, box, model, banner, temperature, top_p, most, url, add, gallery, words, titles, new, delete, markdown,
-        json, talk, saved,
+        json, talk, saved, gr.State(None),
     )  # fmt: skip
 
 
@@ -151,7 +152,7 @@ def _wire_chat(parts: Parts, actions: Actions, desk: Desk) -> None:
 
 def _wire_desk(page: gr.Blocks, parts: Parts, desk: Desk, poll_s: float) -> None:
     opened = [parts.box, parts.chat, parts.talk, parts.saved, parts.titles]
-    offered = [parts.model, parts.most, parts.banner]
+    offered = [parts.model, parts.most, parts.banner, parts.known]
     changes = [
         page.load(desk.load, parts.saved, [*offered, parts.chat, parts.talk, parts.saved, parts.titles], **_QUIET),
         parts.new.click(desk.fresh, parts.saved, opened, **_QUIET),
@@ -165,7 +166,7 @@ def _wire_desk(page: gr.Blocks, parts: Parts, desk: Desk, poll_s: float) -> None
     parts.model.input(desk.choose, [parts.model, parts.most], parts.most, **_QUIET).then(
         desk.look, [parts.talk, parts.model], [parts.gallery, parts.words], **_QUIET
     )
-    gr.Timer(poll_s).tick(desk.poll, [parts.model, parts.most], offered, **_QUIET)
+    gr.Timer(poll_s).tick(desk.poll, [parts.model, parts.most, parts.known], offered, **_QUIET)
 
 
 async def _titles(saved: Any) -> dict[str, Any]:
