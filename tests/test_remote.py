@@ -156,6 +156,13 @@ def test_models_with_what_they_say_of_themselves() -> None:
     ]
 
 
+@pytest.mark.parametrize("found", ["<html>", '["x"]', '{"data": [{"name": "x"}]}', '{"data": 3}', "{}"])
+def test_what_is_no_server_of_models(found: str) -> None:
+    answer = (HEAD.format(200, "text/html" if found[0] == "<" else "application/json") + found).encode()
+    with server(answer) as (url, _), pytest.raises(FailedRequestError, match="no OpenAI-compatible server"):
+        asyncio.run(Remote(url).models())
+
+
 def test_pictures_travel_inside() -> None:
     assert data_uri(b"\x89PNG1").startswith("data:image/png;base64,")
     made = message("user", "?", [b"\xff\xd8\xff", "https://a.example/b.png"])

@@ -10,9 +10,11 @@ with the server's own words, its hint and its number of the request.
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
+from urllib.parse import urlsplit
 
 from pumice.errors import (
     AuthError,
@@ -99,10 +101,16 @@ class Remote:
         import openai
 
         try:
-            page = await self._client.models.list()
+            answer = await self._client.models.with_raw_response.list()
         except openai.APIError as error:
             raise self._ours(error) from None
-        return [_model(each.model_dump()) for each in page.data]
+        try:
+            return [_model(each) for each in json.loads(answer.text)["data"]]
+        except (ValueError, KeyError, TypeError, AttributeError):
+            raise FailedRequestError(
+                f"what answers at {self.url} is no OpenAI-compatible server",
+                hint="expected an address such as http://127.0.0.1:8000/v1",
+            ) from None
 
     async def ready(self) -> bool:
         """Whether there is a model to ask just now."""
@@ -209,6 +217,18 @@ def message(role: str, text: str, pictures: Sequence[bytes | str] = ()) -> Messa
         return {"role": role, "content": text}
     parts: list[Message] = [{"type": "image_url", "image_url": {"url": _url(picture)}} for picture in pictures]
     return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
+
+
+def base_url(text: str, flag: str) -> str:
+    """Where a server's interface begins; where only a host is given, its usual path is added. Raises UsageError."""
+    try:
+        parts = urlsplit(text)
+        fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an address that is none
+        fine = False
+    if not fine:
+        raise UsageError(f"{flag}: expected a URL like http://127.0.0.1:8000/v1, found {text!r}")
+    return text.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
 
 
 def data_uri(data: bytes) -> str:

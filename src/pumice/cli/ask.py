@@ -25,7 +25,7 @@ from pumice.cli.output import (
 )
 from pumice.cli.overlays import Boxes, Drawings, Looked
 from pumice.cli.pictures import Picture, load_pictures, piped_text
-from pumice.cli.session import AnsweringEngine, AnswerStream, Opener, open_engine
+from pumice.cli.session import AnsweringEngine, AnswerStream, Opener, open_answering
 from pumice.cli.settings import Settings, with_settings
 from pumice.cli.structured import Schema, extract, read_schema, require_whole
 from pumice.engine.answer import Answer
@@ -95,7 +95,7 @@ def ask(
     curl -s https://example.org/cat.jpg | pumice ask -i - "Which animal is this?"
     """
     form = Form(as_json, as_events, extracted, count)
-    options = replace(settings.sampling(), schema=read_schema(schema))
+    options = replace(settings.sampling(), schema=read_schema(schema, here=settings.server is None))
     form.check(options)
     pictures = load_pictures(images or [], settings)
     words = "" if prompt in (None, "-") else prompt or ""
@@ -106,7 +106,7 @@ def ask(
     if not pictures and sys.stderr.isatty():
         note("no picture: -i adds one", settings)
     answer_question(
-        Question(question, pictures), options, form, Drawings(boxes, look), settings, context.obj or open_engine
+        Question(question, pictures), options, form, Drawings(boxes, look), settings, context.obj or open_answering
     )
 
 
@@ -128,7 +128,7 @@ def describe(
     """
     pictures = load_pictures(images, settings)
     question = Question(DESCRIBE if len(pictures) == 1 else DESCRIBE_SEVERAL, pictures)
-    opener: Opener = context.obj or open_engine
+    opener: Opener = context.obj or open_answering
     answer_question(question, settings.sampling(), Form(as_json), Drawings(None, look), settings, opener)
 
 
@@ -147,7 +147,7 @@ def answer_question(
     question: Question, options: SamplingOptions, form: Form, drawings: Drawings, settings: Settings, opener: Opener
 ) -> None:
     """Load the model, ask, print in ``form``, and draw what was wished."""
-    drawings.check(question.pictures, form.count)
+    drawings.check(question.pictures, form.count, elsewhere=settings.server is not None)
     with waiting("loading the model", settings):
         engine = opener(settings)
     note_warnings(engine, settings)

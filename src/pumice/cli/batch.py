@@ -20,7 +20,7 @@ from pumice.cli.failures import explain
 from pumice.cli.output import note, note_warnings, waiting
 from pumice.cli.pictures import load_pictures
 from pumice.cli.results import Results
-from pumice.cli.session import AnsweringEngine, AnswerStream, Opener, open_engine
+from pumice.cli.session import AnsweringEngine, AnswerStream, Opener, open_answering
 from pumice.cli.settings import Settings, with_settings
 from pumice.cli.structured import Schema, read_schema, require_whole
 from pumice.cli.tasks import Task, read_tasks
@@ -66,7 +66,7 @@ def batch(
         raise UsageError("--resume and --overwrite exclude each other")
     if retry and not resume:
         raise UsageError("--retry-errors goes with --resume")
-    options = replace(settings.sampling(), schema=read_schema(schema))
+    options = replace(settings.sampling(), schema=read_schema(schema, here=settings.server is None))
     tasks = read_tasks(source, prompt, system=settings.system, recursive=recursive)
     made_with = _made_with(settings, options, prompt)
     with Results(out).opened() as results:
@@ -76,7 +76,7 @@ def batch(
             results.require_free(Path(source), overwrite=overwrite)
         left = [task for task in tasks if not results.has(task.id)]
         if left:
-            engine = _opened(context.obj or open_engine, jobs, settings)
+            engine = _opened(context.obj or open_answering, jobs, settings)
             if not resume:  # what is replaced is there until a model has been found
                 results.begin(made_with)
             with counting(len(tasks), len(tasks) - len(left), settings) as counted:
@@ -99,9 +99,9 @@ def _opened(opener: Opener, jobs: int, settings: Settings) -> AnsweringEngine:
 def _made_with(settings: Settings, options: SamplingOptions, prompt: str | None) -> dict[str, object]:
     """What an answer depends on; the pictures themselves may become more."""
     model = settings.model
-    if model is not None and Path(model).exists():
+    if model is not None and settings.server is None and Path(model).exists():
         model = str(Path(model).resolve())
-    named = ("base", "vision_tower", "template", "system", "dtype", "bits", "kv_8bit", "text_in_images")
+    named = ("server", "base", "vision_tower", "template", "system", "dtype", "bits", "kv_8bit", "text_in_images")
     sampling = {**asdict(options), "stop": list(options.stop)}
     return {"model": model, **{name: getattr(settings, name) for name in named}, **sampling, "prompt": prompt}
 

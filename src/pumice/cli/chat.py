@@ -17,7 +17,7 @@ from pumice.cli.line_reader import Reader, open_reader
 from pumice.cli.mentions import find_mentions, without_mentions
 from pumice.cli.output import note, note_limit, note_stats, note_warnings, note_writing, seen_as, waiting, write_answer
 from pumice.cli.pictures import Picture, load_pictures
-from pumice.cli.session import AnsweringEngine, Opener, open_engine
+from pumice.cli.session import AnsweringEngine, Opener, open_answering
 from pumice.cli.settings import Settings, with_settings
 from pumice.cli.streams import cancelling
 from pumice.engine.answer import Answer
@@ -64,7 +64,7 @@ def chat(
     pumice chat -i photo.jpg
     pumice chat -m llava-hf/llava-1.5-7b-hf --4bit
     """
-    opener: Opener = context.obj or open_engine
+    opener: Opener = context.obj or open_answering
     if jsonl:
         if prompt is not None or images:
             raise UsageError("--jsonl takes its questions and pictures from stdin", hint="see docs/protocol.md")
@@ -83,7 +83,7 @@ def llava_chat(
     settings: Settings,
 ) -> None:
     """Talk about a picture as the original's llava.serve.cli does."""
-    opener: Opener = context.obj or partial(open_engine, guess=LLAVA_TEMPLATE)
+    opener: Opener = context.obj or partial(open_answering, guess=LLAVA_TEMPLATE)
     Chat(settings, LLAVA, opener, images or []).run(None)
 
 

@@ -22,6 +22,7 @@ PATIENCE = 3.0
 EXTRAS = {
     "schema": "llguidance",
     "serve": "fastapi",
+    "client": "openai",
     "web": "gradio",
     "slack": "slack_bolt",
     "train": "matplotlib",
@@ -143,7 +144,7 @@ def settings(around: Surroundings) -> Iterator[Check]:
     known = sum(origin.layer != "default" for origin in chosen.origins.values())
     there = "" if chosen.file.is_file() else " (does not exist)"
     yield Check("settings", True, f"{known} set, by environment or {chosen.file}{there}")
-    if chosen.settings.model is not None:
+    if chosen.settings.model is not None and not chosen.settings.server:
         name = chosen.settings.model
         try:
             yield Check("default model", True, f"{name}, in {find_here(name).folder}")

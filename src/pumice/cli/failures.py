@@ -1,4 +1,4 @@
-"""From an exception to two lines on stderr and an exit code."""
+"""From an exception to two or three lines on stderr and an exit code."""
 
 from __future__ import annotations
 
@@ -26,23 +26,25 @@ _ADDRESS = re.compile(r" (?:object )?at 0x[0-9a-fA-F]+")
 
 @dataclass(frozen=True)
 class Failure:
-    """What the user is told: one line each, and the process's exit code."""
+    """What the user is told: one line each, and the process's exit code. request_id: a server's, for its log."""
 
     kind: str
     message: str
     hint: str | None
     exit_code: int
+    request_id: str | None = None
 
     def facts(self) -> dict[str, object]:
-        """As programs are told."""
-        return {"type": self.kind, "message": self.message, "hint": self.hint, "code": self.exit_code}
+        """As programs are told. A server's number of the request only if it was a server that failed."""
+        number = {} if self.request_id is None else {"request_id": self.request_id}
+        return {"type": self.kind, "message": self.message, "hint": self.hint, "code": self.exit_code, **number}
 
 
 def explain(error: Exception) -> Failure:
     """The failure behind any exception: our own as it is, typer's and torch's translated, the rest marked internal."""
     known = _translated(error)
     if known is not None:
-        return Failure(type(known).__name__, _one_line(str(known)), known.hint, known.exit_code)
+        return Failure(type(known).__name__, _one_line(str(known)), known.hint, known.exit_code, known.request_id)
     if isinstance(error, OSError) and error.strerror:
         place = f": {str(error.filename)!r}" if error.filename is not None else ""
         return Failure("OSError", _one_line(f"{error.strerror}{place}"), None, 1)
@@ -58,6 +60,7 @@ def report(error: Exception, *, as_json: bool = False, with_traceback: bool = Fa
         text = json.dumps({"error": failure.facts() | ({"traceback": trace} if trace else {})})
     else:
         text = trace + f"error: {failure.message}" + (f"\nhint: {_one_line(failure.hint)}" if failure.hint else "")
+        text += f"\nrequest: {_one_line(failure.request_id)}" if failure.request_id else ""
     with suppress(OSError):  # nobody may be reading
         print(text, file=sys.stderr, flush=True)
     return failure.exit_code

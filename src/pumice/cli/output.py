@@ -111,8 +111,10 @@ def note_limit(answer: Answer, settings: Settings, advice: str) -> None:
         note(f"stopped after {answer.usage.completion_tokens} tokens: {advice}", settings)
 
 
-def seen_as(sight: Sight) -> str:
+def seen_as(sight: Sight | None) -> str:
     """What a model makes of a picture, in words."""
+    if sight is None:
+        return "the server does not say how the model sees it"
     side = f"{sight.side}x{sight.side}"
     how = {
         "pad": f"seen whole, padded to {side}",

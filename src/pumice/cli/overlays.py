@@ -37,8 +37,13 @@ class Drawings:
     boxes: Path | None
     look: Path | None
 
-    def check(self, pictures: list[Picture], answers: int) -> None:
-        """Raises UsageError for wishes that ``pictures`` and ``answers`` cannot meet, or a file not to be written."""
+    def check(self, pictures: list[Picture], answers: int, *, elsewhere: bool = False) -> None:
+        """Raises UsageError for wishes that ``pictures`` and ``answers`` cannot meet, or a file not to be written.
+
+        elsewhere: the answers come from a server, which does not show where it looked.
+        """
+        if self.look is not None and elsewhere:
+            raise UsageError("--look needs the model's weights on this machine", hint="leave it out, or --server")
         if self.boxes is not None and len(pictures) != 1:
             raise UsageError(f"--boxes draws into one picture, found {len(pictures)}", hint="give one with -i")
         if self.look is not None and not pictures:
@@ -77,7 +82,9 @@ class Drawings:
         if not found:
             note(f"the answer names no box, so {path} was not written; {_ASK_FOR_ONE}", settings)
             return
-        save_picture(draw_boxes(picture.pixels, found, engine.sees(*picture.pixels.size).mode), path)
+        sight = engine.sees(*picture.pixels.size)
+        # Most models but LLaVA-1.5 mean the picture itself, without a border.
+        save_picture(draw_boxes(picture.pixels, found, "square" if sight is None else sight.mode), path)
         note(f"{path}: {len(found)} box{'es' * (len(found) > 1)}", settings)
 
 

@@ -45,7 +45,7 @@ class Picture:
 
     @property
     def part(self) -> Image:
-        return Image(self.pixels)
+        return Image(self.pixels, data=self.data)
 
     @property
     def description(self) -> str:

@@ -37,8 +37,8 @@ class AnsweringEngine(Protocol):
     @property
     def warnings(self) -> tuple[str, ...]: ...
 
-    def sees(self, width: int, height: int, *, alone: bool = True) -> Sight:
-        """Raises UsageError for a model that cannot look at pictures."""
+    def sees(self, width: int, height: int, *, alone: bool = True) -> Sight | None:
+        """None where nobody says. Raises UsageError for a model that cannot look at pictures."""
 
     most: int
     """How many requests are answered together; the others wait."""
@@ -50,6 +50,15 @@ class AnsweringEngine(Protocol):
 
 
 Opener: TypeAlias = Callable[[Settings], AnsweringEngine]
+
+
+def open_answering(settings: Settings, guess: str | None = None) -> AnsweringEngine:
+    """The server that the settings name; without one, the model that they name."""
+    if settings.server is None:
+        return open_engine(settings, guess)
+    from pumice.cli.remote_session import open_remote
+
+    return open_remote(settings)
 
 
 def open_engine(settings: Settings, guess: str | None = None) -> Engine:

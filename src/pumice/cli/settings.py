@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from typer import Context, Option
 
-from pumice.cli.preferences import FLAG_ONLY, Chosen, Marker, choose, settings_of
+from pumice.cli.preferences import FLAG_ONLY, SECRET, Chosen, Marker, choose, settings_of
 from pumice.errors import PumiceError, UsageError
 from pumice.options import SamplingOptions, Writing
 
@@ -122,6 +122,11 @@ class Settings:
     four_bit: Annotated[bool, Option("--4bit", help="Weights of 4 bits: a quarter of the memory, faster.")] = False
     eight_bit: Annotated[bool, Option("--8bit", help="Weights of 8 bits: half the memory, hardly a loss.")] = False
     kv_8bit: Annotated[bool, Option("--kv-8bit", help="Keys and values of 8 bits: twice the text in memory.")] = False
+    server: Annotated[
+        str | None,
+        Option("--server", metavar="URL", help="Ask this OpenAI-compatible server; -m is its name for the model."),
+    ] = None
+    api_key: Annotated[str | None, Marker("", "The key for --server."), SECRET] = None
     folders: Annotated[
         list[str] | None, Marker("", "Folders of models, which `pumice models list` shows beside the hub's cache.")
     ] = None
@@ -169,7 +174,39 @@ def defaults(config: Path | None = None) -> Settings:
 
 def with_settings(command: Callable[..., None]) -> Callable[..., None]:
     """The command with its one parameter ``settings`` replaced by one option per field of ``Settings``."""
-    return _spelled_out(command, {each.field for each in settings_of(Settings) if each.flags})
+    return _spelled_out(command, {each.field for each in settings_of(Settings) if each.flags}, _for_one_place)
+
+
+#: What only a model on this machine can be told.
+_OF_WEIGHTS = (
+    *("base", "vision_tower", "template", "device", "dtype"),
+    *("four_bit", "eight_bit", "kv_8bit", "text_in_images"),
+)
+_LAYERS = ("default", "file", "environment", "flag")  # the later, the stronger
+
+
+def _for_one_place(chosen: Chosen[Settings]) -> Settings:
+    """Settings for a model of this machine, or for a server. ``--server ''`` is none.
+
+    Beside a server, what a weaker layer says of the model is meant for those of this machine, and does not count.
+    Raises UsageError for what the same layer or a stronger one says, and a server cannot be told.
+    """
+    settings, origins, plain = chosen.settings, chosen.origins, Settings()
+    if not settings.server:
+        return replace(settings, server=None)
+    strength, weaker = _LAYERS.index(origins["server"].layer), {}
+    for each in settings_of(Settings):
+        usual = getattr(plain, each.field)
+        if each.field not in ("model", *_OF_WEIGHTS) or getattr(settings, each.field) == usual:
+            continue
+        origin = origins[each.field]
+        if _LAYERS.index(origin.layer) < strength:
+            weaker[each.field] = usual
+        elif each.field in _OF_WEIGHTS:
+            place = each.flags[0] if origin.layer == "flag" else origin.place
+            hint = "leave it out, or take a model of this machine: --server ''"
+            raise UsageError(f"{place} is for a model on this machine, and {settings.server} is to answer", hint=hint)
+    return replace(settings, **weaker)
 
 
 #: What a server is told of its model; how it answers is for each request to say.
@@ -181,7 +218,7 @@ OF_THE_MODEL = (
 
 def with_model_settings(command: Callable[..., None]) -> Callable[..., None]:
     """As ``with_settings``, but only what concerns the model."""
-    return _spelled_out(command, set(OF_THE_MODEL))
+    return _spelled_out(command, set(OF_THE_MODEL), lambda chosen: chosen.settings)
 
 
 def require_one_answer(settings: Settings) -> None:
@@ -202,7 +239,9 @@ def model_flags(settings: Settings) -> list[str]:
     return words
 
 
-def _spelled_out(command: Callable[..., None], flags: Collection[str]) -> Callable[..., None]:
+def _spelled_out(
+    command: Callable[..., None], flags: Collection[str], settled: Callable[[Chosen[Settings]], Settings]
+) -> Callable[..., None]:
     """Typer reads options from a function's signature; this writes the shared ones once instead of per command.
 
     What was not given on the command line comes from the environment or the user's file.
@@ -221,7 +260,7 @@ def _spelled_out(command: Callable[..., None], flags: Collection[str]) -> Callab
         about = values[context.name] if asks else values.pop(context.name)
         options = {field.name: values.pop(field.name) for field in fields}
         given = {name: value for name, value in options.items() if _was_given(about, name)}
-        command(**values, settings=chosen_settings(given, options["config"]).settings)
+        command(**values, settings=settled(chosen_settings(given, options["config"])))
 
     shown = [*own, *([] if asks else [context]), *fields]
     run.__dict__["__signature__"] = Signature(shown)

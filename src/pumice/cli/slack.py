@@ -14,6 +14,7 @@ from typer import Option
 
 from pumice.cli.settings import Debug
 from pumice.errors import AuthError, PumiceError, UsageError
+from pumice.remote import base_url
 
 if TYPE_CHECKING:
     from pumice.serve.slack.rules import Rules
@@ -64,7 +65,7 @@ def slack(
         return
     tokens = _token("SLACK_BOT_TOKEN", "xoxb-"), _token("SLACK_APP_TOKEN", "xapp-")
     rules = _rules(model, channels, (per_user, per_channel), keep_days, drain)
-    where = _address(api)
+    where = base_url(api, "--api")
     try:
         import asyncio
 
@@ -111,14 +112,6 @@ def _rules(
         keep_s=keep_days * 86400,
         drain_s=drain,
     )
-
-
-def _address(api: str) -> str:
-    """The API's base; where only a host is given, its usual path is added. Raises UsageError."""
-    parts = urlsplit(api)
-    if parts.scheme not in ("http", "https") or not parts.netloc:
-        raise UsageError(f"--api: expected a URL like http://127.0.0.1:8000/v1, found {api!r}")
-    return api.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
 
 
 def _own_folder() -> Path:

@@ -21,15 +21,14 @@ Schema: TypeAlias = Annotated[
 _FENCED = re.compile(r"^ {0,3}(?P<fence>`{3,}|~{3,})[^\n`]*\n(?P<body>.*?)^ {0,3}(?P=fence)[`~]*[ \t]*$", re.M | re.S)
 
 
-def read_schema(file: Path | None) -> str | None:
+def read_schema(file: Path | None, *, here: bool = True) -> str | None:
     """The schema in ``file``, tried out, so that what is wrong with it shows before a model is loaded.
 
-    Raises UsageError: the file cannot be read, or what is in it cannot be used.
+    here: whether it is this machine that keeps to it; a server knows best what it can keep. Raises UsageError: the file
+    cannot be read, or what is in it cannot be used.
     """
     if file is None:
         return None
-    from pumice.engine.grammar import compile_schema
-
     try:
         text = file.read_text(encoding="utf-8-sig")
     except OSError as error:
@@ -38,10 +37,24 @@ def read_schema(file: Path | None) -> str | None:
     except UnicodeDecodeError:
         raise UsageError(f"the schema '{file}' is not UTF-8 text") from None
     try:
-        compile_schema(text)
+        if here:
+            from pumice.engine.grammar import compile_schema
+
+            compile_schema(text)
+        else:
+            _require_object(text)
     except UsageError as error:
         raise UsageError(f"{file}: {error}", hint=error.hint) from None
     return text
+
+
+def _require_object(text: str) -> None:
+    try:
+        fine = isinstance(json.loads(text), dict)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"expected a JSON schema: {error}") from None
+    if not fine:
+        raise UsageError("expected a JSON schema, which is an object")
 
 
 def require_whole(answer: Answer, schema: str | None) -> None:

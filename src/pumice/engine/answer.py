@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
-from pumice.images.config import Mode
+from pumice.images.config import Mode, Preprocessing
+from pumice.images.grid import plan
 
 FinishReason: TypeAlias = Literal["stop", "length", "cancelled"]
 
@@ -33,6 +34,13 @@ class Sight:
     side: int
     tiles: int
     tokens: int
+
+    @classmethod
+    def of(cls, how: Preprocessing, width: int, height: int, *, alone: bool) -> Sight:
+        """Of a picture of ``width`` by ``height`` pixels. alone: whether it is the only one of its conversation."""
+        grid = plan(width, height, how, alone=alone)
+        mode = "pad" if how.mode == "anyres" and grid.tiles == 1 else how.mode
+        return cls(mode, how.image_size, grid.tiles, grid.tokens)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,6 @@ from pumice.engine.scheduler import Scheduler
 from pumice.engine.stream import Stream
 from pumice.errors import UsageError
 from pumice.images.fetch import FetchPolicy
-from pumice.images.grid import plan
 from pumice.model.device import choose_device
 from pumice.model.llava import Llava
 from pumice.options import SamplingOptions, Writing
@@ -138,10 +137,7 @@ class Engine:
 
         alone: whether it is the only one of its conversation.
         """
-        how = self.processor.geometry
-        grid = plan(width, height, how, alone=alone)
-        mode = "pad" if how.mode == "anyres" and grid.tiles == 1 else how.mode
-        return Sight(mode, how.image_size, grid.tiles, grid.tokens)
+        return Sight.of(self.processor.geometry, width, height, alone=alone)
 
     def look(self, conversation: Conversation) -> list[Look]:
         """What the last answer of ``conversation`` looked at, one for each picture; it is read again for this.

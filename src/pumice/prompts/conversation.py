@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeAlias
 
@@ -27,11 +27,13 @@ class Image:
     """A picture by reference: a path, an http(s) URL, a ``data:`` URI, the file's bytes, or a decoded PIL image.
 
     Nothing is read here; ``pumice.images.load`` does that. overview: seen once as a whole, also by a model that would
-    look closer at parts of it; fewer tokens, less detail.
+    look closer at parts of it; fewer tokens, less detail. data: the file that a decoded image was read from, for
+    whoever passes the picture on to another machine.
     """
 
     source: str | Path | bytes | PilImage
     overview: bool = False
+    data: bytes | None = field(default=None, compare=False, repr=False)
 
 
 Part: TypeAlias = Text | Image
