@@ -53,7 +53,7 @@ class Answerer(Scripted):
 
 @dataclass(frozen=True)
 class Whole:
-    """Both servers, their applications, what the worker was asked, and a key that opens both."""
+    """Both servers, their applications, what the worker was asked, a key that opens both, and a client that has it."""
 
     front: Running
     worker: Running
@@ -61,18 +61,13 @@ class Whole:
     asked: Answerer
     key: str
     keys: Keys
+    client: httpx2.Client
 
     def port(self, role: str) -> int:
         return {"gateway": self.front, "worker": self.worker}[role].port
 
     def post(self, value: object, role: str = "gateway", path: str = "/v1/chat/completions") -> httpx2.Response:
-        return httpx2.post(
-            f"http://127.0.0.1:{self.port(role)}{path}",
-            json=value,
-            headers={"x-api-key": self.key},
-            trust_env=False,
-            timeout=60,
-        )
+        return self.client.post(f"http://127.0.0.1:{self.port(role)}{path}", json=value)
 
 
 @contextmanager
@@ -89,7 +84,7 @@ def whole(folder: Path, fetch: FetchPolicy | None = None, **changes: Any) -> Ite
         made = Worker(asked, drain, TOKEN, member)
         guard = doorkeeping(folder, cluster_token=TOKEN, scope="cluster")
         with running(made.app, guard, drain=drain, listening=made.listening) as worker:
-            found = Whole(gateway, worker, {"gateway": front.app, "worker": made.app}, asked, key, keys)
-            ready = f"http://127.0.0.1:{gateway.port}/ready"
-            until(lambda: httpx2.get(ready, headers={"x-api-key": key}, trust_env=False).status_code == 200)
-            yield found
+            apps = {"gateway": front.app, "worker": made.app}
+            with httpx2.Client(headers={"x-api-key": key}, trust_env=False, timeout=60) as client:
+                until(lambda: client.get(f"http://127.0.0.1:{gateway.port}/ready").status_code == 200)
+                yield Whole(gateway, worker, apps, asked, key, keys, client)

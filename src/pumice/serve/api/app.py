@@ -6,10 +6,10 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, FastAPI, Request
-from starlette.responses import PlainTextResponse, Response
+from fastapi import APIRouter, FastAPI, Path, Request
+from starlette.responses import Response
 
 from pumice import __version__
 from pumice.errors import PumiceError
@@ -26,9 +26,12 @@ from pumice.serve.guard.run import Drain
 _log = logging.getLogger(__name__)
 
 _STREAM: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+_TEXT: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 413, 415, 429, 500, 502, 503, 504)
 }
+# What an address can hold: the guard refuses control characters and backslashes.
+_NAME = r"^[^\x00-\x1f\x7f\\]+$"
 
 
 class Backend(Protocol):
@@ -109,7 +112,7 @@ def _model_routes(backend: Backend) -> APIRouter:
         return ModelList(data=list(await backend.models()))
 
     @router.get("/v1/models/{model:path}")
-    async def model(model: str) -> ModelCard:
+    async def model(model: Annotated[str, Path(pattern=_NAME, max_length=256)]) -> ModelCard:
         """One of them."""
         cards = {card.id: card for card in await backend.models()}
         if model not in cards:
@@ -137,7 +140,7 @@ def _state_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
             raise ApiError(failure)
         return State(status="ready")
 
-    @router.get("/metrics", response_class=PlainTextResponse)
+    @router.get("/metrics", response_class=Response, responses={200: {"content": _TEXT}})
     async def metrics() -> Response:
         """Counts and times, as Prometheus reads them."""
         return Response(ledger.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
