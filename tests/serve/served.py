@@ -6,7 +6,7 @@ import asyncio
 import io
 import socket
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPException, HTTPResponse
@@ -106,7 +106,13 @@ class Running:
     """An application, served on a port of its own by a thread."""
 
     def __init__(
-        self, app: ASGIApp, *, host: str = "127.0.0.1", drain: Drain | None = None, drain_s: float = 5
+        self,
+        app: ASGIApp,
+        *,
+        host: str = "127.0.0.1",
+        drain: Drain | None = None,
+        drain_s: float = 5,
+        listening: Callable[[int], None] | None = None,
     ) -> None:
         self.drain = drain or Drain()
         self.port = 0
@@ -115,6 +121,8 @@ class Running:
 
         def on_ready(port: int) -> None:
             self.port = port
+            if listening is not None:
+                listening(port)
             ready.set()
 
         def run() -> None:

@@ -34,7 +34,7 @@ def fetch_policy(domains: list[str] | None, refused: bool) -> FetchPolicy | None
     """Where a server may fetch pictures: public addresses, and never its own network."""
     from pumice.images.policy import FetchPolicy
 
-    return None if refused else FetchPolicy(domains=tuple(domains) if domains else None)
+    return None if refused else FetchPolicy(domains=tuple(domains) if domains else None, for_strangers=True)
 
 
 def served_name(model: str) -> str:

@@ -19,6 +19,7 @@ _OK = 200
 _REDIRECTS = (301, 302, 303, 307, 308)
 _PRIVATE_HINT = "pass --allow-private-urls to reach addresses and ports of your own network"
 _NEVER_HINT = "download the picture yourself and pass the file"
+_STRANGERS_HINT = "send the picture itself"
 _HEADERS = [(b"Accept", b"image/*"), (b"Accept-Encoding", b"identity"), (b"User-Agent", b"pumice")]
 
 
@@ -38,8 +39,7 @@ def download(url: str, policy: FetchPolicy, resolve: Resolver, tls: ssl.SSLConte
         with httpcore2.ConnectionPool(network_backend=dialler, ssl_context=tls) as pool:
             return _follow(pool, first, policy, what)
     except RefusedAddressError as refusal:
-        hint = _PRIVATE_HINT if refusal.can_be_allowed and not policy.allow_private else _NEVER_HINT
-        raise BlockedUrlError(f"{what}: its address or port is not allowed", hint=hint) from None
+        raise _refused(what, policy, could_be_allowed=refusal.can_be_allowed) from None
     except (httpcore2.TimeoutException, httpcore2.NetworkError, httpcore2.ProtocolError, ValueError) as error:
         raise ImageError(f"{what}: {_reason(error, deadline, policy)}") from None
 
@@ -96,12 +96,16 @@ def _checked(url: str, policy: FetchPolicy, base: httpx2.URL | None = None) -> h
         raise malformed
     parsed = parsed.copy_with(host=host)
     if is_local_name(host) and not policy.allow_private:
-        raise BlockedUrlError(
-            f"cannot fetch image from {_quoted(parsed)}: its address or port is not allowed", hint=_PRIVATE_HINT
-        )
+        raise _refused(f"cannot fetch image from {_quoted(parsed)}", policy, could_be_allowed=True)
     if policy.domains is not None and not in_domains(host, _ascii_domains(policy.domains)):
         raise BlockedUrlError(f"cannot fetch image from {_quoted(parsed)}: the host is not among the allowed domains")
     return parsed
+
+
+def _refused(what: str, policy: FetchPolicy, *, could_be_allowed: bool) -> BlockedUrlError:
+    tells = could_be_allowed and not policy.allow_private and not policy.for_strangers
+    hint = _PRIVATE_HINT if tells else _STRANGERS_HINT if policy.for_strangers else _NEVER_HINT
+    return BlockedUrlError(f"{what}: its address or port is not allowed", hint=hint)
 
 
 def _ascii_domains(domains: tuple[str, ...]) -> tuple[str, ...]:

@@ -35,7 +35,8 @@ class FetchPolicy:
 
     allow_private: also addresses of one's own machine and networks, and any port; link-local stays refused.
     max_bytes: largest body. deadline_s: seconds for everything together. connect_s: seconds to connect to one address.
-    domains: if given, only these host names and names below them.
+    domains: if given, only these host names and names below them. for_strangers: whoever chose the URL is not whom
+    this machine belongs to, so a refusal does not tell what kind of address it was, or how to allow it.
     """
 
     allow_private: bool = False
@@ -45,6 +46,7 @@ class FetchPolicy:
     max_redirects: int = 3
     ports: tuple[int, ...] = (80, 443)
     domains: tuple[str, ...] | None = None
+    for_strangers: bool = False
 
 
 def address_kind(text: str) -> Kind:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from functools import partial
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.routing import APIRoute
-from starlette.responses import PlainTextResponse, Response
+from fastapi import APIRouter, FastAPI, Path, Request
+from starlette.responses import Response
 
 from pumice import __version__
 from pumice.errors import PumiceError
@@ -17,18 +17,21 @@ from pumice.serve.api.answering import Answering
 from pumice.serve.api.answers import ChatCompletion, ErrorBody, ModelCard, ModelList, State, TokenCount
 from pumice.serve.api.events import Event, Heading
 from pumice.serve.api.ledger import Ledger
-from pumice.serve.api.question import question_of
+from pumice.serve.api.question import conversation_of, question_of
 from pumice.serve.api.schema import ChatRequest, TokenizeRequest
 from pumice.serve.guard.errors import ApiError, Failure, failure_of, install, request_id_of
-from pumice.serve.guard.limits import parse_json
+from pumice.serve.guard.limits import StrictRoute
 from pumice.serve.guard.run import Drain
 
 _log = logging.getLogger(__name__)
 
 _STREAM: dict[str, Any] = {"text/event-stream": {"schema": {"type": "string"}}}
+_TEXT: dict[str, Any] = {"text/plain": {"schema": {"type": "string"}}}
 _ERRORS: dict[int | str, dict[str, Any]] = {
     status: {"model": ErrorBody} for status in (400, 401, 403, 404, 408, 413, 415, 429, 500, 502, 503, 504)
 }
+# What an address can hold: the guard refuses control characters and backslashes.
+_NAME = r"^[^\x00-\x1f\x7f\\]+$"
 
 
 class Backend(Protocol):
@@ -58,27 +61,8 @@ def create_app(backend: Backend, ledger: Ledger, drain: Drain, *, title: str = "
     return app
 
 
-class _CheckedRequest(Request):
-    """Reads JSON as strictly as the guard does: no depths, no names twice, no NaN."""
-
-    async def json(self) -> Any:
-        return parse_json(await self.body())
-
-
-class _CheckedRoute(APIRoute):
-    """A route whose body is read that way."""
-
-    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle = super().get_route_handler()
-
-        async def handler(request: Request) -> Response:
-            return await handle(_CheckedRequest(request.scope, request.receive))
-
-        return handler
-
-
 def _chat_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
-    router = APIRouter(route_class=_CheckedRoute)
+    router = APIRouter(route_class=StrictRoute)
 
     @router.post(
         "/v1/chat/completions",
@@ -89,7 +73,7 @@ def _chat_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
         """Answer the last question about the pictures of the conversation."""
         if drain.draining:
             raise ApiError(Failure(503, "draining", "the server is shutting down", "try again", retry_after_s=5))
-        question = question_of(body)
+        question = await asyncio.to_thread(question_of, body)  # its texts may be long
         request_id = request_id_of(request.scope)
         return Answering(
             ledger.entered(backend.chat(body, request_id)),
@@ -103,6 +87,8 @@ def _chat_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
     @router.post("/tokenize")
     async def tokenize(body: TokenizeRequest, request: Request) -> TokenCount:
         """Count the tokens of a text, or of messages with their pictures."""
+        if body.messages is not None:  # nothing is fetched for what could not be asked
+            await asyncio.to_thread(conversation_of, body.messages)
         return await backend.count(body, request_id_of(request.scope))
 
     return router
@@ -126,7 +112,7 @@ def _model_routes(backend: Backend) -> APIRouter:
         return ModelList(data=list(await backend.models()))
 
     @router.get("/v1/models/{model:path}")
-    async def model(model: str) -> ModelCard:
+    async def model(model: Annotated[str, Path(pattern=_NAME, max_length=256)]) -> ModelCard:
         """One of them."""
         cards = {card.id: card for card in await backend.models()}
         if model not in cards:
@@ -154,7 +140,7 @@ def _state_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
             raise ApiError(failure)
         return State(status="ready")
 
-    @router.get("/metrics", response_class=PlainTextResponse)
+    @router.get("/metrics", response_class=Response, responses={200: {"content": _TEXT}})
     async def metrics() -> Response:
         """Counts and times, as Prometheus reads them."""
         return Response(ledger.text(), media_type="text/plain; version=0.0.4; charset=utf-8")

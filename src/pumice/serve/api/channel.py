@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncGenerator, Mapping
 from typing import Any
@@ -54,10 +55,10 @@ class Channel:
         breaks off.
         """
         asked = {**body, "stream": True, "stream_options": {"include_usage": True}}
-        headers = {"x-request-id": request_id}
+        headers = {"x-request-id": request_id, "content-type": "application/json"}
         try:
-            url = f"{base}/chat/completions"
-            async with self._client.stream("POST", url, json=asked, headers=headers) as answer:
+            url, content = f"{base}/chat/completions", await asyncio.to_thread(_encoded, asked)
+            async with self._client.stream("POST", url, content=content, headers=headers) as answer:
                 if answer.status_code != 200:
                     raise await _refusal(answer)
                 yield Accepted()
@@ -81,24 +82,31 @@ class Channel:
 
     async def post(self, url: str, body: Mapping[str, Any], request_id: str) -> Any:
         """A JSON answer. Raises as ``chat`` does."""
-        return await self._whole("POST", url, request_id, json=body)
+        headers = {"content-type": "application/json"}
+        return await self._whole("POST", url, request_id, headers, content=await asyncio.to_thread(_encoded, body))
 
     async def get(self, url: str) -> Any:
         """A JSON answer. Raises as ``chat`` does."""
-        return await self._whole("GET", url, "-")
+        return await self._whole("GET", url, "-", {})
 
     async def close(self) -> None:
         """Ends all connections."""
         await self._client.aclose()
 
-    async def _whole(self, method: str, url: str, request_id: str, **more: Any) -> Any:
+    async def _whole(self, method: str, url: str, request_id: str, headers: dict[str, str], **more: Any) -> Any:
+        headers = headers | {"x-request-id": request_id}
         try:
-            async with self._client.stream(method, url, headers={"x-request-id": request_id}, **more) as answer:
+            async with self._client.stream(method, url, headers=headers, **more) as answer:
                 if answer.status_code != 200:
                     raise await _refusal(answer)
                 return json.loads(await _text(answer))
         except (httpx2.HTTPError, ValueError):
             raise _broken("the worker cannot be reached, or broke off") from None
+
+
+def _encoded(body: Mapping[str, Any]) -> bytes:
+    """Pictures make it long; so it is made in a thread."""
+    return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
 
 
 def _broken(message: str, *, absent: bool = False) -> BrokenError:

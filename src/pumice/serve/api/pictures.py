@@ -7,12 +7,14 @@ import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
-from pumice.errors import BlockedUrlError
+from pumice.errors import BlockedUrlError, ImageError
 from pumice.images.fetch import FetchPolicy, fetch
 from pumice.remote import data_uri
 from pumice.serve.api.schema import ImagePart, Message
 
 _FETCHERS = 8
+#: Bytes of all that one request has fetched; as text, they still fit into the body that a worker takes.
+MOST_FETCHED = 22 << 20
 
 
 class Inliner:
@@ -31,11 +33,29 @@ class Inliner:
         if self._policy is None:
             hint = "send the picture itself, as a data: URI"
             raise BlockedUrlError("this server fetches no pictures from the web", hint=hint)
-        loop = asyncio.get_running_loop()
-        urls = sorted(wanted)
-        works = [loop.run_in_executor(self._pool, partial(fetch, url, self._policy)) for url in urls]
-        found = dict(zip(urls, map(data_uri, await asyncio.gather(*works)), strict=True))
+        found = await self._fetched(sorted(wanted), self._policy)
         return [_replaced(message, found) for message in messages]
+
+    async def _fetched(self, urls: list[str], policy: FetchPolicy) -> dict[str, str]:
+        """Of each URL the ``data:`` URI. What goes wrong with one ends the fetching of all."""
+        loop = asyncio.get_running_loop()
+        held = 0
+
+        async def one(url: str) -> str:
+            nonlocal held
+            data = await loop.run_in_executor(self._pool, partial(fetch, url, policy))
+            held += len(data)
+            if held > MOST_FETCHED:
+                message = f"the pictures from the web have more than {MOST_FETCHED >> 20} MiB together"
+                raise ImageError(message, hint="ask about fewer of them at a time")
+            return await loop.run_in_executor(self._pool, data_uri, data)
+
+        works = [asyncio.ensure_future(one(url)) for url in urls]
+        try:
+            return dict(zip(urls, await asyncio.gather(*works), strict=True))
+        finally:
+            for work in works:
+                work.cancel()
 
     def close(self) -> None:
         """Ends the threads once they have nothing to fetch."""

@@ -22,7 +22,7 @@ from pumice.serve.cluster.status import Status, read_status
 from pumice.serve.cluster.stream import END, trouble
 from pumice.serve.guard.doors import require_cluster
 from pumice.serve.guard.errors import ApiError, Failure, failure_of, install, request_id_of, response
-from pumice.serve.guard.limits import json_body
+from pumice.serve.guard.limits import StrictRoute, json_body
 from pumice.serve.guard.run import Drain
 
 _log = logging.getLogger(__name__)
@@ -75,7 +75,7 @@ def make_app(controller: Controller, drain: Drain) -> FastAPI:
 
 def original_routes(controller: Controller) -> APIRouter:
     """The original's seven routes."""
-    router = APIRouter()
+    router = APIRouter(route_class=StrictRoute)
 
     @router.post("/register_worker")
     async def register_worker(body: Registration, request: Request) -> None:
@@ -132,7 +132,7 @@ def original_routes(controller: Controller) -> APIRouter:
 
 def cluster_routes(controller: Controller) -> APIRouter:
     """What our own roles ask."""
-    router = APIRouter()
+    router = APIRouter(route_class=StrictRoute)
 
     @router.post("/cluster/leave")
     async def leave(body: Named, request: Request) -> dict[str, bool]:
@@ -151,7 +151,7 @@ def cluster_routes(controller: Controller) -> APIRouter:
 
 def _state_routes(controller: Controller, drain: Drain) -> APIRouter:
     """What those who operate it ask."""
-    router = APIRouter()
+    router = APIRouter(route_class=StrictRoute)
 
     @router.get("/health")
     async def health() -> dict[str, str]:

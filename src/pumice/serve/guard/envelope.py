@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from pumice.serve.guard.doors import Caller
 from pumice.serve.guard.errors import failure_of, response
 from pumice.serve.guard.keeping import Doorkeeping
-from pumice.serve.guard.request_checks import objection
+from pumice.serve.guard.request_checks import METHODS, objection
 
 _log = logging.getLogger(__name__)
 _access = logging.getLogger("pumice.access")
@@ -49,6 +49,8 @@ class Envelope:
                 refused = response(refusal, request_id)
                 if refusal.status in (400, 413, 431):  # where this request ends may be unclear
                     refused.headers["connection"] = "close"
+                if refusal.status == 405:
+                    refused.headers["allow"] = ", ".join(sorted(METHODS))
                 await refused(scope, receive, answer)
         except ClientDisconnect:  # in the middle of its body; nobody is there to be answered
             pass

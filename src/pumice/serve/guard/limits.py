@@ -1,4 +1,4 @@
-"""JSON from strangers: bounded in depth before it is parsed, and without what two parsers read differently."""
+"""JSON from strangers: bounded before it is parsed, and without what two parsers read differently."""
 
 from __future__ import annotations
 
@@ -6,17 +6,46 @@ import asyncio
 import json
 import math
 import re
-from collections.abc import Iterator
-from typing import NoReturn
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, NoReturn
 
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
+from starlette.responses import Response
 
 from pumice.serve.guard.errors import ApiError, Failure
 
 MOST_DEPTH = 64
+#: Commas outside of texts. A long conversation has some thousands; a million would take seconds to look through.
+MOST_COMMAS = 1 << 15
 # Bytes from which on parsing takes so long that it would hold up other requests.
 _LARGE = 256 << 10
-_MARKS = re.compile(rb'["\[\]{}]')
+_MARKS = re.compile(rb'["\[\]{},]')
+
+
+class StrictRequest(Request):
+    """A request whose JSON is read by ``parse_json``. Raises ApiError."""
+
+    async def json(self) -> Any:
+        return await json_body(self)
+
+
+class StrictRoute(APIRoute):
+    """A route of FastAPI's whose body is read that way."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handler(request: Request) -> Response:
+            try:
+                return await handle(StrictRequest(request.scope, request.receive))
+            except HTTPException as error:  # FastAPI has put it around whatever the reading raised
+                if isinstance(error.__cause__, ApiError):
+                    raise error.__cause__ from None
+                raise
+
+        return handler
 
 
 async def json_body(request: Request) -> object:
@@ -25,17 +54,17 @@ async def json_body(request: Request) -> object:
     return await asyncio.to_thread(parse_json, body) if len(body) > _LARGE else parse_json(body)
 
 
-def parse_json(body: bytes) -> object:
+def parse_json(body: bytes, *, most_commas: int = MOST_COMMAS) -> object:
     """JSON as the standard has it, and nothing more.
 
-    Refused are: more than 64 levels, a name twice in one object, NaN and numbers too large for a float, text that is
-    no UTF-8 or holds half of a character or a NUL.
+    Refused are: more than 64 levels, more than ``most_commas`` commas outside of texts, a name twice in one object, NaN
+    and numbers too large for a float, text that is no UTF-8 or holds half of a character or a NUL.
 
     Raises:
         ApiError: 400, with what is wrong.
     """
-    if body.count(b"[") + body.count(b"{") > MOST_DEPTH and _depth(body) > MOST_DEPTH:
-        _refuse(f"the JSON is nested deeper than {MOST_DEPTH} levels")
+    if body.count(b"[") + body.count(b"{") > MOST_DEPTH or body.count(b",") > most_commas:
+        _refuse_too_much(body, most_commas)
     try:
         value = json.loads(
             body.decode("utf-8"),
@@ -91,20 +120,24 @@ def _texts(value: object) -> Iterator[str]:
             waiting.extend(each)
 
 
-def _depth(body: bytes) -> int:
-    """How deep brackets are nested outside of strings; counting ends above the limit. In time linear in the length."""
-    depth = deepest = at = 0
-    while deepest <= MOST_DEPTH and (mark := _MARKS.search(body, at)):
+def _refuse_too_much(body: bytes, most_commas: int) -> None:
+    """Looks at brackets and commas outside of texts, up to the limits. In time linear in the length."""
+    depth = commas = at = 0
+    while mark := _MARKS.search(body, at):
         at = mark.end()
         found = mark.group()
         if found == b'"':
             at = _behind_string(body, at)
+        elif found == b",":
+            commas += 1
+            if commas > most_commas:
+                _refuse(f"the JSON holds more than {most_commas} values")
         elif found in b"[{":
             depth += 1
-            deepest = max(deepest, depth)
+            if depth > MOST_DEPTH:
+                _refuse(f"the JSON is nested deeper than {MOST_DEPTH} levels")
         else:
             depth -= 1
-    return deepest
 
 
 def _behind_string(body: bytes, at: int) -> int:

@@ -16,7 +16,7 @@ from pumice.serve.cluster.challenge import Challenge, answered
 from pumice.serve.cluster.status import Status
 from pumice.serve.cluster.stream import TOO_LONG, message, trouble
 from pumice.serve.guard.errors import Failure, failure_of, request_id_of
-from pumice.serve.guard.limits import json_body
+from pumice.serve.guard.limits import StrictRoute, json_body
 from pumice.serve.original.payload import read_call
 
 _log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Service(Protocol):
 
 def routes(service: Service, token: str, *, sign_s: float = SIGN_S) -> APIRouter:
     """``/worker_generate_stream`` and ``/worker_get_status``. token: the cluster's."""
-    router = APIRouter()
+    router = APIRouter(route_class=StrictRoute)
 
     @router.post("/worker_generate_stream")
     async def worker_generate_stream(request: Request) -> Response:

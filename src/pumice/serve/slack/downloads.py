@@ -6,7 +6,7 @@ import asyncio
 import io
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin, urlsplit
 
@@ -31,6 +31,7 @@ _CHUNK = 1 << 16
 # Wider and heavier than this, a picture is made smaller: no model sees more, and eight must fit into one request.
 _LONGEST_SIDE = 2048
 _HEAVIEST = 2 << 20
+_FETCH = FetchPolicy(for_strangers=True)
 
 NO_SCOPE = "add the scope files:read to the app and install it to the workspace again"
 
@@ -45,7 +46,7 @@ class DownloadPolicy:
     deadline_s: float = 30.0
     max_redirects: int = 4
     trusted: str | None = None
-    elsewhere: FetchPolicy = field(default_factory=FetchPolicy)
+    elsewhere: FetchPolicy = _FETCH
 
     def is_slack(self, url: str) -> bool:
         """Whether the token may be sent there."""

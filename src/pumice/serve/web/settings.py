@@ -14,6 +14,9 @@ def _own_folder() -> Path:
     return user_cache_path("pumice") / "web"
 
 
+_FETCH = FetchPolicy(for_strangers=True)
+
+
 @dataclass(frozen=True)
 class WebSettings:
     """Where the page finds its API, and what it may do.
@@ -32,7 +35,7 @@ class WebSettings:
     key: str | None = field(default=None, repr=False)
     folder: Path = field(default_factory=_own_folder)
     log_folder: Path | None = None
-    fetch: FetchPolicy | None = field(default_factory=FetchPolicy)
+    fetch: FetchPolicy | None = _FETCH
     answers: int = 32
     waiting: int = 64
     upload_bytes: int = 20 << 20

@@ -8,13 +8,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from starlette.requests import Request
 
 from pumice.serve.api.app import Backend, create_app
 from pumice.serve.api.ledger import Ledger
 from pumice.serve.cluster.challenge import Challenge, answered
 from pumice.serve.cluster.status import Status
+from pumice.serve.guard.limits import StrictRoute
 from pumice.serve.guard.run import Drain
 from pumice.serve.original.worker_routes import Service, routes
 from pumice.serve.worker.registration import Contact, Registration
@@ -54,7 +55,9 @@ class Worker:
         if isinstance(answerer, Service):
             self.app.include_router(routes(answerer, token), include_in_schema=False)
         else:
-            self.app.add_api_route("/worker_get_status", self._status_route(token), methods=["POST"])
+            router = APIRouter(route_class=StrictRoute)
+            router.add_api_route("/worker_get_status", self._status_route(token), methods=["POST"])
+            self.app.include_router(router, include_in_schema=False)
 
     def listening(self, port: int) -> None:
         """Requests are answered on ``port`` from now on, so the controller may call back."""

@@ -20,7 +20,7 @@ from pumice.engine.room import refuse_too_long
 from pumice.engine.stream import Stream
 from pumice.images.fetch import FetchPolicy
 from pumice.options import SamplingOptions
-from pumice.prompts.conversation import Asked, Image, Rendered
+from pumice.prompts.conversation import Asked, Conversation, Image, Rendered
 from pumice.serve.api.answers import (
     ImageFacts,
     ModelCard,
@@ -95,7 +95,7 @@ class EngineService:
     async def chat(self, request: ChatRequest, request_id: str) -> AsyncGenerator[Event]:
         """As ``api.app.Backend`` says."""
         self._known(request.model)
-        question = question_of(request)
+        question = await asyncio.to_thread(question_of, request)
         async with aclosing(self.answer(question.conversation, question.options, question.choices)) as events:
             async for event in events:
                 yield event
@@ -205,6 +205,7 @@ class EngineService:
         processor = self._engine.processor
         limit = self._engine.model.config.language.max_positions
         if request.messages is None:
+            refuse_too_long(Conversation.ask(request.prompt or ""), processor.tokenizer, limit)
             tokens = [each.id for each in processor.tokenizer.encode(request.prompt or "", starts=True)]
             return TokenCount(count=len(tokens), max_model_len=limit, tokens=tokens)
         conversation = conversation_of(request.messages)
