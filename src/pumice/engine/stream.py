@@ -72,11 +72,6 @@ class Stream:
         """Of the tokens so far, if they were asked for; grows."""
         return self._request.answering.chances
 
-    def whole(self) -> Answer:
-        """Waits for the end."""
-        self._scheduler.advance(self._request, to_end=True)
-        return self.answer
-
     @property
     def answer(self) -> Answer:
         """The answer, once the stream has ended."""
