@@ -12,9 +12,11 @@ from typing import Any
 import pytest
 import yaml
 
+from pumice.cli.main import main
 from pumice.cli.preferences import settings_of
 from pumice.cli.settings import Settings
 from pumice.serve.cluster.token import cluster_token
+from pumice.serve.guard.keys import Keys
 from serve.apis import Scripted, scripted
 
 DEPLOY = Path(__file__).parent.parent / "deploy"
@@ -62,19 +64,13 @@ def sections(unit: Path) -> dict[str, list[tuple[str, str]]]:
     return found
 
 
-def help_of(command: str) -> str:
-    done = subprocess.run(
-        [sys.executable, "-m", "pumice", command, "--help"],
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        check=True,
-    )
-    return done.stdout
+def help_of(command: str, capsys: pytest.CaptureFixture[str]) -> str:
+    assert main([command, "--help"]) == 0
+    return capsys.readouterr().out
 
 
 @pytest.mark.parametrize("unit", UNITS, ids=lambda unit: unit.name)
-def test_units(unit: Path) -> None:
+def test_units(unit: Path, capsys: pytest.CaptureFixture[str]) -> None:
     found = sections(unit)
     assert list(found) == list(DIRECTIVES)
     for section, known in DIRECTIVES.items():
@@ -84,7 +80,8 @@ def test_units(unit: Path) -> None:
     program, command, *words = service["ExecStart"].split()
     assert program == "/opt/pumice/bin/pumice"
     flags = {word for word in words if word.startswith("--")}
-    assert flags and all(re.search(rf"{flag}\b", help_of(command)) for flag in flags)
+    shown = help_of(command, capsys)
+    assert flags and all(re.search(rf"{flag}\b", shown) for flag in flags)
     drain = _DRAIN.search(service["ExecStart"])
     assert int(service["TimeoutStopSec"]) > (int(drain[1]) if drain else 30) + 5, "the drain needs its time"
 
@@ -113,7 +110,7 @@ def composition() -> dict[str, Any]:
     return found
 
 
-def test_the_composition() -> None:
+def test_the_composition(capsys: pytest.CaptureFixture[str]) -> None:
     found = composition()
     assert set(found) == {"name", "services", "volumes"}
     (service,) = found["services"].values()
@@ -130,7 +127,8 @@ def test_the_composition() -> None:
     assert service["ports"] == ["${PUMICE_PUBLISH:-127.0.0.1}:8000:8000"], "nobody else's, unless it is wished"
     command, *words = service["command"]
     assert command == "serve" and words[words.index("--host") + 1] == "0.0.0.0", "so it ends without a key"
-    assert all(flag in help_of(command) for flag in words if flag.startswith("--"))
+    shown = help_of(command, capsys)
+    assert all(flag in shown for flag in words if flag.startswith("--"))
     assert int(service["stop_grace_period"].removesuffix("s")) > int(words[words.index("--drain") + 1]) + 5
     assert (DEPLOY / service["build"]["context"] / service["build"]["dockerfile"]).samefile(DEPLOY / "Dockerfile")
     variables = {each.variable for each in settings_of(Settings)}
@@ -169,8 +167,6 @@ def test_the_health_check(has_token: bool, tmp_path: Path) -> None:
         script = [sys.executable, str(DEPLOY / "ready.py"), f"http://127.0.0.1:{port}"]
         environment = {**os.environ, "PUMICE_DATA_DIR": str(data), "http_proxy": "http://127.0.0.1:1"}
         return subprocess.run(script, env=environment, capture_output=True, check=False).returncode
-
-    from pumice.serve.guard.keys import Keys
 
     if has_token:
         Keys(keys).create("somebody")
