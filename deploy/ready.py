@@ -36,7 +36,7 @@ def main(words: list[str]) -> int:
         with direct.open(request, timeout=PATIENCE_S) as answer:
             return 0 if answer.status == 200 else 1
     except (urllib.error.URLError, OSError) as error:
-        print(f"not ready: {error}", file=sys.stderr)
+        sys.stderr.write(f"not ready: {error}\n")
         return 1
 
 
