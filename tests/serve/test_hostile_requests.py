@@ -6,13 +6,12 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
-import pumice
+from pumice.checkpoint.hub import BUNDLED
 from serve.apis import MODEL, body, bundled, post, real_worker, until
 from serve.hostile import LEAKS
 from serve.served import Running
@@ -171,7 +170,7 @@ def test_a_million_characters(model: Running, text: str, path: str, monkeypatch:
 
 
 #: There is such a file, and as a schema it would allow anything.
-CONFIG = Path(pumice.__file__).parent / "pretrained" / "pumice-tiny" / "config.json"
+CONFIG = BUNDLED / "tokenizer_config.json"
 SCHEMAS: dict[str, Any] = {
     "a loop of references": {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
     "what holds itself": {
