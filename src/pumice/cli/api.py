@@ -14,6 +14,7 @@ from pumice.cli.serving import (
     LogJson,
     MediaDomains,
     NoRemoteImages,
+    RateLimit,
     fetch_policy,
     require,
 )
@@ -29,6 +30,7 @@ def api(
     media_domains: MediaDomains = None,
     no_remote_images: NoRemoteImages = False,
     allowed_hosts: AllowedHosts = None,
+    rate_limit: RateLimit = None,
     log_folder: LogFolder = None,
     log_json: LogJson = False,
     drain: DrainS = 30,
@@ -50,6 +52,6 @@ def api(
 
     draining, token = Drain(), cluster_token()
     setup_logging("api", folder=log_folder, as_json=log_json, secrets=(token,))
-    how = Doorkeeping(host, Keys(), None, tuple(allowed_hosts or ()))
+    how = Doorkeeping(host, Keys(), None, tuple(allowed_hosts or ()), per_minute=rate_limit)
     front = Front(draining, token, controller, fetch_policy(media_domains, no_remote_images))
     raise Exit(serve(guarded(front.app, how), host, port, drain=draining, drain_s=drain, role="api"))

@@ -20,6 +20,7 @@ from pumice.cli.serving import (
     LogJson,
     MediaDomains,
     NoRemoteImages,
+    RateLimit,
     fetch_policy,
     require,
 )
@@ -28,6 +29,7 @@ from pumice.errors import UsageError
 
 if TYPE_CHECKING:
     from pumice.serve.front import Front
+    from pumice.serve.guard.keeping import Realm
     from pumice.serve.guard.run import Drain
 
 
@@ -51,6 +53,7 @@ def serve(
     media_domains: MediaDomains = None,
     no_remote_images: NoRemoteImages = False,
     allowed_hosts: AllowedHosts = None,
+    rate_limit: RateLimit = None,
     log_folder: LogFolder = None,
     log_json: LogJson = False,
     drain: DrainS = 30,
@@ -77,7 +80,8 @@ def serve(
 
     draining, token = Drain(), cluster_token()
     setup_logging("server", folder=log_folder, as_json=log_json, secrets=(token,))
-    how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), "web" if web else "api", login=web)
+    realm: Realm = "web" if web else "api"
+    how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), realm, login=web, per_minute=rate_limit)
     log = [*(["--log-folder", str(log_folder)] if log_folder else []), *(["--log-json"] if log_json else [])]
     limits = ["--slots", str(slots), "--queue", str(queue), "--deadline", str(deadline), "--drain", str(drain)]
     named = ["--name", name] if name else []

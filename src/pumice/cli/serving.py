@@ -27,6 +27,9 @@ LogFolder: TypeAlias = Annotated[
     Path | None, Option("--log-folder", metavar="FOLDER", help="Also write the log there, a file for each day.")
 ]
 LogJson: TypeAlias = Annotated[bool, Option("--log-json", help="Write the log as lines of JSON.")]
+RateLimit: TypeAlias = Annotated[
+    float | None, Option("--rate-limit", metavar="N", min=0.1, help="Questions a minute of each API key.")
+]
 DrainS: TypeAlias = Annotated[float, Option("--drain", metavar="S", help="Longest wait for answers at the end.")]
 
 

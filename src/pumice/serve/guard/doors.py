@@ -17,6 +17,7 @@ from pumice.serve.guard.errors import ApiError, Failure, request_id_of, response
 from pumice.serve.guard.keeping import Doorkeeping, is_loopback
 from pumice.serve.guard.keys import Key, Permission
 from pumice.serve.guard.login import OPEN_PATHS, Login
+from pumice.serve.guard.rates import Rates
 from pumice.serve.guard.request_checks import host_is_ours
 
 OPEN = "/health"
@@ -29,11 +30,13 @@ class Caller:
     """Who a request comes from.
 
     name: of the API key, or ``cluster``, or ``loopback``. scopes: what it may do. cluster: it holds the cluster token.
+    key: it is known by an API key.
     """
 
     name: str
     scopes: tuple[Permission, ...] = ()
     cluster: bool = False
+    key: bool = False
 
     def may(self, scope: Permission) -> bool:
         return scope in self.scopes or "admin" in self.scopes
@@ -66,6 +69,7 @@ class Doors:
         self._app = app
         self._how = how
         self._login = Login(how.keys) if how.login else None
+        self._rates = Rates(how.per_minute) if how.per_minute is not None else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
@@ -82,8 +86,18 @@ class Doors:
                 else:
                     await response(found, request_id_of(scope))(scope, receive, send)
                 return
+            if wait := self._wait(found, scope):
+                words = f"this key may ask {self._how.per_minute:g} questions a minute"
+                failure = Failure(429, "rate_limit", words, "ask again later", retry_after_s=wait)
+                await response(failure, request_id_of(scope))(scope, receive, send)
+                return
             scope["state"]["caller"] = found
         await self._app(scope, receive, send)
+
+    def _wait(self, caller: Caller, scope: Scope) -> float:
+        """Seconds until the caller may ask. Only questions count, and only those of API keys."""
+        asks = scope["method"] == "POST" and caller.key
+        return self._rates.wait_for(caller.name) if self._rates is not None and asks else 0.0
 
     def _caller(self, scope: Scope, headers: Headers) -> Caller | Failure:
         keys = self._how.keys
@@ -109,7 +123,7 @@ class Doors:
             return Failure(401, "invalid_api_key", message, "send it as: Authorization: Bearer KEY")
         if not key.may("admin" if cluster else "infer"):
             return Failure(403, "forbidden", "this key has not the scope admin")
-        return Caller(key.name, key.scopes)
+        return Caller(key.name, key.scopes, key=True)
 
     def _is_here(self, scope: Scope, headers: Headers) -> bool:
         """Whether the request was made on this machine, and not by a stranger's page in a browser on it."""

@@ -20,6 +20,7 @@ class Doorkeeping:
     allowed_hosts: names under which it may be called besides the loopback ones.
     max_body: bytes.
     header_s, body_s: seconds that a request's headers and its body may take to arrive.
+    per_minute: questions that each API key may ask in a minute; None for any number.
     login: browsers without a session are shown the page ``/login``.
     """
 
@@ -32,6 +33,7 @@ class Doorkeeping:
     header_s: float = 30
     body_s: float = 60
     login: bool = False
+    per_minute: float | None = None
 
 
 def is_loopback(host: str) -> bool:
