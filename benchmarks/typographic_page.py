@@ -74,8 +74,8 @@ def page(results: dict[str, Any]) -> str:
     """``docs/text-in-images.md``."""
     parts = [INTRODUCTION, SWAPS, _swaps(results), _curve(results), ORDERS, _orders(results), SCALING]
     parts += [READING, _controls(results), MEASURE, _measures(results), LIMITS, _told(results)]
-    command = "python benchmarks/typographic.py --write docs/text-in-images.md"
-    made = f"Pictures are {results['side']} pixels wide, decoding is greedy. Made by `{command}`\nin"
+    command = f"python benchmarks/typographic.py --pairs {results['pairs']} --write docs/text-in-images.md"
+    made = f"Pictures are {results['side']} pixels wide, decoding is greedy. Made by\n`{command}` in"
     parts.append(f"{made} {results['seconds']} s on a machine with {results['machine']}.")
     return "\n\n".join(parts) + "\n"
 
