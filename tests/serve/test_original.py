@@ -192,7 +192,7 @@ def test_one_that_thinks_for_long_gives_signs(address: str, service: FakeService
     [
         (MemoryLimitError("too big for 0x7fffdeadbeef"), "out_of_memory", "memory"),
         (ImageError("cannot read the image in memory: it is empty"), "invalid_image", "it is empty"),
-        (RuntimeError("/root/secret: object at 0x7fffdeadbeef"), "internal_error", "went wrong"),
+        (RuntimeError("/srv/secret: object at 0x7fffdeadbeef"), "internal_error", "went wrong"),
         (ApiError(Failure(503, "draining", "the worker is about to stop")), "draining", "about to stop"),
     ],
 )

@@ -86,10 +86,11 @@ def serve(
     limits = ["--slots", str(slots), "--queue", str(queue), "--deadline", str(deadline), "--drain", str(drain)]
     named = ["--name", name] if name else []
     own = Own(Cluster(token), [*_WORKER, *limits, *log, *named, *model_flags(settings)], workers)
-    own = replace(own, bot=[*_BOT, "--drain", str(drain)]) if slack else own
+    if slack:
+        own = replace(own, bot=[*_BOT, "--drain", str(drain)])
+        os.environ["PUMICE_API_KEY"] = token  # the bot is a client like others
     front = Front(draining, token, own, fetch_policy(media_domains, no_remote_images))
     ready = _with_page(front, draining, token, host, conversations) if web else front.listening
-    os.environ["PUMICE_API_KEY"] = token  # for the bot, which is a client like others
     code = run(guarded(front.app, how), host, port, drain=draining, on_ready=ready, drain_s=drain, role="server")
     raise Exit(front.failed or code)
 
