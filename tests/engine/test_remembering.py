@@ -281,3 +281,15 @@ def test_engines_share_nothing() -> None:
     first.ask(asked, SHORT)
     second = Engine(tiny.model(1), tiny.processor())
     assert second.ask(asked, SHORT).usage.cached_tokens == 0
+
+
+def test_the_memory_of_earlier_conversations_is_as_large_as_one_says() -> None:
+    def asked(made: Engine) -> int:
+        for number in range(6):
+            made.ask(tiny.question(f"{number} dice, or how many?", number), SHORT)
+        return made.activity.bytes["prefix"]
+
+    usual = asked(tiny.engine())
+    for limit in (usual // 2, 0):
+        assert asked(Engine(tiny.model(), tiny.processor(), kv_bytes=limit)) <= limit
+    assert asked(Engine(tiny.model(), tiny.processor(), kv_bytes=usual // 2)) > 0

@@ -46,15 +46,23 @@ if TYPE_CHECKING:
 
 #: Pictures from public addresses; a policy of one's own can allow more, None nothing.
 GUARDED = FetchPolicy()
-KV_BYTES = 2 << 30
-FEATURE_BYTES = 256 << 20
+#: What is remembered of earlier conversations and pictures: so many bytes, but of a small model no more than so many
+#: full contexts.
+KV_BYTES, FEATURE_BYTES = 2 << 30, 256 << 20
+CONTEXTS = 8
 
 
 class _Own(TypedDict, total=False):
-    """What an engine may be told that its checkpoint does not say."""
+    """What an engine may be told that its checkpoint does not say.
+
+    fetch: which URLs pictures may come from. writing: what becomes of writing in pictures. kv_8bit: keys and values
+    are remembered as int8. kv_bytes: the most bytes of them that are remembered of earlier conversations; None for a
+    few full contexts, but at most 2 GiB.
+    """
 
     fetch: FetchPolicy | None
     kv_8bit: bool
+    kv_bytes: int | None
     writing: Writing
 
 
@@ -68,24 +76,22 @@ class Engine:
         *,
         name: str = "model",
         warnings: tuple[str, ...] = (),
-        fetch: FetchPolicy | None = GUARDED,
         end_ids: Sequence[int] = (),
-        kv_8bit: bool = False,
-        writing: Writing = "read",
+        **own: Unpack[_Own],
     ) -> None:
-        """fetch: which URLs pictures may come from. writing: what becomes of writing in pictures. Both attributes may
-        be set at any time. end_ids: tokens that end an answer besides the tokenizer's and the template's own. kv_8bit:
-        keys and values are remembered as int8.
+        """end_ids: tokens that end an answer besides the tokenizer's and the template's own. own: fetch, writing,
+        kv_8bit, kv_bytes; of these, the attributes ``fetch`` and ``writing`` may be set at any time.
         """
         self.model = model.eval()
-        self.runner = Runner(self.model, kv_8bit=kv_8bit)
+        self.runner = Runner(self.model, kv_8bit=own.get("kv_8bit", False))
         self.processor = processor
         self.name = name
         self.warnings = warnings
-        self.fetch = fetch
-        self.writing: Writing = writing
-        self._features = FeatureMemory(FEATURE_BYTES)
-        self._prefixes = PrefixMemory(KV_BYTES)
+        self.fetch = own.get("fetch", GUARDED)
+        self.writing: Writing = own.get("writing", "read")
+        self._features = FeatureMemory(self._usual_feature_bytes())
+        kv_bytes = own.get("kv_bytes")
+        self._prefixes = PrefixMemory(self._usual_kv_bytes() if kv_bytes is None else kv_bytes)
         self._scheduler = Scheduler(self.runner, self._prefixes, self._features_from)
         stop_ids, self._stop_texts = stopping(processor.template, processor.tokenizer)
         self._stop_ids = stop_ids.union(end_ids)
@@ -131,6 +137,15 @@ class Engine:
             end_ids=found.description.generation.end_ids,
             **own,
         )
+
+    def _usual_kv_bytes(self) -> int:
+        some = self.runner.new_cache(1)
+        context = some.nbytes // some.capacity * self.model.config.language.max_positions
+        return min(KV_BYTES, CONTEXTS * context)
+
+    def _usual_feature_bytes(self) -> int:
+        language = self.model.config.language
+        return min(FEATURE_BYTES, CONTEXTS * language.max_positions * language.hidden_size * self.model.dtype.itemsize)
 
     def sees(self, width: int, height: int, *, alone: bool = True) -> Sight:
         """What the model makes of a picture of ``width`` by ``height`` pixels. Raises UsageError if it sees none.

@@ -7,6 +7,7 @@ be closed, writes the shortest text where something must be written, and turns b
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -19,8 +20,9 @@ if TYPE_CHECKING:
 
 #: How many states are looked at before a search gives up, at first and, where no depth had a way, once more.
 PATIENCE = (1_000, 15_000)
-#: And how many in all: a schema must not keep a server busy for longer than a few seconds.
-AT_MOST = 30_000
+#: And how many in all, and for how many seconds: a state of a schema that counts to thousands is slow to copy, and a
+#: schema must not keep a server busy.
+AT_MOST, SECONDS = 30_000, 2.0
 #: At first, so many bytes after each other that lead nowhere new tell that the others do not, either.
 ENOUGH = 4
 #: How much deeper than now brackets may be opened: first as much as most need, then not at all, and ever more.
@@ -63,19 +65,25 @@ class Place:
 
 
 def way_to_end(
-    state: LLMatcher, place: Place, limit: int, writable: frozenset[int], literals: Sequence[bytes] = ()
+    state: LLMatcher,
+    place: Place,
+    limit: int,
+    writable: frozenset[int],
+    literals: Sequence[bytes] = (),
+    seconds: float = SECONDS,
 ) -> bytes | None:
     """Bytes, at most ``limit`` of them, that complete the text which has brought ``state`` to ``place``.
 
-    writable: the bytes that there are tokens for. literals: what to try inside of strings before single bytes.
+    writable: the bytes that there are tokens for. literals: what to try inside of strings before single bytes. seconds:
+    for how long it is looked for.
     None where no way was found, which is no proof that there is none.
     """
     if state.is_accepting():
         return b""
-    left = AT_MOST
+    left, end = AT_MOST, time.thread_time() + seconds
     for patience, enough in zip(PATIENCE, (ENOUGH, END), strict=True):
         for deeper in DEPTHS:
-            search = _Search(limit, writable, literals, min(patience, left), enough)
+            search = _Search(limit, writable, literals, min(patience, left), enough, end)
             found = search.run(state, place, place.depth + deeper)
             if found is not None:
                 return found
@@ -87,13 +95,15 @@ class _Search:
     """One search: its limits, and how much patience is left."""
 
     def __init__(
-        self, limit: int, writable: frozenset[int], literals: Sequence[bytes], patience: int, enough: int
+        self, limit: int, writable: frozenset[int], literals: Sequence[bytes], patience: int, enough: int, end: float
     ) -> None:
+        """end: when it stops, on this thread's clock, which counts its work alone."""
         self._limit = limit
         self._writable = writable
         self._literals = literals
         self.patience = patience
         self._enough = enough
+        self._end = end
 
     def run(self, state: LLMatcher, place: Place, deepest: int) -> bytes | None:
         """Depth first: of the choices at every place the best is followed until it leads nowhere."""
@@ -163,6 +173,9 @@ class _Search:
         """Copies of ``state`` that have read one of ``pieces``."""
         for piece in pieces:
             self.patience -= 1
+            if time.thread_time() > self._end:
+                self.patience = 0
+                return
             after = state.deep_copy()
             if self._writable.issuperset(piece) and after.consume_tokens(list(piece)):
                 yield piece, after

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pumice.engine.endless import is_endless
+from pumice.engine.least import longest_repeat
 from pumice.errors import UsageError
 from pumice.prompts.tokens import Tokenizer
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 LAYOUT = {"item_separator": ", ", "key_separator": ": ", "whitespace_flexible": False}
 #: No schema that is meant is longer, and none that is meant badly costs more.
 MOST_BYTES = 64 << 10
+#: Of a pattern's repetitions: the library unfolds them.
+MOST_REPEATS = 10_000
 #: The one token of ``bytewise`` that is no byte.
 END = 256
 #: Keywords that hold values, not schemas.
@@ -139,6 +142,8 @@ def _with_layout(text: str) -> dict[str, object]:
     except UnicodeEncodeError:
         raise UsageError("the schema holds half of a character (a lone surrogate)", hint=_HINT) from None
     _refuse_uncounted(schema)
+    if (repeats := longest_repeat(_patterns(schema))) > MOST_REPEATS:
+        raise UsageError(f"a pattern may repeat something {MOST_REPEATS} times, found {repeats}", hint=_HINT)
     own = schema.get("x-guidance", {})
     if not isinstance(own, dict):
         raise UsageError("x-guidance in a schema is an object", hint=_HINT)

@@ -6,6 +6,8 @@ token after which the rest of the room would not suffice is not taken, and the a
 
 from __future__ import annotations
 
+import json
+import time
 from collections import deque
 from collections.abc import Collection, Sequence
 from functools import cached_property, lru_cache
@@ -15,8 +17,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pumice.engine.finishing import Place, way_to_end
+from pumice.engine.finishing import SECONDS, Place, way_to_end
 from pumice.engine.grammar import bytewise, compile_schema, complaint, literals_of, matcher, vocabulary_of
+from pumice.engine.least import least_bytes
 from pumice.engine.sampling import Sampler
 from pumice.errors import UsageError
 from pumice.prompts.tokens import Tokenizer
@@ -27,6 +30,8 @@ if TYPE_CHECKING:
 #: With more room than so many times what the last look at the end needed, and a reserve, nobody looks at every token.
 AMPLE, RESERVE = 16, 512
 LONGEST = 1 << 16  # bytes of a way to the end
+#: Seconds that one answer's guide may look for ways to the end, in all: others wait meanwhile.
+PATIENCE_S = 6.0
 
 
 class Guides:
@@ -43,9 +48,26 @@ class Guides:
 
         Raises UsageError: the schema cannot be used, or no answer to it is so short.
         """
+        self._refuse_long(schema, room)
         grammar, literals = self._compiled(schema)
         words, letters = matcher(self._vocabulary, grammar), matcher(self._bytewise, grammar)
         return Guide(words, letters, self._spelling, literals, room)
+
+    def _refuse_long(self, schema: str, room: int) -> None:
+        """Raises UsageError for a schema whose shortest text has more tokens than there is room for."""
+        least = -(-self._least(schema) // self._spelling.longest)
+        if least > room:
+            raise UsageError(
+                f"an answer after this schema takes at least {least} tokens, and there is room for {room}",
+                hint="allow more tokens, or ask for less: look at minItems and minLength",
+            )
+
+    @staticmethod
+    def _least(schema: str) -> int:
+        try:
+            return least_bytes(json.loads(schema))
+        except (ValueError, RecursionError):  # is no schema, which is said when it is compiled
+            return 0
 
     def _compile(self, schema: str) -> tuple[str, tuple[bytes, ...]]:
         grammar = compile_schema(schema, leading_space=self._tokenizer.drops_leading_space)
@@ -73,7 +95,8 @@ class Spelling:
         words = (index for index in range(tokenizer.size) if index not in ends)
         self._tokens = {tokenizer.token_bytes(index): index for index in words}
         self._tokens.pop(b"", None)
-        self._longest = max(map(len, self._tokens), default=0)
+        #: Bytes of the longest token.
+        self.longest = max(map(len, self._tokens), default=1)
         #: Bytes that have a token for themselves.
         self.writable = frozenset(piece[0] for piece in self._tokens if len(piece) == 1)
 
@@ -82,7 +105,7 @@ class Spelling:
         found: list[int] = []
         begin = 0
         while begin < len(data):
-            ends = range(min(len(data), begin + self._longest), begin, -1)
+            ends = range(min(len(data), begin + self.longest), begin, -1)
             end = next(end for end in ends if data[begin:end] in self._tokens)
             found.append(self._tokens[data[begin:end]])
             begin = end
@@ -101,6 +124,7 @@ class Guide:
         """
         self._words, self._letters, self._spelling, self._literals = words, letters, spelling, literals
         self._place = Place()
+        self._patience_s = PATIENCE_S
         self._forced: deque[int] | None = None  # once the end has to be written, its tokens
         self._way = self._found_way()
         self._promises = self._way is not None  # without a way to begin with, nobody can say that it ends in time
@@ -190,7 +214,11 @@ class Guide:
         return copy.consume_tokens(list(rest)) and copy.is_accepting()
 
     def _found_way(self) -> bytes | None:
-        return way_to_end(self._letters, self._place, LONGEST, self._spelling.writable, self._literals)
+        seconds = min(SECONDS, self._patience_s)
+        began = time.thread_time()
+        way = way_to_end(self._letters, self._place, LONGEST, self._spelling.writable, self._literals, seconds)
+        self._patience_s -= time.thread_time() - began
+        return way
 
     def _cost(self, way: bytes) -> int:
         return len(self._spelling.tokens_of(way))
