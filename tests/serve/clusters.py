@@ -77,7 +77,6 @@ class FakeService:
     calls: list[tuple[str, tuple[bytes, ...], SamplingOptions]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     left_early: int = 0
-    changed: Callable[[], None] = lambda: None
 
     def status(self) -> Status:
         return Status(self.models, self.speed, self.queue, {"max_model_len": 128})
@@ -87,7 +86,6 @@ class FakeService:
     ) -> AsyncGenerator[str, None]:
         self.calls.append((prompt, tuple(pictures), options))
         self.queue += 1
-        self.changed()
         finished = False
         try:
             for number, word in enumerate(self.words):
@@ -99,7 +97,6 @@ class FakeService:
             finished = True
         finally:
             self.queue -= 1
-            self.changed()
             self.left_early += not finished
 
 
@@ -135,7 +132,6 @@ def worker(
         if controller is not None:
             contact = Contact(controller, f"http://127.0.0.1:{bound}", token)
             kept.append(Registration(contact, service.status, beat_s=beat_s))
-            service.changed = kept[0].beat_now
             kept[0].start()
             loops.append(asyncio.get_running_loop())
 

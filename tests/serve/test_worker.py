@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 import threading
@@ -15,9 +16,15 @@ import openai
 import pytest
 from PIL import Image as PilImage
 
+from pumice.cli.main import main
+from pumice.cli.serve import _worker
+from pumice.cli.serving import Capacity, Serving
+from pumice.cli.settings import Settings
+from pumice.cli.worker import _of_a_model
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation, Image
 from pumice.remote import data_uri
+from pumice.serve.worker.service import EngineService
 from serve.apis import LONG, MODEL, body, bundled, figures, picture, post, real_worker, until
 from serve.served import Running
 
@@ -247,27 +254,50 @@ def test_deadline(tmp_path: Path) -> None:
 
 
 def test_an_engine_that_fails_ends_everything_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process ends as well: whoever keeps it starts it anew."""
     with real_worker(tmp_path) as server:
         monkeypatch.setattr(bundled(), "turn", lambda: (_ for _ in ()).throw(RuntimeError("broken beyond repair")))
         answer = post(server.port, body("Hello?"))
         assert answer.status_code == 503 and answer.json()["error"]["code"] == "worker_failed"
         assert "beyond repair" not in answer.text
-        assert post(server.port, body("Hello?")).status_code == 503
-        assert figures(server.port)["in_flight"] == 0
+        until(lambda: server.code == 0)
+        assert server.service.held == 0 and server.worker.failed == 1  # type: ignore[attr-defined]
     monkeypatch.undo()
     with real_worker(tmp_path) as server:
         assert post(server.port, body("Hello?", max_tokens=3)).status_code == 200
+    assert server.worker.failed == 0  # type: ignore[attr-defined]
 
 
 def test_one_that_stands_still_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import httpx2
-
+    """By the worker itself: nobody asks how it is."""
     held = threading.Event()
     with real_worker(tmp_path, stall_s=0.5) as server:
         monkeypatch.setattr(bundled(), "turn", lambda: held.wait(60))
-        with ThreadPoolExecutor(1) as pool:
-            asking = pool.submit(post, server.port, body("Hello?"))
-            until(lambda: httpx2.get(f"http://127.0.0.1:{server.port}/ready", trust_env=False).status_code == 504)
-            assert asking.result(10).json()["error"]["code"] == "stalled"
+        answer = post(server.port, body("Hello?"))
+        assert answer.status_code == 504 and answer.json()["error"]["code"] == "stalled"
         monkeypatch.undo()
+        until(lambda: server.code == 0)
+        assert server.worker.failed == 1  # type: ignore[attr-defined]
         held.set()
+
+
+def test_what_is_remembered_of_conversations_has_a_flag(capsys: pytest.CaptureFixture[str]) -> None:
+    """It reaches the engine of a worker, and the workers of ``pumice serve``."""
+    service = _of_a_model(Settings(), Capacity(cache_mib=2))
+    assert isinstance(service, EngineService)
+    held = []
+
+    async def ask() -> None:
+        await service.start()
+        for number in range(6):
+            asked = Conversation.ask(f"{number} dice and {'two coins and ' * 20} what else?")
+            async for _ in service.answer(asked, SamplingOptions(max_tokens=3)):
+                pass
+            held.append(service.gauges()["cache_bytes:prefix"])
+        await service.stop()
+
+    asyncio.run(ask())
+    assert 0 < max(held) <= 2 << 20 < 6 * held[0], held
+    assert _worker(Serving(), Capacity(cache_mib=2), Settings()).words[-2:] == ["--cache-mib", "2"]
+    assert "--cache-mib" not in _worker(Serving(), Capacity(), Settings()).words
+    assert main(["worker", "--cache-mib", "-1"]) == 2 and "--cache-mib" in capsys.readouterr().err

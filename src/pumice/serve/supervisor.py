@@ -1,4 +1,4 @@
-"""Keeps worker processes alive: starts them, starts them again, and takes them along when the server ends."""
+"""Keeps processes alive: starts them, starts them again, and takes them along when the server ends."""
 
 from __future__ import annotations
 
@@ -8,18 +8,23 @@ import logging
 import os
 import signal
 import socket
-import sys
-import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
+from pumice.serve.cluster.token import VARIABLE
+from pumice.serve.guard.parent import SUPERVISED
 from pumice.serve.guard.run import Drain
 
 _log = logging.getLogger(__name__)
 
-#: Tells a child that it ends with whoever holds the other end of its standard input.
-SUPERVISED = "PUMICE_SUPERVISED"
+#: Variables with secrets. A child has those of them that its role needs; the rest of the environment is for all.
+_SECRETS = frozenset(
+    {
+        *(VARIABLE, "PUMICE_API_KEY", "PUMICE_UPSTREAM_KEY", "OPENAI_API_KEY", "HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"),
+        *("SLACK_BOT_TOKEN", "SLACK_APP_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_CLIENT_SECRET"),
+    }
+)
 _SOON_S, _MOST_QUICK = 10.0, 5
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.2, 30.0
 #: A worker that was known to the controller and is no longer, though its process lives, hangs.
@@ -30,16 +35,42 @@ _HOPELESS = (2, 3, 6, 7)
 
 
 @dataclass(frozen=True)
-class Crew:
-    """How many workers, and how one is started. command: ``{port}`` in it stands for the worker's port."""
+class Command:
+    """How a process is started.
 
-    command: Sequence[str]
+    role: what the log calls it. words: ``{port}`` and ``{number}`` stand for a free port and for which of the crew it
+    is. secrets: variables that it is handed on, of those that hold secrets. given: variables of its own.
+    """
+
+    role: str
+    words: Sequence[str]
+    secrets: Collection[str] = ()
+    given: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+    def filled(self, **places: object) -> Command:
+        """With what stands in braces replaced."""
+        words = self.words
+        for name, value in places.items():
+            words = [word.replace(f"{{{name}}}", str(value)) for word in words]
+        return replace(self, words=words)
+
+    def environment(self, whole: Mapping[str, str]) -> dict[str, str]:
+        """What the process sees of the environment ``whole``."""
+        hidden = _SECRETS - set(self.secrets)
+        return {**{name: value for name, value in whole.items() if name not in hidden}, **self.given, SUPERVISED: "1"}
+
+
+@dataclass(frozen=True)
+class Crew:
+    """How many processes of one kind, how one is started, and how long each may take to end when it is told to."""
+
+    command: Command
     count: int
-    drain_s: float = 30.0
+    patience_s: float = 40.0
 
 
 class Supervisor:
-    """Of one server. ``failed`` is the exit code of workers that cannot be started, once that is known."""
+    """Of one server. ``failed`` is the exit code of processes that cannot be kept running, once that is known."""
 
     def __init__(self, crew: Crew, drain: Drain, known: Callable[[], set[str]]) -> None:
         """known: addresses of the workers that the controller has heard from lately."""
@@ -49,20 +80,21 @@ class Supervisor:
         self._known = known
         self._tasks: list[asyncio.Task[None]] = []
 
-    async def start(self) -> None:
-        """Starts all workers; returns before they are ready."""
+    def start(self) -> None:
+        """Starts all of them; returns before they are ready."""
         self._tasks = [asyncio.create_task(self._keep(index)) for index in range(self._crew.count)]
 
     async def stop(self) -> None:
-        """Waits for the workers to finish what they are doing; ends those that take too long."""
+        """Waits for them to finish what they are doing; ends those that take too long."""
         await asyncio.gather(*self._tasks)
 
     async def _keep(self, index: int) -> None:
-        """One worker, as long as the server runs."""
+        """One process after the other, as long as the server runs."""
+        name = f"{self._crew.command.role} {index + 1}"
         quick, pause = 0, _FIRST_PAUSE_S
         while not self._drain.draining:
             began = time.monotonic()
-            code = await self._run_once(index)
+            code = await self._run_once(name, index + 1)
             if self._ending():
                 return
             if code in _HOPELESS:
@@ -70,19 +102,23 @@ class Supervisor:
                 return
             lived = time.monotonic() - began
             quick, pause = (quick + 1, pause * 2) if lived < _SOON_S else (0, _FIRST_PAUSE_S)
-            _log.error("worker %d ended with %s after %.0f s", index + 1, _how(code), lived)
+            _log.error("%s ended with %s after %.0f s", name, _how(code), lived)
             if quick >= _MOST_QUICK:
                 self._give_up(1)
                 return
             await self._pause(min(pause, _LONGEST_PAUSE_S))
 
-    async def _run_once(self, index: int) -> int:
+    async def _run_once(self, name: str, number: int) -> int:
         port = _free_port()
-        words = [word.replace("{port}", str(port)) for word in self._crew.command]
-        child = await asyncio.create_subprocess_exec(
-            *words, stdin=asyncio.subprocess.PIPE, env={**os.environ, SUPERVISED: "1"}
-        )
-        _log.info("worker %d is process %d on port %d", index + 1, child.pid, port)
+        command = self._crew.command.filled(port=port, number=number)
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *command.words, stdin=asyncio.subprocess.PIPE, env=command.environment(os.environ)
+            )
+        except OSError as error:  # such as no memory for one more process, which may pass
+            _log.error("%s cannot be started: %s", name, error.strerror or error)
+            return 1
+        _log.info("%s is process %d on port %d", name, child.pid, port)
         try:
             return await self._watched(child, f"http://127.0.0.1:{port}")
         finally:
@@ -90,9 +126,10 @@ class Supervisor:
                 child.kill()
 
     async def _watched(self, child: asyncio.subprocess.Process, address: str) -> int:
-        """Its exit code. A worker that hangs is killed."""
+        """Its exit code. One that hangs is killed."""
         ending = asyncio.ensure_future(child.wait())
         seen: float | None = None
+        killed = False
         while True:
             done, _ = await asyncio.wait({ending}, timeout=_LOOK_S)
             if done:
@@ -102,14 +139,15 @@ class Supervisor:
             now = time.monotonic()
             if address in self._known():
                 seen = now
-            elif seen is not None and now - seen > _HANGS_S:
+            elif seen is not None and now - seen > _HANGS_S and not killed:  # the kernel may take its time
+                killed = True
                 _log.error("process %d has not been heard of for %.0f s and is killed", child.pid, now - seen)
                 child.kill()
 
     async def _ended(self, child: asyncio.subprocess.Process, ending: asyncio.Future[int]) -> int:
         with contextlib.suppress(ProcessLookupError):
             child.terminate()
-        done, _ = await asyncio.wait({ending}, timeout=self._crew.drain_s)
+        done, _ = await asyncio.wait({ending}, timeout=self._crew.patience_s)
         if not done:
             _log.error("process %d did not end in time and is killed", child.pid)
             child.kill()
@@ -119,7 +157,7 @@ class Supervisor:
         return self._drain.draining
 
     def _give_up(self, code: int) -> None:
-        _log.critical("workers cannot be kept running; the server ends")
+        _log.critical("no %s can be kept running; the server ends", self._crew.command.role)
         self.failed = code
         self._drain.begin()
 
@@ -127,20 +165,6 @@ class Supervisor:
         end = time.monotonic() + seconds
         while time.monotonic() < end and not self._drain.draining:
             await asyncio.sleep(0.05)
-
-
-def end_with_parent(drain: Drain) -> None:
-    """In a child: drains once the parent is gone, however it went."""
-    if os.environ.get(SUPERVISED) != "1":
-        return
-
-    def wait() -> None:
-        with contextlib.suppress(OSError):
-            while os.read(sys.stdin.fileno(), 1):
-                pass
-        drain.begin()
-
-    threading.Thread(target=wait, name="pumice-parent", daemon=True).start()
 
 
 def _free_port() -> int:

@@ -55,6 +55,7 @@ def test_the_seven_routes_as_the_original_has_them(controller: str, idle: str) -
 def test_a_status_that_is_missing_is_asked_for(controller: str, idle: str) -> None:
     assert register(controller, idle, None) == (200, None)
     (found,) = workers(controller)
+    assert 0 <= found.pop("age") < 60
     assert found == {
         "name": idle,
         "address": idle,
@@ -188,6 +189,15 @@ def test_nobodys_key_is_passed_on(tmp_path: Path, service: FakeService, idle: st
     assert service.headers
     assert secret not in str(service.headers)
     assert service.headers[-1]["authorization"] == f"Bearer {TOKEN}"
+
+
+def test_a_client_of_the_original_refreshes_at_its_start_as_long_as_there_is_no_key(tmp_path: Path) -> None:
+    keys = Keys(tmp_path)
+    with running(controller_app()[1], tmp_path) as controller:
+        assert post(f"{controller}/refresh_all_workers") == (200, None)
+        infer, admin = keys.create("anna"), keys.create("boss", "admin")
+        assert [post(f"{controller}/refresh_all_workers", token=each)[0] for each in (None, infer)] == [401, 403]
+        assert post(f"{controller}/refresh_all_workers", token=admin) == (200, None)
 
 
 def test_controllers_can_stand_on_one_another(controller: str, idle: str, tmp_path: Path) -> None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
+from pumice.serve.cluster import directory
 from pumice.serve.cluster.directory import KEEP_S, Entry, LocalDirectory, Recollection, RemoteDirectory
+from pumice.serve.cluster.status import Status
 from pumice.serve.guard.keys import Keys
 from serve.clusters import TOKEN, FakeService, controller_app, free_port, running, worker
 
@@ -74,6 +78,8 @@ def test_both_kinds_tell_the_same(tmp_path: Path) -> None:
             return found
 
         local, remote = asyncio.run(asyncio.wait_for(ask(), 20))
+    assert 0 <= time.monotonic() - local[0].heard < 20, "a sign of life comes every three seconds"
+    assert abs(local[0].heard - remote[0].heard) < 10, "told elsewhere, it is as old"
     assert local == remote == [Entry(address, address, ("llava-fake",), 1.0, 0, {"max_model_len": 128})]
 
 
@@ -124,6 +130,57 @@ def test_what_is_no_controller(tmp_path: Path, caplog: pytest.LogCaptureFixture)
         assert asyncio.run(ask(url, "not-the-token-of-this-cluster")) == []
     assert "refuses this cluster token" in caplog.text
     assert TOKEN not in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_a_list_without_end_is_not_read(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(directory, "_MOST_BYTES", 1 << 20)
+
+    async def talk(_: asyncio.StreamReader, out: asyncio.StreamWriter) -> None:
+        out.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        with contextlib.suppress(ConnectionError):
+            while not out.is_closing():
+                out.write(b" " * (1 << 16))
+                await out.drain()
+
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    remote = RemoteDirectory(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", TOKEN)
+    await remote.start()
+    for _ in range(100):
+        if caplog.records:
+            break
+        await asyncio.sleep(0.1)
+    await remote.stop()
+    server.close()
+    assert "too long" in caplog.text
+
+
+@pytest.mark.asyncio
+async def test_what_nobody_foresaw_does_not_end_the_asking(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    right, tries = Recollection.heard, []
+
+    def wrong_at_first(self: Recollection, listed: list[Entry], left: list[str], now: float) -> None:
+        tries.append(now)
+        if len(tries) <= 3:
+            raise KeyError("a bug")
+        right(self, listed, left, now)
+
+    monkeypatch.setattr(Recollection, "heard", wrong_at_first)
+    controller, app = controller_app()
+    controller.registry.register("w", "http://127.0.0.1:1", Status(("m",)), controller.now(), peer="", beats=False)
+    with running(app, tmp_path) as url:
+        remote = RemoteDirectory(url, TOKEN, poll_s=0.05)
+        await remote.start()
+        await _until(remote, 1)
+        assert remote.reachable
+        await remote.stop()
+    assert caplog.text.count("could not be taken over") == 3 and "a bug" in caplog.text
+    pauses = [later - sooner for sooner, later in pairwise(tries)]
+    assert pauses[0] >= 0.1 and pauses[2] >= 0.4, "each longer than the one before"
 
 
 async def _until(remote: RemoteDirectory, count: int) -> None:

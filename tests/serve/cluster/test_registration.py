@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import threading
 import time
 from pathlib import Path
 
 import pytest
+from starlette.requests import Request
+from starlette.types import Receive, Scope, Send
 
+from pumice.serve.guard.run import Drain
+from pumice.serve.worker.app import Membership, Worker
 from pumice.serve.worker.registration import Contact, Delays, Registration
 from serve.clusters import TOKEN, FakeService, controller_app, free_port, listed, process, running, until, worker
 from serve.original_client import Client, text_of
+from serve.served import doorkeeping
+from serve.served import running as served
+from serve.whole import Answerer
 
 LONG = [f"word{number} " for number in range(5)]
 
@@ -114,19 +122,84 @@ def test_a_queue_that_changes_is_told_at_once(tmp_path: Path) -> None:
         until(lambda: queue() == 0, 3)
 
 
-def test_goodbye_in_the_moment_of_a_sign_of_life(tmp_path: Path) -> None:
-    """Before Python 3.12, a cancellation that meets a wait just over is lost; the goodbye must not be."""
+def test_signs_of_life_are_few(tmp_path: Path) -> None:
+    """Four a second of a queue that changes all the time, and none because of one more or less in a long one."""
+    beats: list[int] = []
+    controller, app = controller_app()
 
     async def run(url: str, name: str) -> None:
-        for _ in range(20):
-            kept = Registration(Contact(url, name, TOKEN), FakeService().status, beat_s=100)
+        service = FakeService()
+        kept = Registration(Contact(url, name, TOKEN), service.status, beat_s=100)
+        kept.start()
+        try:
+            for service.queue in range(200):
+                await asyncio.sleep(0.01)
+                beats.extend(each.queue for each in controller.workers() if each.queue not in beats)
+            service.queue = 64
+            await asyncio.sleep(0.6)
+            service.queue = 71
+            await asyncio.sleep(0.6)
+            assert controller.workers()[0].queue == 64, "about as long as it was"
+            service.queue = 0
+            await asyncio.sleep(0.6)
+            assert controller.workers()[0].queue == 0
+        finally:
+            await kept.leave()
+
+    with running(app, tmp_path) as url, worker(FakeService(), tmp_path) as name:
+        asyncio.run(run(url, name))
+    assert 3 <= len(beats) <= 12, beats
+
+
+def test_goodbye_in_the_moment_of_a_sign_of_life(tmp_path: Path) -> None:
+    """Whatever becomes of a cancellation that meets a sign of life on its way: the goodbye must not be lost."""
+
+    async def run(url: str, name: str) -> None:
+        for number in range(20):
+            service = FakeService()
+            kept = Registration(Contact(url, name, TOKEN), service.status, beat_s=100)
             kept.start()
             while not kept.registered:
                 await asyncio.sleep(0.005)
-            await asyncio.sleep(0.02)
-            kept.beat_now()
+            service.queue = 1
+            await asyncio.sleep(0.24 + number / 1000)  # about when it looks at its queue
             await asyncio.wait_for(kept.leave(), 5)
 
     with running(controller_app()[1], tmp_path) as url, worker(FakeService(), tmp_path) as name:
         asyncio.run(run(url, name))
+        assert listed(url) == []
+
+
+def test_a_goodbye_on_its_way_arrives(tmp_path: Path) -> None:
+    """A worker that has nothing to do ends at once, but not in the middle of its goodbye."""
+    heard: list[str] = []
+    app = controller_app()[1]
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("path") == "/cluster/leave":
+            request = Request(scope, receive)
+            said = await request.body()
+            await asyncio.sleep(1.0)
+            heard.append("cut off" if await request.is_disconnected() else json.loads(said)["worker_name"])
+        else:
+            await app(scope, receive, send)
+
+    drain = Drain()
+    with running(slow, tmp_path) as url:
+        made = Worker(Answerer(), drain, TOKEN, Membership(url, "http://127.0.0.1:{port}", TOKEN))
+        how = doorkeeping(tmp_path, scope="cluster", cluster_token=TOKEN)
+        with served(made.app, how, drain=drain, listening=made.listening):
+            until(lambda: listed(url))
+            (name,) = listed(url)
+        assert heard == [name]
+
+
+def test_none_comes_that_is_about_to_go(tmp_path: Path) -> None:
+    drain = Drain()
+    drain.begin()
+    with running(controller_app()[1], tmp_path) as url:
+        made = Worker(Answerer(), drain, TOKEN, Membership(url, "http://127.0.0.1:{port}", TOKEN))
+        how = doorkeeping(tmp_path, scope="cluster", cluster_token=TOKEN)
+        with served(made.app, how, drain=drain, listening=made.listening):
+            time.sleep(0.5)
         assert listed(url) == []

@@ -1,6 +1,6 @@
 """The controller's routes: the original's seven, with its shapes, and those that our own roles ask.
 
-Who may register, say goodbye or refresh holds the cluster token; the guard in front decides about the rest.
+Who may register or say goodbye holds the cluster token; the rest is for callers of the scope admin.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from pydantic import BaseModel, Field
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from pumice.errors import ServerError, UsageError
+from pumice.serve.cluster.admission import AdminRoute, TokenRoute
 from pumice.serve.cluster.challenge import Challenge, answered
 from pumice.serve.cluster.controller import Controller
 from pumice.serve.cluster.registry import Refused
 from pumice.serve.cluster.status import Status, read_status
-from pumice.serve.cluster.stream import END, trouble
-from pumice.serve.guard.doors import require_cluster
+from pumice.serve.cluster.stream import Joiner, trouble
 from pumice.serve.guard.errors import ApiError, Failure, failure_of, install, request_id_of, response
 from pumice.serve.guard.limits import StrictRoute, json_body
 from pumice.serve.guard.run import Drain
@@ -75,11 +75,10 @@ def make_app(controller: Controller, drain: Drain) -> FastAPI:
 
 def original_routes(controller: Controller) -> APIRouter:
     """The original's seven routes."""
-    router = APIRouter(route_class=StrictRoute)
+    router, members = APIRouter(route_class=AdminRoute), APIRouter(route_class=TokenRoute)
 
-    @router.post("/register_worker")
+    @members.post("/register_worker")
     async def register_worker(body: Registration, request: Request) -> None:
-        require_cluster(request.scope)
         try:
             status = None if body.worker_status is None else read_status(body.worker_status)
         except ServerError as error:
@@ -92,8 +91,7 @@ def original_routes(controller: Controller) -> APIRouter:
         _log.info("worker registered: %s", body.worker_name)
 
     @router.post("/refresh_all_workers")
-    async def refresh_all_workers(request: Request) -> None:
-        require_cluster(request.scope)
+    async def refresh_all_workers() -> None:
         await controller.refresh()
 
     @router.post("/list_models")
@@ -105,9 +103,8 @@ def original_routes(controller: Controller) -> APIRouter:
         chosen = controller.registry.pick(body.model, controller.now())
         return {"address": "" if chosen is None else chosen.name}
 
-    @router.post("/receive_heart_beat")
+    @members.post("/receive_heart_beat")
     async def receive_heart_beat(body: Beat, request: Request) -> dict[str, bool]:
-        require_cluster(request.scope)
         try:
             known = controller.beat(body.worker_name, _peer(request), body.queue_length)
         except Refused as error:
@@ -127,16 +124,16 @@ def original_routes(controller: Controller) -> APIRouter:
         whole = Status(tuple(names), speed, queue)
         return answered(whole, body, controller.token, request.scope)  # a controller above takes it for a worker
 
+    router.include_router(members)
     return router
 
 
 def cluster_routes(controller: Controller) -> APIRouter:
     """What our own roles ask."""
-    router = APIRouter(route_class=StrictRoute)
+    router, members = APIRouter(route_class=AdminRoute), APIRouter(route_class=TokenRoute)
 
-    @router.post("/cluster/leave")
+    @members.post("/cluster/leave")
     async def leave(body: Named, request: Request) -> dict[str, bool]:
-        require_cluster(request.scope)
         try:
             return {"left": controller.leave(body.worker_name, _peer(request))}
         except Refused as error:
@@ -146,6 +143,7 @@ def cluster_routes(controller: Controller) -> APIRouter:
     async def workers() -> dict[str, object]:
         return listing(controller)
 
+    router.include_router(members)
     return router
 
 
@@ -153,10 +151,12 @@ def _state_routes(controller: Controller, drain: Drain) -> APIRouter:
     """What those who operate it ask."""
     router = APIRouter(route_class=StrictRoute)
 
+    @router.head("/health", include_in_schema=False)
     @router.get("/health")
     async def health() -> dict[str, str]:
         return {"status": "ok"}
 
+    @router.head("/ready", include_in_schema=False)
     @router.get("/ready")
     async def ready(request: Request) -> Response:
         if drain.draining:
@@ -181,8 +181,9 @@ def listing(controller: Controller) -> dict[str, object]:
             "queue": each.queue,
             "speed": each.speed,
             "info": dict(each.info),
+            "age": age,
         }
-        for each in controller.workers()
+        for each, age in controller.aged()
     ]
     return {"workers": shown, "epoch": controller.epoch, "left": list(controller.registry.left(controller.now()))}
 
@@ -204,15 +205,13 @@ async def _proxied(controller: Controller, request: Request) -> AsyncIterator[by
         failure = Failure(503, "no_worker", "no worker has this model", "POST /list_models tells those that are there")
         yield trouble(2, failure.body(request_id)["error"])
         return
-    held = b""
+    joiner = Joiner()
     try:
         async with aclosing(controller.calls.stream(worker.address, await request.body())) as parts:
             async for part in parts:
-                whole, end, held = (held + part).rpartition(END)
-                if end:
-                    yield whole + end
-        if held:
-            raise ServerError("the worker broke off in the middle of a message")
+                if whole := joiner.whole(part):
+                    yield whole
+        joiner.finish()
     except ServerError as error:
         _log.warning("the stream of worker %s failed: %s", worker.name, error)
         yield trouble(3, failure_of(error).body(request_id)["error"])

@@ -86,12 +86,18 @@ class Calls:
         async with self._client.stream("POST", url, json=value) as answer:
             if answer.status_code != 200:
                 raise ServerError(f"the worker answered with status {answer.status_code}")
-            text = b""
-            async for part in answer.aiter_raw():
-                text += part
-                if len(text) > _MOST_BYTES:
-                    raise ServerError("the worker's answer is too long")
+            text = await whole(answer, _MOST_BYTES)
         try:
             return json.loads(text)
         except (ValueError, RecursionError):
             raise ServerError("the worker's answer is not JSON") from None
+
+
+async def whole(answer: httpx2.Response, most: int) -> bytes:
+    """The body of an answer that is being received. Raises ServerError once it has more than ``most`` bytes."""
+    text = b""
+    async for part in answer.aiter_raw():
+        text += part
+        if len(text) > most:
+            raise ServerError(f"the answer is too long: more than {most} bytes")
+    return text

@@ -25,7 +25,7 @@ class Cluster:
     that never go back. draw: chance, in [0, 1).
     """
 
-    token: str
+    token: str = field(repr=False)
     policy: Policy = "shortest_queue"
     allowed: Sequence[Network] = ()
     clock: Callable[[], float] = time.monotonic
@@ -48,6 +48,11 @@ class Controller:
     def workers(self) -> tuple[Worker, ...]:
         """All that are there now."""
         return self.registry.workers(self.now())
+
+    def aged(self) -> list[tuple[Worker, float]]:
+        """All that are there now, each with the seconds since it told its queue."""
+        now = self.now()
+        return [(each, now - each.last) for each in self.registry.workers(now)]
 
     async def register(self, name: str, peer: str, status: Status | None, *, beats: bool) -> None:
         """Takes a worker in: its address is permitted, nobody else has its name, and it knows the token.

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -13,6 +15,7 @@ from typing import Any, Protocol
 import httpx2
 
 from pumice.errors import AuthError, PumiceError, ServerError
+from pumice.serve.cluster.calls import whole
 from pumice.serve.cluster.controller import Controller
 from pumice.serve.cluster.status import read_status
 
@@ -22,11 +25,16 @@ POLL_S = 1.0
 #: How long a worker that a reachable controller does not list is kept: after a restart, workers need time to return.
 KEEP_S = 15.0
 _MOST_BYTES = 32 << 20
+_LONGEST_PAUSE_S = 30.0
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A worker that can be called at ``address``. listed: False for one that the controller does not know (yet)."""
+    """A worker that can be called at ``address``.
+
+    listed: False for one that the controller does not know (yet). heard: when it told its queue, in seconds of this
+    process's ``time.monotonic``; before everything if nobody knows.
+    """
 
     name: str
     address: str
@@ -35,6 +43,7 @@ class Entry:
     queue: int
     info: Mapping[str, object] = field(default_factory=dict)
     listed: bool = True
+    heard: float = field(default=-math.inf, compare=False)
 
 
 class Directory(Protocol):
@@ -51,9 +60,10 @@ class LocalDirectory:
 
     async def workers(self) -> list[Entry]:
         """See ``Directory``."""
+        now = time.monotonic()
         return [
-            Entry(each.name, each.address, each.models, each.speed, each.queue, each.info)
-            for each in self._controller.workers()
+            Entry(each.name, each.address, each.models, each.speed, each.queue, each.info, heard=now - age)
+            for each, age in self._controller.aged()
         ]
 
 
@@ -120,7 +130,10 @@ class RemoteDirectory:
         self._ending = False
         self._task: asyncio.Task[None] | None = None
         self._client = httpx2.AsyncClient(
-            headers={"authorization": f"Bearer {token}"}, timeout=3.0, follow_redirects=False, trust_env=False
+            headers={"authorization": f"Bearer {token}", "accept-encoding": "identity"},
+            timeout=3.0,
+            follow_redirects=False,
+            trust_env=False,
         )
 
     async def start(self) -> None:
@@ -143,44 +156,59 @@ class RemoteDirectory:
         return self._known.entries
 
     async def _poll(self) -> None:
+        pause = self._poll_s
         while not self._ending:
             try:
-                listed, left = await asyncio.wait_for(self._ask(), 3.0)
-            except (PumiceError, httpx2.HTTPError, httpx2.InvalidURL, asyncio.TimeoutError) as error:
-                if self.reachable or not self._asked.is_set():
-                    _log.warning("the controller at %s cannot be asked: %s", self._url, _why(error))
+                await self._look()
+                pause = self._poll_s
+            except Exception:  # whatever it is: nobody would hear of a task that has ended
+                _log.exception("what the controller at %s says could not be taken over", self._url)
                 self.reachable = False
                 self._known.away()
-            else:
-                if not self.reachable:
-                    _log.info("the controller at %s lists %d workers", self._url, len(listed))
-                self.reachable = True
-                self._known.heard(listed, left, self._clock())
+                pause = min(2 * pause, _LONGEST_PAUSE_S)
             self._asked.set()
-            await asyncio.sleep(self._poll_s)
+            await asyncio.sleep(pause)
+
+    async def _look(self) -> None:
+        """Asks once."""
+        try:
+            listed, left = await asyncio.wait_for(self._ask(), 3.0)
+        except (PumiceError, httpx2.HTTPError, httpx2.InvalidURL, asyncio.TimeoutError) as error:
+            if self.reachable or not self._asked.is_set():
+                _log.warning("the controller at %s cannot be asked: %s", self._url, _why(error))
+            self.reachable = False
+            self._known.away()
+            return
+        if not self.reachable:
+            _log.info("the controller at %s lists %d workers", self._url, len(listed))
+        self.reachable = True
+        self._known.heard(listed, left, self._clock())
 
     async def _ask(self) -> tuple[list[Entry], list[str]]:
-        answer = await self._client.get(f"{self._url}/cluster/workers")
-        if answer.status_code in (401, 403):
-            raise AuthError("it refuses this cluster token", hint="use the same PUMICE_CLUSTER_TOKEN everywhere")
-        if answer.status_code != 200 or len(answer.content) > _MOST_BYTES:
-            raise ServerError(f"it answered with status {answer.status_code}")
-        return _read(answer)
+        now = time.monotonic()
+        async with self._client.stream("GET", f"{self._url}/cluster/workers") as answer:
+            if answer.status_code in (401, 403):
+                raise AuthError("it refuses this cluster token", hint="use the same PUMICE_CLUSTER_TOKEN everywhere")
+            if answer.status_code != 200:
+                raise ServerError(f"it answered with status {answer.status_code}")
+            return _read(await whole(answer, _MOST_BYTES), now)
 
 
-def _read(answer: httpx2.Response) -> tuple[list[Entry], list[str]]:
-    """Raises ServerError for an answer that is no list of workers."""
+def _read(text: bytes, now: float) -> tuple[list[Entry], list[str]]:
+    """Of an answer that was asked for at ``now``. Raises ServerError for one that is no list of workers."""
     try:
-        body: dict[str, Any] = answer.json()
-        return [_entry(each) for each in body["workers"]], [str(name) for name in body.get("left", [])]
+        body: dict[str, Any] = json.loads(text)
+        return [_entry(each, now) for each in body["workers"]], [str(name) for name in body.get("left", [])]
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         raise ServerError("what answers there is no controller") from None
 
 
-def _entry(raw: dict[str, Any]) -> Entry:
+def _entry(raw: dict[str, Any], now: float) -> Entry:
     told = {"model_names": raw["models"], "speed": raw["speed"], "queue_length": raw["queue"], "info": raw["info"]}
-    status = read_status(told)
-    return Entry(str(raw["name"]), str(raw["address"]), status.models, status.speed, status.queue, status.info)
+    status, heard = read_status(told), now - float(raw.get("age", math.inf))  # an older controller tells no age
+    return Entry(
+        str(raw["name"]), str(raw["address"]), status.models, status.speed, status.queue, status.info, heard=heard
+    )
 
 
 def _why(error: Exception) -> str:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import httpx2
 
 from pumice.errors import AuthError, ServerError
-from pumice.serve.cluster.stream import END
+from pumice.serve.cluster.stream import END, LONGEST, Joiner
 
 _SILENCE_S = 60.0
 
@@ -19,7 +20,10 @@ class OriginalClient:
 
     def __init__(self, token: str) -> None:
         self._client = httpx2.Client(
-            headers={"authorization": f"Bearer {token}"}, timeout=_SILENCE_S, follow_redirects=False, trust_env=False
+            headers={"authorization": f"Bearer {token}", "accept-encoding": "identity"},
+            timeout=_SILENCE_S,
+            follow_redirects=False,
+            trust_env=False,
         )
 
     def register(self, controller: str, name: str, *, beats: bool) -> None:
@@ -48,31 +52,43 @@ class OriginalClient:
             done = len(message["text"])
 
     def _messages(self, url: str, payload: dict[str, object]) -> Iterator[dict[str, Any]]:
-        held = b""
-        try:
-            with self._client.stream("POST", url, json=payload) as answer:
-                if answer.status_code != 200:
-                    answer.read()
-                    raise _refusal(url, answer)
-                for part in answer.iter_raw():
-                    *whole, held = (held + part).split(END)
-                    yield from map(json.loads, whole)
-        except (httpx2.HTTPError, httpx2.InvalidURL) as error:
-            raise ServerError(f"{url} cannot be reached: {error}", hint="is it running?") from None
+        joiner = Joiner()
+        with self._asked(url, payload) as answer:
+            for part in answer.iter_raw():
+                yield from map(json.loads, joiner.whole(part).split(END)[:-1])
+            joiner.finish()
 
     def _post(self, url: str, value: object) -> Any:
+        with self._asked(url, value) as answer:
+            return json.loads(_text(answer))
+
+    @contextmanager
+    def _asked(self, url: str, value: object) -> Iterator[httpx2.Response]:
+        """The answer, to be read. value: sent as JSON; None for an empty body."""
         try:
-            answer = self._client.post(url) if value is None else self._client.post(url, json=value)
+            with self._client.stream("POST", url, json=value) as answer:
+                if answer.status_code != 200:
+                    raise _refusal(url, answer)
+                yield answer
         except (httpx2.HTTPError, httpx2.InvalidURL) as error:
             raise ServerError(f"{url} cannot be reached: {error}", hint="is it running?") from None
-        if answer.status_code != 200:
-            raise _refusal(url, answer)
-        return answer.json()
+        except ValueError:
+            raise ServerError(f"what {url} answers is not JSON", hint="is that the original's protocol?") from None
+
+
+def _text(answer: httpx2.Response) -> bytes:
+    """The whole answer. Raises ServerError for one without bounds."""
+    text = b""
+    for part in answer.iter_raw():
+        text += part
+        if len(text) > LONGEST:
+            raise ServerError("the answer is too long")
+    return text
 
 
 def _refusal(url: str, answer: httpx2.Response) -> ServerError | AuthError:
     try:
-        error = answer.json()["error"]
+        error = json.loads(_text(answer))["error"]
         words, hint = str(error["message"]), error.get("hint")
     except (ValueError, KeyError, TypeError):
         words, hint = f"{url} answered with status {answer.status_code}", None

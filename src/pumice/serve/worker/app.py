@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from fastapi import APIRouter, FastAPI
@@ -15,10 +16,13 @@ from pumice.serve.api.app import Backend, create_app
 from pumice.serve.api.ledger import Ledger
 from pumice.serve.cluster.challenge import Challenge, answered
 from pumice.serve.cluster.status import Status
+from pumice.serve.guard.errors import Failure
 from pumice.serve.guard.limits import StrictRoute
 from pumice.serve.guard.run import Drain
 from pumice.serve.original.worker_routes import Service, routes
 from pumice.serve.worker.registration import Contact, Registration
+
+_log = logging.getLogger(__name__)
 
 _LOOK_S = 0.05
 
@@ -31,6 +35,9 @@ class Answerer(Backend, Protocol):
     def status(self) -> Status: ...
     def gauges(self) -> Mapping[str, float]: ...
 
+    def broken(self) -> Failure | None:
+        """Why it will never answer again; None as long as it may."""
+
 
 @dataclass(frozen=True)
 class Membership:
@@ -38,14 +45,19 @@ class Membership:
 
     controller: str
     address: str
-    token: str
+    token: str = field(repr=False)
 
 
 class Worker:
-    """The application of one worker, and its place in a cluster, if it has one."""
+    """The application of one worker, and its place in a cluster, if it has one.
+
+    ``failed`` is the process's exit code: 1 once the worker has ended itself because it is broken, so that whoever
+    keeps it starts it anew.
+    """
 
     def __init__(self, answerer: Answerer, drain: Drain, token: str, membership: Membership | None = None) -> None:
         """token: the cluster's, which proves to a controller that this is no stranger."""
+        self.failed = 0
         self._answerer = answerer
         self._drain = drain
         self._membership = membership
@@ -61,7 +73,7 @@ class Worker:
 
     def listening(self, port: int) -> None:
         """Requests are answered on ``port`` from now on, so the controller may call back."""
-        if self._membership is not None:
+        if self._membership is not None and not self._drain.draining:
             name = self._membership.address.replace("{port}", str(port))
             contact = Contact(self._membership.controller, name, self._membership.token)
             self._registration = Registration(contact, self._answerer.status)
@@ -70,24 +82,26 @@ class Worker:
     @asynccontextmanager
     async def _life(self, _: FastAPI) -> AsyncIterator[None]:
         await self._answerer.start()
-        leaving = asyncio.create_task(self._leave_when_draining())
+        watching = asyncio.create_task(self._leave_in_time())
         try:
             yield
         finally:
-            leaving.cancel()
-            await self._leave()
-            await self._answerer.stop()
+            self._drain.begin()
+            try:
+                await watching  # a goodbye on its way arrives
+            finally:
+                await self._answerer.stop()
 
-    async def _leave_when_draining(self) -> None:
-        """Nobody is sent here any more while the last answers are finished."""
+    async def _leave_in_time(self) -> None:
+        """Nobody is sent here any more while the last answers are finished, or once there will be none."""
         while not self._drain.draining:
             await asyncio.sleep(_LOOK_S)
-        await self._leave()
-
-    async def _leave(self) -> None:
-        registration, self._registration = self._registration, None
-        if registration is not None:
-            await registration.leave()
+            if (failure := self._answerer.broken()) is not None:
+                _log.critical("the worker ends, to be started anew: %s", failure.message)
+                self.failed = 1
+                self._drain.begin()
+        if self._registration is not None:
+            await self._registration.leave()
 
     def _status_route(self, token: str) -> Callable[..., object]:
         async def worker_get_status(request: Request, body: Challenge | None = None) -> dict[str, object]:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import httpx2
@@ -21,6 +22,7 @@ from pumice.serve.cluster.status import Status
 _log = logging.getLogger(__name__)
 
 BEAT_S = 3.0
+_LOOK_S = 0.25  # so that a queue that changes all the time makes four signs of life a second, and no more
 _FIRST_S, _LONGEST_S = 0.2, 8.0  # so that all are back within ten seconds of a controller's return
 _ANSWER_S = 10.0  # while it registers, the controller calls the worker back
 
@@ -31,7 +33,7 @@ class Contact:
 
     controller: str
     name: str
-    token: str
+    token: str = field(repr=False)
 
 
 class Delays:
@@ -56,7 +58,11 @@ class Delays:
 
 
 class Registration:
-    """Keeps one worker registered from ``start`` to ``leave``. status: what to tell, asked anew every time."""
+    """Keeps one worker registered from ``start`` to ``leave``.
+
+    status: what to tell, asked anew every time. beat_s: between two signs of life, as long as the queue stays about as
+    long as it was.
+    """
 
     def __init__(self, contact: Contact, status: Callable[[], Status], *, beat_s: float = BEAT_S) -> None:
         self.registered = False
@@ -64,7 +70,7 @@ class Registration:
         self._status = status
         self._beat_s = beat_s
         self._task: asyncio.Task[None] | None = None
-        self._soon = asyncio.Event()
+        self._queue = 0  # as the controller was told
         self._leaving = False
         self._complaint = ""
         self._client = httpx2.AsyncClient(
@@ -79,50 +85,57 @@ class Registration:
         """Begins. The worker must be answering requests already: the controller calls back."""
         self._task = asyncio.create_task(self._run())
 
-    def beat_now(self) -> None:
-        """Sends a sign of life at once, because the queue has changed."""
-        self._soon.set()
-
     async def leave(self) -> None:
         """Says goodbye, so that nobody is sent here any more, and ends. A controller that is away is not waited for."""
         if self._task is not None:
-            self._leaving = True  # before Python 3.12, wait_for may swallow a cancellation
+            self._leaving = True  # whatever a library below does with the cancellation
             self._task.cancel()
             with suppress(asyncio.CancelledError):
                 await self._task
             self.registered = False
-            with suppress(httpx2.HTTPError, ValueError, asyncio.TimeoutError):
+            with suppress(httpx2.HTTPError, httpx2.InvalidURL, ValueError, asyncio.TimeoutError):
                 await asyncio.wait_for(self._post("/cluster/leave", {"worker_name": self._contact.name}), 2.0)
         await self._client.aclose()
 
     async def _run(self) -> None:
         delays = Delays()
         while not self._leaving:
-            self._soon.clear()
             try:
                 if self.registered:
                     self.registered = await self._beat()
                 if not self.registered:
                     await self._register()
-            except (httpx2.HTTPError, httpx2.InvalidURL, ValueError) as error:
+            except Exception as error:  # whatever it is: nobody would hear of a task that has ended
                 self._complain(error)
                 # Whoever is silent for long is forgotten; a beat says whether that happened.
                 await asyncio.sleep(delays.next())
                 continue
             delays.reset()
-            with suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._soon.wait(), self._beat_s)
+            await self._rest()
+
+    async def _rest(self) -> None:
+        """Until the next sign of life is due: once the queue is another one, so that requests go where there is room.
+
+        Of a long queue, the coming and going of single requests is no news.
+        """
+        end = time.monotonic() + self._beat_s
+        while (left := end - time.monotonic()) > 0:
+            await asyncio.sleep(min(_LOOK_S, left))
+            if abs(self._status().queue - self._queue) > self._queue // 8:
+                return
 
     async def _register(self) -> None:
-        told = {"worker_name": self._contact.name, "check_heart_beat": True, "worker_status": self._status().as_json()}
+        status = self._status()
+        told = {"worker_name": self._contact.name, "check_heart_beat": True, "worker_status": status.as_json()}
         await self._post("/register_worker", told)
-        self.registered = True
+        self.registered, self._queue = True, status.queue
         self._complaint = ""
         _log.info("registered with the controller at %s as %s", self._contact.controller, self._contact.name)
 
     async def _beat(self) -> bool:
-        told = {"worker_name": self._contact.name, "queue_length": self._status().queue}
-        known = await self._post("/receive_heart_beat", told)
+        queue = self._status().queue
+        known = await self._post("/receive_heart_beat", {"worker_name": self._contact.name, "queue_length": queue})
+        self._queue = queue
         return isinstance(known, dict) and known.get("exist") is True
 
     async def _post(self, path: str, value: object) -> Any:

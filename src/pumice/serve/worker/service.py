@@ -147,6 +147,7 @@ class EngineService:
         if (how := processor.preprocessing) is not None:
             sight = self._engine.sees(how.image_size, how.image_size)
             facts = {**asdict(how), "tile_size": how.image_size, "tokens": sight.tokens}
+            facts["hides_writing"] = self._engine.writing == "hide"
             images = ImageFacts.model_validate(facts)
         return ModelCard(
             id=self.model,
@@ -161,7 +162,11 @@ class EngineService:
         return await self._in_a_reader(partial(self._count, request))
 
     async def unready(self) -> Failure | None:
-        """Whether the engine has failed for good, or stands still."""
+        """As ``api.app.Backend`` says."""
+        return self.broken()
+
+    def broken(self) -> Failure | None:
+        """Whether the engine has failed for good, or stands still; whoever waits for it hears of it."""
         if self._broken is None and self._turns.still_for() > self.limits.stall_s:
             message = f"the model has made no progress for {self.limits.stall_s:g} s"
             self._broken = Failure(504, "stalled", message, "try again later")

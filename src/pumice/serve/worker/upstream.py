@@ -17,6 +17,8 @@ from pumice.serve.guard.errors import ApiError, Failure
 
 #: A foreign server sends no signs of life while a long prompt is read.
 SILENCE_S = 120.0
+#: What errors call it: whoever asked knows no worker.
+OTHER = "the model's server"
 
 
 class Upstream:
@@ -76,6 +78,10 @@ class Upstream:
     async def count(self, request: TokenizeRequest, request_id: str) -> TokenCount:
         """Not everybody's server counts in the same way."""
         raise ApiError(Failure(400, "unsupported_parameter", "this model's server counts no tokens beforehand"))
+
+    def broken(self) -> Failure | None:
+        """Never: the server behind it may come back."""
+        return None
 
     async def unready(self) -> Failure | None:
         """Whether the server does not answer."""
