@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from pumice.errors import AuthError, ImageError, ModelError, PumiceError, UsageError
 from pumice.remote import Delta, End, FailedRequestError, Remote, data_uri, message
+from pumice.serve.guard.keys import Keys
+from serve.served import doorkeeping, running, sample_app
+from sockets import answering
 
 HEAD = "HTTP/1.1 {} X\r\ncontent-type: {}\r\nx-request-id: r-1\r\nconnection: close\r\n\r\n"
 ASKED = [message("user", "What is this?")]
@@ -21,34 +24,9 @@ ASKED = [message("user", "What is this?")]
 
 @contextmanager
 def server(*answers: bytes) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Gives one answer to each request, the last one for ever; the bodies that came in."""
-    asked: list[dict[str, Any]] = []
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def run() -> None:
-        while True:
-            try:
-                caller = listening.accept()[0]
-            except OSError:
-                return
-            with caller:
-                text = b""
-                while b"\r\n\r\n" not in text:
-                    text += caller.recv(1 << 16)
-                head, _, body = text.partition(b"\r\n\r\n")
-                length = next(
-                    (int(line[15:]) for line in head.lower().split(b"\r\n") if line[:15] == b"content-length:"), 0
-                )
-                while len(body) < length:
-                    body += caller.recv(1 << 16)
-                asked.append(json.loads(body) if body else {})
-                caller.sendall(answers[min(len(asked), len(answers)) - 1])
-
-    threading.Thread(target=run, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{listening.getsockname()[1]}/v1", asked
-    finally:
-        listening.close()
+    """The URL of one that gives these answers, and what it was asked."""
+    with answering(*answers) as (port, asked):
+        yield f"http://127.0.0.1:{port}/v1", asked
 
 
 def stream(*events: object) -> bytes:
@@ -128,6 +106,32 @@ def test_refusals_keep_the_words_of_the_server(status: int, code: str, kind: typ
     assert str(caught.value) == "no, because" and caught.value.hint == "try this" and caught.value.request_id == "r-9"
 
 
+def test_without_a_key_none_is_sent_and_none_is_wrong(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library would send one of its own variable's."""
+    monkeypatch.setenv("OPENAI_API_KEY", "somebody's")
+    Keys(tmp_path).create("other")
+
+    async def run(url: str, key: str | None) -> None:
+        remote = Remote(url, key=key, retries=0)
+        try:
+            await remote.models()
+        finally:
+            await remote.close()
+
+    with running(sample_app(), doorkeeping(tmp_path)) as ours:
+        for key, words, hint in (
+            (None, "this server wants a key", "put it into PUMICE_API_KEY"),
+            ("k", "this key is wrong, or was revoked", "send it as: Authorization: Bearer KEY"),
+        ):
+            with pytest.raises(AuthError) as caught:
+                asyncio.run(run(f"http://127.0.0.1:{ours.port}/v1", key))
+            assert (str(caught.value), caught.value.hint) == (words, hint)
+    refused = b"HTTP/1.1 401 X\r\nconnection: close\r\n\r\n"
+    with answering(refused, heads=(heads := [])) as (port, _), pytest.raises(AuthError):
+        asyncio.run(run(f"http://127.0.0.1:{port}/v1", None))
+    assert heads and b"authorization:" not in heads[0].lower()
+
+
 def test_nobody_there() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
@@ -161,6 +165,21 @@ def test_what_is_no_server_of_models(found: str) -> None:
     answer = (HEAD.format(200, "text/html" if found[0] == "<" else "application/json") + found).encode()
     with server(answer) as (url, _), pytest.raises(FailedRequestError, match="no OpenAI-compatible server"):
         asyncio.run(Remote(url).models())
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "why"),
+    [
+        (200, {"status": "ready"}, None),
+        (503, {"error": {"message": "the model is being loaded", "code": "loading"}}, "the model is being loaded"),
+        (503, "busy", None),
+        (404, {"detail": "Not Found"}, None),
+    ],
+)
+def test_why_a_server_is_not_ready(status: int, body: object, why: str | None) -> None:
+    with server(refusal(status, body)) as (url, asked):
+        assert asyncio.run(Remote(url).unready()) == why
+    assert len(asked) == 1
 
 
 def test_pictures_travel_inside() -> None:

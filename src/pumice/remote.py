@@ -28,6 +28,7 @@ from pumice.errors import (
 )
 
 if TYPE_CHECKING:
+    from httpx2 import Request
     from openai import APIError, AsyncOpenAI, AsyncStream
     from openai.types.chat import ChatCompletionChunk
 
@@ -94,6 +95,7 @@ class Remote:
         Raises: PumiceError if the library is not installed.
         """
         self.url = url.rstrip("/")
+        self._has_key = bool(key)
         self._client = _client(self.url, key, timeout_s, retries, connect_s)
 
     async def models(self) -> list[RemoteModel]:
@@ -118,6 +120,19 @@ class Remote:
             return bool(await self.models())
         except PumiceError:
             return False
+
+    async def unready(self) -> str | None:
+        """Why it answers no questions just now, in its own words; None if it does, or does not say, as most servers."""
+        import openai
+
+        client = self._client.with_options(max_retries=0)
+        try:
+            await client.get(f"{self.url.removesuffix('/v1')}/ready", cast_to=object)
+        except openai.APIStatusError as error:
+            return str(self._ours(error)) if error.status_code == 503 and isinstance(error.body, dict) else None
+        except openai.APIError:
+            return None
+        return None
 
     async def stream(self, messages: Sequence[Message], *, model: str, **parameters: Any) -> AsyncIterator[Delta | End]:
         """The answer piece by piece, then one ``End``. Leaving the loop (``aclose``) ends it on the server as well.
@@ -185,6 +200,8 @@ class Remote:
         text, hint = str(body.get("message") or body.get("detail") or error.message), body.get("hint") or None
         status = error.status_code if isinstance(error, openai.APIStatusError) else None
         kind = _KINDS.get(error.code) or _KINDS.get(status)
+        if status == 401 and not self._has_key:
+            text, hint = "this server wants a key", "put it into PUMICE_API_KEY"
         ours = (
             FailedRequestError(text, hint=hint, code=error.code, status=status)
             if kind is None
@@ -221,14 +238,20 @@ def message(role: str, text: str, pictures: Sequence[bytes | str] = ()) -> Messa
 
 def base_url(text: str, flag: str) -> str:
     """Where a server's interface begins; where only a host is given, its usual path is added. Raises UsageError."""
+    url = server_url(text, flag, "http://127.0.0.1:8000/v1")
+    return url + ("" if urlsplit(url).path.strip("/") else "/v1")
+
+
+def server_url(text: str, flag: str, such_as: str = "http://127.0.0.1:21001") -> str:
+    """A server's address, without a slash at its end. Raises UsageError, which names ``flag``."""
     try:
         parts = urlsplit(text)
         fine = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:  # a port or an address that is none
         fine = False
     if not fine:
-        raise UsageError(f"{flag}: expected a URL like http://127.0.0.1:8000/v1, found {text!r}")
-    return text.rstrip("/") + ("" if parts.path.strip("/") else "/v1")
+        raise UsageError(f"{flag}: expected a URL like {such_as}, found {text!r}")
+    return text.rstrip("/")
 
 
 def data_uri(data: bytes) -> str:
@@ -260,5 +283,15 @@ def _client(url: str, key: str | None, timeout_s: float, retries: int, connect_s
         raise PumiceError(_NO_LIBRARY, hint="pip install 'pumice[client]'") from None
     timeout = httpx2.Timeout(timeout_s, connect=connect_s)
     # Without proxies and ambient settings: keys and pictures go where the caller said, and nowhere else.
-    transport = httpx2.AsyncClient(trust_env=False, timeout=timeout, follow_redirects=False)
+    transport = httpx2.AsyncClient(
+        trust_env=False,
+        timeout=timeout,
+        follow_redirects=False,
+        event_hooks={} if key else {"request": [_without_key]},
+    )
     return AsyncOpenAI(base_url=url, api_key=key or "none", max_retries=retries, timeout=timeout, http_client=transport)
+
+
+async def _without_key(request: Request) -> None:
+    """The library insists on a key; a server would take its stand-in for a wrong one."""
+    del request.headers["authorization"]

@@ -48,7 +48,7 @@ def real_worker(folder: Path, *, fetch: FetchPolicy | None = None, **limits: Any
     drain = Drain()
     made = Worker(service, drain, TOKEN)
     with running(made.app, doorkeeping(folder), drain=drain) as server:
-        server.service = service  # type: ignore[attr-defined]
+        server.service, server.worker = service, made  # type: ignore[attr-defined]
         yield server
 
 
@@ -134,7 +134,7 @@ def events(response_text: str) -> list[Any]:
 
 def figures(port: int) -> dict[str, float]:
     """What /metrics says of requests."""
-    text = httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False).text
+    text = httpx2.get(f"http://127.0.0.1:{port}/metrics", trust_env=False, timeout=60).text
     found = {}
     for line in text.splitlines():
         if line.startswith("pumice_requests"):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,8 +14,9 @@ import httpx2
 import pytest
 
 from pumice.serve.guard.errors import ApiError, Failure
+from pumice.serve.guard.keys import Keys
 from serve.apis import MODEL, Scripted, body, events, figures, post, scripted, until
-from serve.served import Running, json_request
+from serve.served import Running, ask, get, json_request, request
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +65,7 @@ def told(content: object, role: str = "user") -> dict[str, Any]:
     return {"messages": [{"role": role, "content": content}]}
 
 
-def shown(url: str, **more: str) -> dict[str, Any]:
+def shown(url: str, **more: str | None) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url, **more}}
 
 
@@ -115,7 +118,6 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     (told("  "), "messages"),
     (told("\0"), ""),
     (told(None), "messages"),
-    ({"messages": [{"role": "user", "content": "?", "name": "me"}]}, "messages"),
     (told([{"type": "input_audio", "input_audio": {}}]), "messages"),
     (told([{"type": "text", "text": "data:image/png;base64," + "A" * 300}]), "messages"),
     (told([shown("file:///etc/passwd")]), "messages"),
@@ -140,6 +142,8 @@ NEUTRAL: list[dict[str, Any]] = [
     {"modalities": ["text"], "service_tier": "auto", "store": False, "metadata": {}, "parallel_tool_calls": True},
     {"temperature": None, "stop": None, "n": None, "response_format": None, "user": "somebody", "audio": None},
     {"response_format": {"type": "text"}, "n": 1, "max_completion_tokens": 5, "max_tokens": 5},
+    {"messages": [{"role": "user", "content": "?", "name": "me"}], "top_logprobs": 0},
+    told([shown("data:,", detail=None)]),
 ]
 
 
@@ -252,3 +256,102 @@ def test_a_draining_server_finishes_and_refuses(tmp_path: Path) -> None:
             refused = post(server.port, body("?"))
             assert refused.status_code == 503 and refused.json()["error"]["code"] == "draining"
             assert "data: [DONE]" in list(lines)
+
+
+def test_every_refusal_is_counted_wherever_it_was_made(tmp_path: Path) -> None:
+    """At the door, by its checks, by the fields' own, by the protocol, and by what answers; a page's 404 as well."""
+    keys = Keys(tmp_path)
+    key, other = (("x-api-key", keys.create(name, "admin")) for name in ("one", "two"))
+    busy = Scripted(refusal=ApiError(Failure(429, "queue_full", "64 wait")))
+    with scripted(tmp_path, busy, per_minute=8, body_s=0.5, max_body=1000) as server:
+        chat, good = "/v1/chat/completions", json.dumps(body("?")).encode()
+        asked = [
+            json_request(chat, good),
+            json_request(chat, good, key, ("Origin", "http://evil.example")),
+            json_request(chat, b" " * 2000, key),
+            request("POST", chat, (key, ("Content-Type", "text/plain")), good),
+            json_request(chat, good, key, *((f"X-{n}", "1") for n in range(250))),
+            json_request(chat, b"{", key),
+            json_request(chat, good, key),
+            json_request(chat, good, key),
+            request("GET", "/nowhere", (other,)),
+            request("DELETE", "/v1/models", (other,)),
+            json_request(chat, good, other, ("Content-Length", "900")),
+        ]
+        statuses = [ask(server.port, each).status for each in asked]
+        assert statuses == [401, 403, 413, 415, 431, 400, 429, 429, 404, 405, 408]
+        text = get(server.port, "/metrics", other).body.decode()
+    counted = dict(re.findall(r'^pumice_failures_total\{code="(\w+)"\} (\S+)$', text, re.MULTILINE))
+    assert counted == {
+        "invalid_api_key": "1.0",
+        "forbidden": "1.0",
+        "request_too_large": "2.0",
+        "unsupported_media_type": "1.0",
+        "invalid_request": "1.0",
+        "queue_full": "1.0",
+        "rate_limit": "1.0",
+        "not_found": "1.0",
+        "method_not_allowed": "1.0",
+        "request_timeout": "1.0",
+    }
+    assert 'pumice_requests_total{outcome="rejected"} 9.0' in text
+    assert "# TYPE pumice_requests_total counter" in text and "# TYPE pumice_requests_accepted_total counter" in text
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [
+        (Failure(502, "worker_failed", "it broke"), "failed"),
+        (Failure(504, "deadline_exceeded", "too long"), "failed"),
+        (Failure(503, "no_worker", "none"), "rejected"),
+        (Failure(404, "model_not_found", "none"), "rejected"),
+    ],
+)
+def test_what_a_worker_failed_upon_was_no_refusal(tmp_path: Path, failure: Failure, outcome: str) -> None:
+    """Even if the worker never said that it had begun."""
+    with scripted(tmp_path, Scripted(refusal=ApiError(failure))) as server:
+        for stream in (False, True):
+            assert post(server.port, body("?", stream=stream)).status_code == failure.status
+        found = figures(server.port)
+        assert found[outcome] == 2 and adds_up(server.port)
+        text = get(server.port, "/metrics").body.decode()
+        assert f'pumice_failures_total{{code="{failure.code}"}} 2.0' in text
+
+
+@pytest.mark.parametrize(
+    ("change", "param", "words"),
+    [
+        ({"stop": ["x"] * 100}, "stop", "at most 16"),
+        ({"stop": ["ok", "x" * 300]}, "stop.1", "at most 256"),
+        (told([shown("file:///x")]), "messages.0.content.0.image_url.url", "url: expected an http(s) URL"),
+        (told([{"type": "text"}]), "messages.0.content.0.text", "required"),
+        (told([{"type": "text", "text": 5}]), "messages.0.content.0.text", "valid string"),
+        (told([{"type": "video"}]), "messages.0.content.0", "one of 'text', 'image_url'"),
+        (told([{}]), "messages.0.content.0", "with a type"),
+        ({"response_format": {"type": "json_schema"}}, "response_format.json_schema", "required"),
+    ],
+)
+def test_errors_name_what_stands_in_the_request(
+    server: Running, change: dict[str, Any], param: str, words: str
+) -> None:
+    error = post(server.port, {**body("?"), **change}).json()["error"]
+    assert error["param"] == param and error["message"].startswith(f"{param}: "), error
+    assert words in error["message"] and "alue error" not in error["message"]
+
+
+@pytest.mark.parametrize("raw", [b"", b"[]", b'"x"', b"5", b"null"])
+def test_a_body_that_is_no_object(server: Running, raw: bytes) -> None:
+    error = json.loads(ask(server.port, json_request("/v1/chat/completions", raw)).body)["error"]
+    assert (error["message"], error["param"]) == ("expected a JSON object", None)
+
+
+def test_kinds_of_bodies(server: Running) -> None:
+    zipped = ask(server.port, json_request("/v1/chat/completions", b"{}", ("Content-Encoding", "gzip")))
+    assert zipped.status == 415 and b"Content-Encoding" in zipped.body
+    assert b"has no Content-Type" in ask(server.port, request("POST", "/v1/chat/completions", (), b"{}")).body
+
+
+def test_models_were_there_when_the_server_began(server: Running) -> None:
+    created = json.loads(get(server.port, "/v1/models").body)["data"][0]["created"]
+    assert time.time() - 600 < created <= time.time()
+    assert json.loads(get(server.port, f"/v1/models/{MODEL}").body)["created"] == created

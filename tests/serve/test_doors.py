@@ -113,6 +113,19 @@ def test_the_cluster(tmp_path: Path) -> None:
         assert get(server.port, "/v1/models").status == 401
 
 
+def test_a_client_of_the_servers_own(tmp_path: Path) -> None:
+    """It may ask as often as it likes, also where everybody else needs a key, and may do nothing else."""
+    Keys(tmp_path).create("somebody")
+    how = doorkeeping(tmp_path, cluster_token=TOKEN, clients={"slack": "its-own-key"}, per_minute=1)
+    with running(sample_app(), how) as server:
+        own = ("Authorization", "Bearer its-own-key")
+        assert json.loads(get(server.port, "/v1/models", own).body)["caller"] == "slack"
+        assert [ask(server.port, json_request("/v1/echo", b"{}", own)).status for _ in range(4)] == [200] * 4
+        assert ask(server.port, json_request("/register_worker", b"{}", own)).status == 401
+        assert get(server.port, "/v1/models", ("Authorization", "Bearer its-own-ke")).status == 401
+    assert TOKEN not in repr(how) and "its-own-key" not in repr(how)
+
+
 def test_the_cluster_without_keys(tmp_path: Path) -> None:
     """This machine may look; registering needs the token even from here."""
     with running(sample_app(), doorkeeping(tmp_path, scope="cluster", cluster_token=TOKEN)) as server:

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import logging
+import re
+from pathlib import Path
 
 import pytest
 
 from pumice.errors import AuthError, PumiceError
-from pumice.serve.guard.errors import ApiError, Failure, failure_of, response
+from pumice.serve.api.ledger import Ledger
+from pumice.serve.guard.errors import CODES, ApiError, Failure, failure_of, response
 from serve.hostile import assert_clean
 from serve.served import FAULTS, Running, get
 
@@ -92,3 +95,23 @@ def test_half_characters_and_markup_stay_data() -> None:
 def test_an_api_error_is_one_of_ours() -> None:
     error = ApiError(Failure(400, "invalid_request", "no", "do"))
     assert (str(error), error.hint) == ("no", "do")
+
+
+def test_every_code_is_documented(project: Path) -> None:
+    """And counted by its name: the page's table, the source's literals and the known ones are the same."""
+    rows = [line.split("|") for line in (project / "docs" / "serving.md").read_text(encoding="utf-8").splitlines()]
+    table = [each[2] for each in rows if len(each) > 3 and re.fullmatch(r" [45]\d\d(, \d+)? ", each[1])]
+    assert set(re.findall(r"`(\w+)`", " ".join(table))) == CODES
+    sources = "".join(each.read_text(encoding="utf-8") for each in (project / "src/pumice/serve").rglob("*.py"))
+    given = set(re.findall(r'Failure\(\s*[\w.]+,\s*"(\w+)"', sources))
+    assert len(given) > 15 and given <= CODES
+
+
+def test_codes_of_others_are_counted_together() -> None:
+    """Each label is a series that is kept for ever."""
+    ledger = Ledger()
+    for number in range(100):
+        ledger.failed(f"upstream_{number}")
+    ledger.failed("queue_full")
+    counted = re.findall(r'^pumice_failures_total\{code="(\w+)"\} (\S+)$', ledger.text().decode(), re.MULTILINE)
+    assert sorted(counted) == [("other", "100.0"), ("queue_full", "1.0")]

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +17,19 @@ import httpx2
 import pytest
 
 from pumice.images.fetch import FetchPolicy
+from pumice.serve.api import gateway
 from pumice.serve.api.app import create_app
 from pumice.serve.api.channel import Channel
 from pumice.serve.api.gateway import Gateway
 from pumice.serve.api.ledger import Ledger
 from pumice.serve.api.pictures import Inliner
+from pumice.serve.api.schema import ChatRequest
 from pumice.serve.cluster.directory import Entry
 from pumice.serve.guard.errors import ApiError, Failure
 from pumice.serve.guard.run import Drain
 from serve.apis import MODEL, Scripted, body, events, figures, post, scripted, until
 from serve.served import Running, doorkeeping, running
+from sockets import answering
 
 
 @dataclass
@@ -89,6 +94,20 @@ def test_the_shortest_queue_and_its_own_requests_count(tmp_path: Path) -> None:
         assert Counter(each["choices"][0]["message"]["content"] for each in said) == {"a": 4, "b": 4}
 
 
+def test_what_a_worker_has_told_counts_once(tmp_path: Path) -> None:
+    """Three of this gateway's are in the queue that the first one tells; another's four make the second one fuller."""
+    with cluster(tmp_path, Scripted((3.0, "a")), Scripted(("b",))) as it, ThreadPoolExecutor(3) as pool:
+        first, second = it.listed.entries
+        it.listed.entries = [first]
+        under_way = [pool.submit(post, it.gateway.port, body("?")) for _ in range(3)]
+        until(lambda: len(it.backends[0].asked) == 3)
+        time.sleep(0.2)  # so that the queue is certainly told after they were sent
+        now = time.monotonic()
+        it.listed.entries = [replace(first, queue=3, heard=now), replace(second, queue=4, heard=now)]
+        assert post(it.gateway.port, body("?")).json()["choices"][0]["message"]["content"] == "a"
+        assert all(each.result().status_code == 200 for each in under_way)
+
+
 def test_the_same_picture_goes_to_the_same_worker(tmp_path: Path) -> None:
     with cluster(tmp_path, Scripted(("a",)), Scripted(("b",)), Scripted(("c",))) as it:
         found: dict[str, set[str]] = {}
@@ -133,6 +152,26 @@ def test_a_stream_that_breaks_off_ends_with_an_error(tmp_path: Path) -> None:
             rest = "\n".join(lines)
         assert events(rest)[-1]["error"]["code"] == "worker_failed" and "[DONE]" not in rest
         assert it.backends[1].asked == [] and figures(it.gateway.port)["failed"] == 1
+
+
+def test_what_is_remembered_of_workers_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker that is started anew has another port each time, so another name."""
+    monkeypatch.setattr(gateway, "REMEMBERED_S", 0.2)
+    listed = Listed()
+    made = Gateway(listed, Channel(None), Inliner(None), patience_s=0.05)
+
+    async def run() -> None:
+        for number in range(60):
+            listed.entries = [gone(number)]
+            listed.entries[0] = replace(listed.entries[0], models=(f"m{number}",))
+            asked = ChatRequest.model_validate({**body("?"), "model": f"m{number}"})
+            with pytest.raises(ApiError, match=r"no worker has|cannot be reached"):
+                async for _ in made.chat(asked, "-"):
+                    pass
+
+    asyncio.run(run())
+    kept = [each for each in vars(made).values() if isinstance(each, dict)]
+    assert len(kept) == 3 and all(len(each) < 20 for each in kept), kept
 
 
 def test_silence_is_noticed(tmp_path: Path) -> None:
@@ -207,25 +246,8 @@ def test_models_are_what_workers_told(tmp_path: Path) -> None:
     "said", [b"data: nonsense\n\n", b"data: [1]\n\n", b'data: {"choices": 5}\n\n', b"", b"x" * 100]
 )
 def test_a_worker_that_talks_nonsense(tmp_path: Path, said: bytes) -> None:
-    import threading
-
-    listening = socket.create_server(("127.0.0.1", 0))
-
-    def talk() -> None:
-        while True:
-            try:
-                caller = listening.accept()[0]
-            except OSError:
-                return
-            with caller:
-                caller.recv(1 << 16)
-                caller.sendall(
-                    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n" + said
-                )
-
-    threading.Thread(target=talk, daemon=True).start()
-    with cluster(tmp_path) as it:
-        it.listed.entries = [entry(listening.getsockname()[1])]
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n"
+    with answering(head + said) as (port, _), cluster(tmp_path) as it:
+        it.listed.entries = [entry(port)]
         answer = post(it.gateway.port, body("?"))
         assert answer.status_code == 502 and answer.json()["error"]["code"] == "worker_failed"
-    listening.close()

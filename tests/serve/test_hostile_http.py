@@ -81,8 +81,8 @@ def test_knocks(servers: Whole, knock: Knock, role: str) -> None:
 
 
 ROUTES = {  # all there are: whoever adds one says here that the door was thought of
-    "gateway": 19,
-    "worker": 12,
+    "gateway": 21,
+    "worker": 14,
 }
 
 
@@ -110,8 +110,22 @@ def test_a_key_without_the_scope_admin_opens_the_api_alone(servers: Whole) -> No
         for secret in (key, servers.key):  # not even admin stands in for the token
             answer = ask(servers.front.port, json_request(path, json.dumps(value).encode(), ("x-api-key", secret)))
             assert answer.status == 401 and b"cluster token" in answer.body
+    for path in ("/list_models", "/get_worker_address", "/worker_get_status", "/worker_generate_stream"):
+        for value in (b'{"model": "pumice-tiny"}', b"{"):
+            answer = ask(servers.front.port, json_request(path, value, ("x-api-key", key)))
+            assert (answer.status, json.loads(answer.body)["error"]["code"]) == (403, "forbidden"), path
+    assert get(servers.front.port, "/cluster/workers", ("x-api-key", key)).status == 403
+    for path in ("/register_worker", "/receive_heart_beat", "/cluster/leave"):  # who asks comes before what is asked
+        assert ask(servers.front.port, json_request(path, b"{", ("x-api-key", servers.key))).status == 401
     servers.keys.revoke("plain")
     assert ask(servers.front.port, asked).status == 401
+
+
+def test_whether_it_is_alive_without_a_word(servers: Whole) -> None:
+    for role in ROLES:
+        for path in ("/health", "/ready"):
+            answer = ask(servers.port(role), request("HEAD", path, (("x-api-key", servers.key),)))
+            assert (answer.status, answer.body) == (200, b""), (role, path)
 
 
 BREAKS = ["a\r\nSet-Cookie: a=b", "a\nX-Evil: 1", "\x1b[2J", "<script>alert(1)</script>", "\u2028", "a" * 300]

@@ -17,7 +17,7 @@ import pytest
 
 from images.hostile import REDIRECTS, every_url, system_like
 from images.servers import PICTURE, Script, Server, redirect, reply
-from pumice.cli.serving import fetch_policy
+from pumice.cli.serving import Fetching
 from pumice.errors import BlockedUrlError, ImageError
 from pumice.images.fetch import FetchPolicy
 from pumice.images.policy import address_kind
@@ -34,7 +34,7 @@ _HINTS = re.compile(r"--allow|refused by|errno", re.IGNORECASE)
 
 @pytest.fixture(scope="module")
 def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
-    with whole(tmp_path_factory.mktemp("whole"), fetch_policy(None, False)) as found:
+    with whole(tmp_path_factory.mktemp("whole"), Fetching().policy()) as found:
         yield found
 
 
@@ -75,7 +75,7 @@ def test_through_the_api(servers: Whole, path: str) -> None:
 def test_through_the_web_page(tmp_path: Path) -> None:
     """Its box for a URL fetches by the same rules, whether started by the command or by itself."""
     settings = WebSettings()
-    assert settings.fetch == fetch_policy(None, False) == FetchPolicy(for_strangers=True)
+    assert settings.fetch == Fetching().policy() == FetchPolicy(for_strangers=True)
     store = PictureStore(tmp_path).open()
     for url in (
         each for each in URLS if each == each.strip()

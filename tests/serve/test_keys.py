@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from pumice.errors import UsageError
 from pumice.serve.cluster.token import cluster_token, proof
 from pumice.serve.guard.keys import Keys
+from pumice.serve.guard.run import guarded
 from pumice.serve.guard.secret_files import data_folder, kept_secret
+from serve.served import doorkeeping, get, running, sample_app
 
 posix = pytest.mark.skipif(os.name != "posix", reason="Windows has no such permissions")
 
@@ -208,3 +210,20 @@ def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
         Keys(tmp_path / "file").create("a")
     with pytest.raises(UsageError, match="cannot be written"):
         kept_secret(tmp_path / "file" / "secret", lambda: "x")
+
+
+@pytest.mark.parametrize("scope", ["api", "cluster", "web"])
+def test_no_server_starts_with_a_damaged_file(tmp_path: Path, scope: str) -> None:
+    """Not even for this machine alone: nobody knows who may come in."""
+    (tmp_path / "keys.json").write_text('{"keys": [', encoding="utf-8")
+    with pytest.raises(UsageError, match="is not a file of keys") as caught:
+        guarded(sample_app(), doorkeeping(tmp_path, scope=scope, cluster_token="a-cluster-token"))
+    assert caught.value.exit_code == 2 and "move it away" in str(caught.value.hint)
+
+
+def test_a_file_that_is_damaged_later_changes_nothing(tmp_path: Path) -> None:
+    key = Keys(tmp_path).create("one")
+    with running(sample_app(), doorkeeping(tmp_path)) as server:
+        (tmp_path / "keys.json").write_text("{", encoding="utf-8")
+        assert get(server.port, "/v1/models", ("x-api-key", key)).status == 200
+        assert get(server.port, "/v1/models").status == 401

@@ -239,3 +239,29 @@ def test_a_server_logs_no_secret(tmp_path: Path) -> None:
     assert re.search(r"info api: GET /v1/models 200 \d+ ms caller=phone id=seen-1$", log, re.MULTILINE)
     assert not re.search(r"^2026-01-01", log, re.MULTILINE)
     assert "ValueError: the password" in log
+
+
+WRITER = """
+import logging, sys
+from pathlib import Path
+from pumice.serve.guard.logs import setup_logging
+setup_logging("worker", folder=Path(sys.argv[1]))
+logging.getLogger("x").info(sys.argv[2])
+(file,) = (each for each in logging.getLogger().handlers if hasattr(each, "rolloverAt"))
+file.rolloverAt = 0
+logging.getLogger("x").info(sys.argv[2] + ", the day after")
+"""
+
+
+def test_a_file_has_one_writer(tmp_path: Path) -> None:
+    """Two processes of one role, one folder: neither puts the other's day aside."""
+    setup_logging("worker", folder=tmp_path)
+    logging.getLogger("x").info("first")
+    assert _run(WRITER, str(tmp_path), "second").returncode == 0
+    logging.getLogger("x").info("first again")
+    assert _messages(tmp_path / "worker.log") == ["first", "first again"]
+    assert _messages(tmp_path / "worker-2.log") == ["second, the day after"]
+    for each in logging.getLogger().handlers:
+        each.close()
+    assert _run(WRITER, str(tmp_path), "third").returncode == 0
+    assert _messages(tmp_path / "worker.log") == ["third, the day after"], "a place that was left is taken again"

@@ -10,12 +10,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractAsyncContextManager, contextmanager, suppress
 from pathlib import Path
 
 import pytest
+from fastapi import FastAPI
 
-from pumice.errors import PumiceError, UsageError
+from pumice.errors import PumiceError, ServerError, UsageError
 from pumice.serve.guard.run import Drain, Guarded, guarded, serve
 from serve.served import answers, ask, ask_and_keep, doorkeeping, get, json_request, request, rest, running, sample_app
 
@@ -151,6 +152,18 @@ def test_an_application_that_does_not_start(tmp_path: Path) -> None:
 
     with pytest.raises(PumiceError, match="could not start"):
         serve(Guarded(broken, doorkeeping(tmp_path)), "127.0.0.1", 0, drain=Drain())
+
+
+def test_one_that_says_why_it_does_not_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Such as a worker whose upstream is not there: in our words and with our exit code, not as a traceback."""
+
+    def life(app: FastAPI) -> AbstractAsyncContextManager[None]:
+        raise ServerError("nobody is there", hint="start it")
+
+    app = guarded(FastAPI(lifespan=life), doorkeeping(tmp_path))
+    with pytest.raises(ServerError, match="nobody is there"):
+        serve(app, "127.0.0.1", 0, drain=Drain())
+    assert "Traceback" not in caplog.text
 
 
 def test_signals_are_given_back(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from pumice.serve.api.events import DONE, Accepted, Event, Heading, as_chunk, as_error, opening, whole, with_beats
 from pumice.serve.guard.errors import failure_of, request_id_of, response
 
-#: Is told the code of every refusal and failure.
+#: Is told of every refusal and failure, with the request's id.
 Told = Callable[[BaseException, str], None]
 
 

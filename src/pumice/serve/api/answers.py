@@ -90,6 +90,7 @@ class ImageFacts(BaseModel):
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
     keeps_cls: bool | None = None
+    hides_writing: bool | None = None
 
 
 class ModelCard(BaseModel):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncGenerator, Sequence
-from functools import partial
 from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, FastAPI, Path, Request
@@ -54,6 +54,7 @@ def create_app(backend: Backend, ledger: Ledger, drain: Drain, *, title: str = "
     """The application, without its guards."""
     app = FastAPI(title=title, version=__version__, docs_url=None, redoc_url=None, responses=_ERRORS)
     install(app)
+    app.state.refused = ledger.refused
     app.router.redirect_slashes = False
     app.include_router(_chat_routes(backend, ledger, drain), tags=["chat"])
     app.include_router(_model_routes(backend), tags=["models"])
@@ -75,13 +76,14 @@ def _chat_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
             raise ApiError(Failure(503, "draining", "the server is shutting down", "try again", retry_after_s=5))
         question = await asyncio.to_thread(question_of, body)  # its texts may be long
         request_id = request_id_of(request.scope)
+        request.state.counted = True  # from here on by what becomes of it
         return Answering(
             ledger.entered(backend.chat(body, request_id)),
             Heading.of(request_id, body.model),
             question.choices,
             stream=bool(body.stream),
             usage=body.stream_options is not None and body.stream_options.include_usage,
-            told=partial(_told, ledger),
+            told=_told,
         )
 
     @router.post("/tokenize")
@@ -94,10 +96,9 @@ def _chat_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
     return router
 
 
-def _told(ledger: Ledger, error: BaseException, request_id: str) -> None:
-    """Writes down what went wrong; only what is our fault goes to the log, and only a bug with its traceback."""
+def _told(error: BaseException, request_id: str) -> None:
+    """Only what is our fault goes to the log, and only a bug with its traceback."""
     failure = failure_of(error)
-    ledger.failed(failure.code)
     if failure.status >= 500 and failure.code != "draining":
         ours = not isinstance(error, PumiceError)
         _log.error("request %s failed: %s", request_id, failure.message, exc_info=error if ours else None)
@@ -105,19 +106,24 @@ def _told(ledger: Ledger, error: BaseException, request_id: str) -> None:
 
 def _model_routes(backend: Backend) -> APIRouter:
     router = APIRouter()
+    began = int(time.time())
+
+    async def cards() -> list[ModelCard]:
+        """When a model was made nobody knows; it was there when the server began."""
+        return [each.model_copy(update={"created": each.created or began}) for each in await backend.models()]
 
     @router.get("/v1/models")
     async def models() -> ModelList:
         """The models that can be asked now."""
-        return ModelList(data=list(await backend.models()))
+        return ModelList(data=await cards())
 
     @router.get("/v1/models/{model:path}")
     async def model(model: Annotated[str, Path(pattern=_NAME, max_length=256)]) -> ModelCard:
         """One of them."""
-        cards = {card.id: card for card in await backend.models()}
-        if model not in cards:
-            raise no_such_model(model, list(cards))
-        return cards[model]
+        found = {card.id: card for card in await cards()}
+        if model not in found:
+            raise no_such_model(model, list(found))
+        return found[model]
 
     return router
 
@@ -125,11 +131,13 @@ def _model_routes(backend: Backend) -> APIRouter:
 def _state_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
     router = APIRouter()
 
+    @router.head("/health", include_in_schema=False)
     @router.get("/health")
     async def health() -> State:
         """Whether the process is alive."""
         return State(status="ok")
 
+    @router.head("/ready", include_in_schema=False)
     @router.get("/ready")
     async def ready() -> State:
         """Whether it takes questions: 503 while it loads, drains, or has no worker."""

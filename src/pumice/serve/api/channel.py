@@ -36,8 +36,8 @@ class BrokenError(ApiError):
 class Channel:
     """Connections to any number of servers; of one event loop."""
 
-    def __init__(self, token: str | None, *, silence_s: float = SILENCE_S) -> None:
-        """token: sent as the API key."""
+    def __init__(self, token: str | None, *, silence_s: float = SILENCE_S, other: str = "the worker") -> None:
+        """token: sent as the API key. other: what errors call the server on the other side."""
         headers = {} if token is None else {"authorization": f"Bearer {token}"}
         self._client = httpx2.AsyncClient(
             headers=headers | {"accept-encoding": "identity"},
@@ -47,6 +47,7 @@ class Channel:
             limits=httpx2.Limits(max_connections=None, max_keepalive_connections=64, keepalive_expiry=2),
         )
         self._silence_s = silence_s
+        self._other = other
 
     async def chat(self, base: str, body: Mapping[str, Any], request_id: str) -> AsyncGenerator[Event]:
         """The events of one request to the server at ``base``, which ends before ``/v1`` or whatever it has there.
@@ -60,25 +61,25 @@ class Channel:
             url, content = f"{base}/chat/completions", await asyncio.to_thread(_encoded, asked)
             async with self._client.stream("POST", url, content=content, headers=headers) as answer:
                 if answer.status_code != 200:
-                    raise await _refusal(answer)
+                    raise await self._refusal(answer)
                 yield Accepted()
                 ended = False
                 async for event in EventSource(answer):
                     if event.data == _DONE:
                         ended = True
                         break
-                    for found in _events(event.data):
+                    for found in self._events(event.data):
                         yield found
                 if not ended:
-                    raise _broken("the worker broke off in the middle of the answer")
+                    raise self._broken("broke off in the middle of the answer")
         except (httpx2.ConnectError, httpx2.ConnectTimeout):
-            raise _broken("the worker cannot be reached", absent=True) from None
+            raise self._broken("cannot be reached", absent=True) from None
         except httpx2.TimeoutException:
             raise BrokenError(
-                Failure(504, "stalled", f"the worker has been silent for {self._silence_s:g} seconds", "try again")
+                Failure(504, "stalled", f"{self._other} has been silent for {self._silence_s:g} seconds", "try again")
             ) from None
         except (httpx2.HTTPError, SSEError):
-            raise _broken("the worker broke off in the middle of the answer") from None
+            raise self._broken("broke off in the middle of the answer") from None
 
     async def post(self, url: str, body: Mapping[str, Any], request_id: str) -> Any:
         """A JSON answer. Raises as ``chat`` does."""
@@ -98,77 +99,72 @@ class Channel:
         try:
             async with self._client.stream(method, url, headers=headers, **more) as answer:
                 if answer.status_code != 200:
-                    raise await _refusal(answer)
-                return json.loads(await _text(answer))
+                    raise await self._refusal(answer)
+                return json.loads(await self._text(answer))
         except (httpx2.HTTPError, ValueError):
-            raise _broken("the worker cannot be reached, or broke off") from None
+            raise self._broken("cannot be reached, or broke off") from None
+
+    def _broken(self, what: str, *, absent: bool = False) -> BrokenError:
+        return BrokenError(Failure(502, "worker_failed", f"{self._other} {what}", "try again"), absent=absent)
+
+    async def _text(self, answer: httpx2.Response) -> bytes:
+        text = b""
+        async for part in answer.aiter_raw():
+            text += part
+            if len(text) > _LONGEST_ANSWER:
+                raise self._broken("sends an answer that is too long")
+        return text
+
+    async def _refusal(self, answer: httpx2.Response) -> ApiError:
+        """What the server said, in our shape. Its trouble with our token is no business of the client's."""
+        try:
+            said = json.loads(await self._text(answer))
+        except ValueError:
+            said = {}
+        failure = self._failure(said.get("error") if isinstance(said, dict) else None, answer.status_code)
+        retry = answer.headers.get("retry-after", "")
+        wait = min(float(retry), 600.0) if retry.isdecimal() else failure.retry_after_s
+        failure = Failure(failure.status, failure.code, failure.message, failure.hint, failure.param, wait)
+        if failure.status in (401, 403) and failure.code != "url_not_allowed":
+            return BrokenError(Failure(502, "worker_failed", f"{self._other} does not accept the key that it was sent"))
+        leaving = failure.code in ("draining", "loading")
+        return BrokenError(failure, absent=leaving, alive=not leaving) if failure.status >= 500 else ApiError(failure)
+
+    def _failure(self, error: object, status: int) -> Failure:
+        """Of an error in OpenAI's shape, or as near to it as the server comes."""
+        found = error if isinstance(error, dict) else {}
+        message = str(found.get("message") or f"{self._other} answered with status {status}")[:2000]
+        code = str(found.get("code") or ("invalid_request" if status < 500 else "worker_failed"))
+        hint, param = found.get("hint"), found.get("param")
+        return Failure(status, code[:64], message, str(hint) if hint else None, str(param) if param else None)
+
+    def _events(self, data: str) -> list[Event]:
+        """Of one server-sent event. Raises ApiError for one that says the answer failed."""
+        try:
+            chunk = json.loads(data)
+            if chunk.get("error"):
+                error = chunk["error"]
+                failure = self._failure(error, _STATUS.get(str(error.get("code")), 502))
+                raise ApiError(failure) if failure.code == "deadline_exceeded" else BrokenError(failure, alive=True)
+            found: list[Event] = []
+            for choice in chunk.get("choices") or ():
+                index, delta = int(choice.get("index", 0)), choice.get("delta") or {}
+                marks = (choice.get("logprobs") or {}).get("content") or ()
+                if delta.get("content") or marks:
+                    logprobs = tuple(TokenLogprob.model_validate(each) for each in marks)
+                    found.append(Piece(index, delta.get("content") or "", logprobs))
+                if reason := choice.get("finish_reason"):
+                    found.append(Finish(index, "length" if reason == "length" else "stop"))
+            if usage := chunk.get("usage"):
+                found.append(Used(_usage(usage)))
+            return found
+        except (ValueError, TypeError, AttributeError):
+            raise self._broken("said something that is no answer") from None
 
 
 def _encoded(body: Mapping[str, Any]) -> bytes:
     """Pictures make it long; so it is made in a thread."""
     return json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-
-
-def _broken(message: str, *, absent: bool = False) -> BrokenError:
-    return BrokenError(Failure(502, "worker_failed", message, "try again"), absent=absent)
-
-
-async def _text(answer: httpx2.Response) -> bytes:
-    text = b""
-    async for part in answer.aiter_raw():
-        text += part
-        if len(text) > _LONGEST_ANSWER:
-            raise _broken("the worker's answer is too long")
-    return text
-
-
-async def _refusal(answer: httpx2.Response) -> ApiError:
-    """What the server said, in our shape. Its trouble with our token is no business of the client's."""
-    try:
-        said = json.loads(await _text(answer))
-    except ValueError:
-        said = {}
-    failure = _failure(said.get("error") if isinstance(said, dict) else None, answer.status_code)
-    retry = answer.headers.get("retry-after", "")
-    wait = min(float(retry), 600.0) if retry.isdecimal() else failure.retry_after_s
-    failure = Failure(failure.status, failure.code, failure.message, failure.hint, failure.param, wait)
-    if failure.status in (401, 403) and failure.code != "url_not_allowed":
-        return BrokenError(Failure(502, "worker_failed", "a worker refused this server's token"))
-    leaving = failure.code in ("draining", "loading")
-    return BrokenError(failure, absent=leaving, alive=not leaving) if failure.status >= 500 else ApiError(failure)
-
-
-def _failure(error: object, status: int) -> Failure:
-    """Of an error in OpenAI's shape, or as near to it as the server comes."""
-    found = error if isinstance(error, dict) else {}
-    message = str(found.get("message") or f"the worker answered with status {status}")[:2000]
-    code = str(found.get("code") or ("invalid_request" if status < 500 else "worker_failed"))
-    hint, param = found.get("hint"), found.get("param")
-    return Failure(status, code[:64], message, str(hint) if hint else None, str(param) if param else None)
-
-
-def _events(data: str) -> list[Event]:
-    """Of one server-sent event. Raises ApiError for one that says the answer failed."""
-    try:
-        chunk = json.loads(data)
-        if chunk.get("error"):
-            error = chunk["error"]
-            failure = _failure(error, _STATUS.get(str(error.get("code")), 502))
-            raise ApiError(failure) if failure.code == "deadline_exceeded" else BrokenError(failure, alive=True)
-        found: list[Event] = []
-        for choice in chunk.get("choices") or ():
-            index, delta = int(choice.get("index", 0)), choice.get("delta") or {}
-            marks = (choice.get("logprobs") or {}).get("content") or ()
-            if delta.get("content") or marks:
-                logprobs = tuple(TokenLogprob.model_validate(each) for each in marks)
-                found.append(Piece(index, delta.get("content") or "", logprobs))
-            if reason := choice.get("finish_reason"):
-                found.append(Finish(index, "length" if reason == "length" else "stop"))
-        if usage := chunk.get("usage"):
-            found.append(Used(_usage(usage)))
-        return found
-    except (ValueError, TypeError, AttributeError):
-        raise _broken("the worker said something that is no answer") from None
 
 
 # What an error in the middle of a stream would have been before it.

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
-from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from pumice.serve.api.events import Accepted, Event, Piece, Used
+from pumice.serve.guard.errors import CODES, Failure, failure_of
 
 Outcome: TypeAlias = Literal["completed", "cancelled", "failed", "rejected"]
 
+#: What an accepted request is; another one is counted by its code alone.
+QUESTION = ("POST", "/v1/chat/completions")
+# Refusals of requests that nobody has begun with, though it is a server's fault.
+_NOT_BEGUN = {"draining", "loading", "no_worker"}
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
 
@@ -44,12 +49,20 @@ class Ledger:
         self._registry.register(_Figures(self, gauges))
 
     async def entered(self, events: AsyncGenerator[Event]) -> AsyncGenerator[Event]:
-        """The same events, written down: what comes before ``Accepted`` fails as a rejection."""
+        """The same events, written down: what comes before ``Accepted`` is a rejection, unless a worker failed."""
         entry = _Entry(time.monotonic())
         try:
             async for event in events:
                 self._note(entry, event)
                 yield event
+            if entry.outcome != "completed":
+                self.failed("worker_failed")
+        except Exception as error:
+            failure = failure_of(error)
+            self.failed(failure.code)
+            if not entry.accepted and failure.status >= 500 and failure.code not in _NOT_BEGUN:
+                self._note(entry, Accepted())  # somebody had it
+            raise
         except (asyncio.CancelledError, GeneratorExit):
             if entry.outcome != "completed":
                 entry.outcome = "cancelled"
@@ -58,9 +71,16 @@ class Ledger:
             self._close(entry)
             await events.aclose()
 
+    def refused(self, method: str, address: str, failure: Failure) -> None:
+        """Counts what came to no answer and is not among ``entered``. To be not ready is no refusal."""
+        if address == "/ready" and failure.status == 503:
+            return
+        self.failed(failure.code)
+        self.ended["rejected"] += (method, address) == QUESTION
+
     def failed(self, code: str) -> None:
-        """Counts the reason of a refusal or failure."""
-        self._failures.labels(code).inc()
+        """Counts the reason of a refusal or failure. An upstream's own words for it are counted together."""
+        self._failures.labels(code if code in CODES else "other").inc()
 
     def text(self) -> bytes:
         """Everything, as Prometheus reads it."""
@@ -114,20 +134,19 @@ class _Figures(Collector):
 
     def collect(self) -> list[Metric]:
         ledger = self._ledger
-        requests = GaugeMetricFamily("pumice_requests_total", "Requests by how they ended", labels=["outcome"])
+        requests = CounterMetricFamily("pumice_requests", "Requests by how they ended", labels=["outcome"])
         for outcome in ("completed", "cancelled", "failed", "rejected"):
             requests.add_metric([outcome], ledger.ended[outcome])
         found: list[Metric] = [
             requests,
-            GaugeMetricFamily("pumice_requests_accepted_total", "Requests that were accepted", ledger.accepted),
+            CounterMetricFamily("pumice_requests_accepted", "Requests that were accepted", ledger.accepted),
             GaugeMetricFamily("pumice_requests_in_flight", "Accepted and not ended yet", ledger.in_flight),
         ]
-        families: dict[str, GaugeMetricFamily] = {}
+        families: dict[str, CounterMetricFamily | GaugeMetricFamily] = {}
         for key, value in self._gauges().items():
             name, _, label = key.partition(":")
             labels = ["cache"] if label else []
-            family = families.setdefault(
-                name, GaugeMetricFamily(f"pumice_{name}", name.replace("_", " "), labels=labels)
-            )
+            kind = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily  # Prometheus' own convention
+            family = families.setdefault(name, kind(f"pumice_{name}", name.replace("_", " "), labels=labels))
             family.add_metric([label] if label else [], value)
         return [*found, *families.values()]

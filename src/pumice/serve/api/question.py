@@ -77,7 +77,7 @@ def _options(request: ChatRequest) -> SamplingOptions:
     limits = {request.max_tokens, request.max_completion_tokens} - {None}
     if len(limits) > 1:
         raise _refused("max_tokens and max_completion_tokens differ", "max_tokens")
-    if request.top_logprobs is not None and not request.logprobs:
+    if request.top_logprobs and not request.logprobs:
         raise _refused("top_logprobs needs logprobs to be true", "top_logprobs")
     if request.stream_options is not None and not request.stream:
         raise _refused("stream_options needs stream to be true", "stream_options")

@@ -91,7 +91,7 @@ class ImageUrl(_Checked):
     """
 
     url: Annotated[str, Field(min_length=1, json_schema_extra={"format": "uri"})]
-    detail: Literal["auto", "low", "high"] = "auto"
+    detail: Literal["auto", "low", "high"] | None = "auto"
 
     @field_validator("url")
     @classmethod
@@ -119,7 +119,7 @@ class Message(_Checked):
         Annotated[str, Tag("(text)")] | Annotated[list[Part], Field(min_length=1, max_length=256), Tag("(parts)")],
         Discriminator(lambda content: "(text)" if isinstance(content, str) else "(parts)"),
     ]
-    name: _Never = None
+    name: Annotated[str | None, Field(max_length=256)] = None  # who of several people speaks is not told to the model
     refusal: _Never = None
     audio: _Never = None
     annotations: _NoList = None

@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from pumice.serve.guard.errors import Failure
+from pumice.serve.guard.errors import Failure, Refused
 from pumice.serve.guard.request_checks import long_headers
 
 
@@ -39,6 +39,10 @@ class Deadlines:
     connections: int = 900
 
 
+def uncounted(method: str, address: str, failure: Failure) -> None:
+    """Nobody counts what is refused."""
+
+
 class DeadlineProtocol(H11Protocol):
     """uvicorn's protocol, with deadlines, and with answers in our shape where it answers by itself."""
 
@@ -50,9 +54,12 @@ class DeadlineProtocol(H11Protocol):
         _loop: asyncio.AbstractEventLoop | None = None,
         *,
         deadlines: Deadlines,
+        refused: Refused = uncounted,
     ) -> None:
+        """refused: is told of what is refused here, without an address if none was read."""
         super().__init__(config, server_state, app_state, _loop)
         self._deadlines = deadlines
+        self._refused = refused
         self._phase: str | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._reader_timer: asyncio.TimerHandle | None = None
@@ -133,10 +140,14 @@ class DeadlineProtocol(H11Protocol):
 
     def _refuse(self, failure: Failure) -> None:
         """Answers, if no answer has begun, and closes; what the application still sends goes nowhere."""
+        method = address = ""
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
+            method, address = self.scope["method"], self.scope["path"]
+            self.scope["state"]["counted"] = True
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self._answer_has_begun():
+            self._refused(method, address, failure)
             body = json.dumps(failure.body("-")).encode("utf-8")
             headers = [
                 ("content-type", "application/json"),

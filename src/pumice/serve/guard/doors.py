@@ -24,6 +24,8 @@ OPEN = "/health"
 # A request with one of these came through a proxy: its sender is somewhere else, whatever the socket says.
 _PROXY_MARKS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
+_NO_ADMIN = Failure(403, "forbidden", "this key has not the scope admin", "pumice keys create NAME --scope admin")
+
 
 @dataclass(frozen=True)
 class Caller:
@@ -60,6 +62,12 @@ def require_cluster(scope: Scope) -> None:
                 "set PUMICE_CLUSTER_TOKEN to the same value on every machine",
             )
         )
+
+
+def require_admin(scope: Scope) -> None:
+    """Raises ApiError unless the caller may do everything. The doors of a cluster's server have asked already."""
+    if not caller_of(scope).may("admin"):
+        raise ApiError(_NO_ADMIN)
 
 
 class Doors:
@@ -108,6 +116,9 @@ class Doors:
         token = self._how.cluster_token
         if token and hmac.compare_digest(secret or b"", token.encode("utf-8")):
             return Caller("cluster", ("admin",), cluster=True)
+        for name, own in self._how.clients.items():
+            if hmac.compare_digest(secret or b"", own.encode("utf-8")):
+                return Caller(name, ("infer",))
         if not keys.exist and self._is_here(scope, headers):
             return Caller("loopback", ("admin",))
         key = keys.find(secret) if secret is not None else None
@@ -122,7 +133,7 @@ class Doors:
             message = f"this needs {what}" if secret is None else "this key is wrong, or was revoked"
             return Failure(401, "invalid_api_key", message, "send it as: Authorization: Bearer KEY")
         if not key.may("admin" if cluster else "infer"):
-            return Failure(403, "forbidden", "this key has not the scope admin")
+            return _NO_ADMIN
         return Caller(key.name, key.scopes, key=True)
 
     def _is_here(self, scope: Scope, headers: Headers) -> bool:

@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pumice.serve.guard.doors import Caller
-from pumice.serve.guard.errors import failure_of, response
+from pumice.serve.guard.errors import Refused, failure_of, response
 from pumice.serve.guard.keeping import Doorkeeping
 from pumice.serve.guard.request_checks import METHODS, objection
 
@@ -25,11 +25,15 @@ _QUIET = ("/health", "/ready", "/metrics", "/cluster/workers", "/receive_heart_b
 
 
 class Envelope:
-    """ASGI middleware, the outermost one."""
+    """ASGI middleware, the outermost one.
 
-    def __init__(self, app: ASGIApp, how: Doorkeeping) -> None:
+    What is refused is told to ``refused``, unless ``scope["state"]["counted"]`` says that somebody else has done it.
+    """
+
+    def __init__(self, app: ASGIApp, how: Doorkeeping, refused: Refused) -> None:
         self._app = app
         self._how = how
+        self._refused = refused
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -61,6 +65,9 @@ class Envelope:
             elif not answer.complete:
                 raise  # nothing honest can follow: the connection is cut
         finally:
+            failure = scope["state"].get("failure")
+            if failure is not None and not scope["state"].get("counted"):
+                self._refused(scope["method"], scope["path"], failure)
             _note(scope, answer.status, time.monotonic() - started)
 
 

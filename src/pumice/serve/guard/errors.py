@@ -9,14 +9,16 @@ from __future__ import annotations
 import logging
 import math
 import re
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.types import Scope
+from starlette.types import Receive, Scope, Send
 
 from pumice.errors import (
     AuthError,
@@ -57,6 +59,13 @@ _CODES = {
 }
 # A second try would end the same way; clients that try again by themselves are told so.
 _HOPELESS = {"internal_error", "deadline_exceeded"}
+
+#: Every code that we give. Upstream servers have their own.
+CODES = frozenset(_CODES.values()) | {
+    *("invalid_request", "unsupported_parameter", "invalid_image", "context_length_exceeded"),
+    *("model_does_not_support_images", "model_not_found", "url_not_allowed", "queue_full"),
+    *("internal_error", "draining", "loading", "out_of_memory", "stalled"),
+}
 
 _PATH = re.compile(r"""(?<![\w/:.])(?:/[^\s/'":]+){2,}/?|\b[A-Za-z]:\\[^\s'"]+""")
 _MEMORY_ADDRESS = re.compile(r"(?: (?:object )?at )?0x[0-9a-fA-F]{6,}")
@@ -126,6 +135,22 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(500, "internal_error", "something went wrong on the server", "the server's log knows the request id")
 
 
+#: Is told the method, the address and the reason of what was refused.
+Refused: TypeAlias = Callable[[str, str, Failure], None]
+
+
+class _Refusal(JSONResponse):
+    """Leaves what it says in the scope, for those who count."""
+
+    def __init__(self, failure: Failure, request_id: str, headers: dict[str, str]) -> None:
+        super().__init__(failure.body(request_id), failure.status, headers)
+        self._failure = failure
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        scope.setdefault("state", {})["failure"] = self._failure
+        await super().__call__(scope, receive, send)
+
+
 def response(failure: Failure, request_id: str) -> JSONResponse:
     """The answer on the wire, with what clients need to know for another try."""
     headers = {"x-request-id": request_id}
@@ -136,7 +161,7 @@ def response(failure: Failure, request_id: str) -> JSONResponse:
         headers["x-should-retry"] = "false"
     if failure.status == 401:
         headers["www-authenticate"] = "Bearer"
-    return JSONResponse(failure.body(request_id), failure.status, headers)
+    return _Refusal(failure, request_id, headers)
 
 
 def request_id_of(scope: Scope) -> str:
@@ -173,15 +198,51 @@ def _of_http(error: HTTPException) -> Failure:
 
 def _of_validation(error: RequestValidationError) -> Failure:
     """The first field that is wrong. What was found there is not repeated: it may be a picture."""
-    first = error.errors()[0]
+    wrong = error.errors()
+    first = wrong[0]
     if first["type"] == "json_invalid":
         return Failure(400, "invalid_request", "the body is not valid JSON")
-    # What stands in parentheses names the branch of a choice, which is nothing that was sent.
-    place = ".".join(str(each) for each in first["loc"] if each != "body" and str(each)[:1] != "(")
-    words = first["msg"][:1].lower() + first["msg"][1:]
+    if first["type"] in _OTHER_KIND:  # of a choice between kinds, what is wrong with the one that was sent
+        first = next((each for each in wrong if each["loc"][:2] == first["loc"][:2] and _tells_more(each)), first)
+    place = _place(first, error.body)
+    if not place and first["type"] in ("missing", *_OTHER_KIND):
+        return Failure(400, "invalid_request", "expected a JSON object")
     if first["type"] in ("unsupported_parameter", "extra_forbidden"):
         return Failure(400, "unsupported_parameter", f"{place} is not supported by this server", param=place or None)
+    words = _words(first)
     return Failure(400, "invalid_request", f"{place}: {words}" if place else words, param=place or None)
+
+
+_OTHER_KIND = ("string_type", "list_type", "model_type", "dict_type", "model_attributes_type")
+
+
+def _tells_more(wrong: Mapping[str, Any]) -> bool:
+    return wrong["type"] not in _OTHER_KIND
+
+
+def _words(wrong: Mapping[str, Any]) -> str:
+    if wrong["type"] == "union_tag_invalid":
+        return f"expected a type that is one of {wrong['ctx']['expected_tags']}"
+    if wrong["type"] == "union_tag_not_found":
+        return "expected an object with a type"
+    words = str(wrong["msg"]).removeprefix("Value error, ")
+    return words[:1].lower() + words[1:]
+
+
+def _place(wrong: Mapping[str, Any], body: object) -> str:
+    """Where it is, by names that stand in the request: pydantic also tells the branches of its choices."""
+    where = list(wrong["loc"])
+    if where[:1] != ["body"]:
+        return ".".join(map(str, where))
+    found: list[str] = []
+    value: Any = body
+    for index, each in enumerate(where[1:], 2):
+        if (isinstance(value, dict) and each in value) or (isinstance(value, list) and each in range(len(value))):
+            value = value[each]
+        elif wrong["type"] != "missing" or index < len(where):
+            continue
+        found.append(str(each))
+    return ".".join(found)
 
 
 def _discreet(text: str) -> str:

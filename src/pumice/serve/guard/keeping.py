@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
 from typing import Literal, TypeAlias
 
@@ -17,6 +18,7 @@ class Doorkeeping:
 
     host: the address it listens on.
     cluster_token: opens a server of the realm cluster.
+    clients: keys by name, of clients that this very process has made: they may ask, as often as they like.
     allowed_hosts: names under which it may be called besides the loopback ones.
     max_body: bytes.
     header_s, body_s: seconds that a request's headers and its body may take to arrive.
@@ -26,7 +28,7 @@ class Doorkeeping:
 
     host: str
     keys: Keys
-    cluster_token: str | None
+    cluster_token: str | None = field(repr=False)
     allowed_hosts: tuple[str, ...] = ()
     scope: Realm = "api"
     max_body: int = 32 << 20
@@ -34,6 +36,13 @@ class Doorkeeping:
     body_s: float = 60
     login: bool = False
     per_minute: float | None = None
+    clients: Mapping[str, str] = field(default_factory=dict, repr=False)
+
+
+def here(host: str) -> str:
+    """How this machine itself reaches a server that listens on ``host``, as the host of a URL."""
+    name = "127.0.0.1" if host in ("0.0.0.0", "::", "") else host
+    return f"[{name}]" if ":" in name else name
 
 
 def is_loopback(host: str) -> bool:

@@ -75,7 +75,7 @@ class Keys:
             known = _read(self.file)
             if any(each.name == name and each.revoked is None for each in known):
                 raise UsageError(f"there is a key {name!r} already", hint="revoke it first, or choose another name")
-            secret = f"pumice-{secrets.token_urlsafe(32)}"
+            secret = fresh_key()
             key = Key(name, _hash(secret.encode("ascii")), (cast(Permission, scope),), _now())
             _write(self.file, (*known, key))
         return secret
@@ -134,6 +134,11 @@ class Keys:
             self._held = held
             self._existed = self._existed or bool(held)
         self._stamp = stamp
+
+
+def fresh_key() -> str:
+    """A key that nobody has had before."""
+    return f"pumice-{secrets.token_urlsafe(32)}"
 
 
 def _now() -> str:

@@ -13,8 +13,11 @@ import re
 import sys
 import time
 from collections.abc import Sequence
+from itertools import count
 from logging.handlers import TimedRotatingFileHandler
 from pathlib import Path
+
+from filelock import BaseFileLock, FileLock, Timeout
 
 from pumice.errors import UsageError
 
@@ -62,7 +65,8 @@ def setup_logging(
 ) -> None:
     """Sends what this process logs to stderr, and to ``folder`` if there is one. The process is a server's own.
 
-    role: names the file, ``<role>.log``, which is put aside at midnight UTC; the last 14 are kept.
+    role: names the file, ``<role>.log``, which is put aside at midnight UTC; the last 14 are kept. While another
+    process of this role writes there, the file is ``<role>-2.log`` and so on: a file has one writer.
     secrets: words that must never be shown, such as the cluster token.
 
     Raises:
@@ -79,7 +83,7 @@ def setup_logging(
             raise UsageError(
                 f"{folder} cannot hold the log: {error.strerror or error}", hint="name another folder"
             ) from error
-        handlers.append(_DailyFile(folder / f"{role}.log"))
+        handlers.append(_DailyFile(*_own_file(folder, role)))
     for handler in handlers:
         handler.setFormatter(form)
     root = logging.getLogger()
@@ -125,9 +129,15 @@ class _Stderr(logging.StreamHandler):  # type: ignore[type-arg]
 class _DailyFile(TimedRotatingFileHandler):
     """A file a day. When it cannot be written, stderr hears of it once; writing is tried again with every line."""
 
-    def __init__(self, file: Path) -> None:
+    def __init__(self, file: Path, lock: BaseFileLock) -> None:
+        """lock: held as long as this writes."""
         super().__init__(file, when="midnight", backupCount=DAYS, encoding="utf-8", delay=True, utc=True)
         self._failing = False
+        self._lock = lock
+
+    def close(self) -> None:
+        super().close()
+        self._lock.release()
 
     def emit(self, record: logging.LogRecord) -> None:
         failed_before, self._failing = self._failing, False
@@ -144,6 +154,21 @@ class _DailyFile(TimedRotatingFileHandler):
         if stream is not None:
             with contextlib.suppress(OSError, ValueError):  # what it still holds cannot be written either
                 stream.close()
+
+
+def _own_file(folder: Path, role: str) -> tuple[Path, BaseFileLock]:
+    """The first file of ``role`` that no other process writes, and what keeps it so."""
+    for number in count(1):
+        file = folder / (f"{role}.log" if number == 1 else f"{role}-{number}.log")
+        lock = FileLock(file.with_name(f".{file.name}.lock"), blocking=False, thread_local=False, mode=0o600)
+        try:
+            lock.acquire()
+        except Timeout:
+            continue
+        except (OSError, NotImplementedError):  # a disk that is full or cannot lock is no reason not to try to write
+            pass
+        return file, lock
+    raise AssertionError
 
 
 def _message(record: logging.LogRecord) -> str:

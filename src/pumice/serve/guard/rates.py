@@ -11,11 +11,11 @@ _MOST = 10_000
 
 
 class Rates:
-    """``per_minute`` requests a minute, of which a quarter, but at least one, may come at once."""
+    """``per_minute`` requests a minute, of which a quarter, but at least two, may come at once."""
 
     def __init__(self, per_minute: float, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._per_second = per_minute / 60
-        self._room = max(1.0, per_minute / 4)
+        self._room = max(2.0, per_minute / 4)
         self._clock = clock
         self._held: OrderedDict[str, tuple[float, float]] = OrderedDict()  # tokens, and when that was
 

@@ -62,10 +62,10 @@ def _about_address(address: str) -> Failure | None:
 
 def _about_host(headers: Headers, how: Doorkeeping) -> Failure | None:
     """A page of a stranger can make a browser call this machine, under the stranger's name (DNS rebinding)."""
-    bound_to_all = not is_loopback(how.host)
-    if host_is_ours(headers, how) or (bound_to_all and not how.allowed_hosts):
+    for_others = not is_loopback(how.host)
+    if host_is_ours(headers, how) or (for_others and not how.allowed_hosts):
         return None
-    if bound_to_all and _host_name(headers.get("host", "")) == how.host.lower():
+    if for_others and _host_name(headers.get("host", "")) == how.host.lower():
         return None
     return Failure(
         400, "invalid_request", "this server does not go by that host name", "start it with --allowed-host NAME"
@@ -86,6 +86,10 @@ def _about_content(scope: Scope, headers: Headers, how: Doorkeeping) -> Failure 
     """A form on a stranger's page can send anything but JSON."""
     if scope["method"] not in ("POST", "PUT", "PATCH"):
         return None
+    if headers.get("content-encoding", "identity").strip().lower() != "identity":
+        return Failure(
+            415, "unsupported_media_type", "expected a body without Content-Encoding", "send it uncompressed"
+        )
     kind = headers.get("content-type", "").partition(";")[0].strip().lower()
     empty = headers.get("content-length", "0").strip() == "0" and "transfer-encoding" not in headers
     if kind == "application/json" or (not kind and empty):
@@ -95,7 +99,8 @@ def _about_content(scope: Scope, headers: Headers, how: Doorkeeping) -> Failure 
     if kind == "application/x-www-form-urlencoded" and how.login and scope["path"] in (_LOGIN, "/logout"):
         return None
     found = kind if re.fullmatch(r"[a-z0-9.+/-]{1,80}", kind) else "something else"
-    return Failure(415, "unsupported_media_type", f"expected content type application/json, found {found or 'none'}")
+    words = f"found {found}" if kind else "and the request has no Content-Type"
+    return Failure(415, "unsupported_media_type", f"expected content type application/json, {words}")
 
 
 def _about_length(headers: Headers, how: Doorkeeping) -> Failure | None:

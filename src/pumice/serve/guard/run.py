@@ -15,16 +15,17 @@ from typing import Any, cast
 
 import uvicorn
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pumice.errors import PumiceError, UsageError
-from pumice.serve.guard.deadline import DeadlineProtocol, Deadlines
+from pumice.serve.guard.deadline import DeadlineProtocol, Deadlines, uncounted
 from pumice.serve.guard.doors import Doors
 from pumice.serve.guard.envelope import Envelope
+from pumice.serve.guard.errors import Refused
 from pumice.serve.guard.keeping import Doorkeeping, is_loopback
 from pumice.serve.guard.request_checks import MOST_HEADER_BYTES
 
-__all__ = ["Doorkeeping", "Drain", "Guarded", "guarded", "serve"]
+__all__ = ["Doorkeeping", "Drain", "Guarded", "guarded", "require_keys", "serve"]
 
 _IN_USE = (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", errno.EADDRINUSE))
 
@@ -44,14 +45,25 @@ class Drain:
 
 
 class Guarded:
-    """An application behind the guard. ``guarded`` makes it."""
+    """An application behind the guard. ``guarded`` makes it. refusal: why it does not start, if it says so itself.
+
+    An application that counts what is refused has a ``Refused`` as ``app.state.refused``.
+    """
 
     def __init__(self, app: ASGIApp, how: Doorkeeping) -> None:
         self.how = how
-        self._app = Envelope(RequestBodyLimitMiddleware(_http_only(app, how), how.max_body), how)
+        self.refusal: PumiceError | None = None
+        self.refused: Refused = getattr(getattr(app, "state", None), "refused", uncounted)
+        self._app = Envelope(RequestBodyLimitMiddleware(_http_only(app, how), how.max_body), how, self.refused)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, send)
+        async def noting(message: Message) -> None:
+            """Takes out the traceback of what is no bug: the one place that prints errors will say it."""
+            if message["type"] == "lifespan.startup.failed" and isinstance(error := sys.exc_info()[1], PumiceError):
+                self.refusal, message = error, {"type": "lifespan.startup.failed"}
+            await send(message)
+
+        await self._app(scope, receive, noting if scope["type"] == "lifespan" else send)
 
 
 def _http_only(app: ASGIApp, how: Doorkeeping) -> ASGIApp:
@@ -70,16 +82,27 @@ def guarded(app: ASGIApp, how: Doorkeeping) -> Guarded:
     ``scope["state"]`` then holds ``request_id`` and ``caller`` (``doors.Caller``).
 
     Raises:
-        UsageError: the server would be open to strangers: another address than this machine's, and no key.
+        UsageError: as ``require_keys``.
     """
-    if how.scope != "cluster" and not is_loopback(how.host) and not how.keys.usable:
+    require_keys(how)
+    return Guarded(app, how)
+
+
+def require_keys(how: Doorkeeping) -> None:
+    """Raises UsageError if a server would be open to strangers: another address than this machine's, and no key.
+
+    Also if the file of keys is damaged, whatever the address: who may come in must be known before anybody asks.
+
+    ``guarded`` asks as well; whoever has much to build before may ask first.
+    """
+    usable = how.keys.usable
+    if how.scope != "cluster" and not is_loopback(how.host) and not usable:
         raise UsageError(
             f"without an API key only this machine may be served, and {how.host} is open to others",
             hint="make a key with `pumice keys create NAME`, or listen on 127.0.0.1",
         )
     if how.scope == "cluster" and not how.cluster_token:
         raise UsageError("a controller or worker needs a cluster token", hint="set PUMICE_CLUSTER_TOKEN")
-    return Guarded(app, how)
 
 
 def serve(
@@ -101,14 +124,16 @@ def serve(
     role: what to call the server in the line on stderr.
 
     Raises:
-        PumiceError: the address cannot be listened on, or the application does not start.
+        PumiceError: the address cannot be listened on, or the application does not start; its own, if it raises one.
     """
     listeners = _listen(host, port)
     bound = int(listeners[0].getsockname()[1])
-    deadlines = Deadlines(header_s=app.how.header_s, body_s=app.how.body_s) if isinstance(app, Guarded) else Deadlines()
+    deadlines, refused = Deadlines(), cast(Refused, uncounted)
+    if isinstance(app, Guarded):
+        deadlines, refused = Deadlines(header_s=app.how.header_s, body_s=app.how.body_s), app.refused
     config = uvicorn.Config(
         app,
-        http=cast(Any, partial(DeadlineProtocol, deadlines=deadlines)),
+        http=cast(Any, partial(DeadlineProtocol, deadlines=deadlines, refused=refused)),
         ws="none",
         h11_max_incomplete_event_size=MOST_HEADER_BYTES,
         log_config=None,
@@ -129,6 +154,8 @@ def serve(
     try:
         _Server(config, drain, drain_s, announce).run(listeners)
     except SystemExit as stop:  # uvicorn's way to say that the application did not start
+        if isinstance(app, Guarded) and app.refusal is not None:
+            raise app.refusal from None
         raise PumiceError("the server could not start", hint="the lines above say why") from stop
     finally:
         for each in listeners:
