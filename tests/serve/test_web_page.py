@@ -204,8 +204,11 @@ def test_a_vote_is_written_once_and_a_full_disk_stops_nothing(visit: Visit, fold
         visit.page.locator("#chat").get_by_role("button", name=re.compile("^Liked?$")).last.click()
         visit.page.wait_for_timeout(300)
     wait_until(lambda: "upvote" in log.read_text(encoding="utf-8"))
+    visit.page.locator("#chat").get_by_role("button", name="Feedback").last.hover()
+    visit.page.locator("#chat").get_by_role("button", name="Flag").last.click()
+    wait_until(lambda: "flag" in log.read_text(encoding="utf-8"))
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    assert [each["type"] for each in lines[-2:]] == ["chat", "upvote"]
+    assert [each["type"] for each in lines[-3:]] == ["chat", "upvote", "flag"]
     assert lines[-1]["state"]["messages"] == [["USER", "Good?"], ["ASSISTANT", "A short answer."]]
     assert "127.0.0.1" not in log.read_text(encoding="utf-8")
     log.rename(log.with_suffix(".old"))
@@ -216,10 +219,12 @@ def test_a_vote_is_written_once_and_a_full_disk_stops_nothing(visit: Visit, fold
 
 
 def test_two_visitors_see_nothing_of_each_other(visit: Visit, api: FakeApi, chromium: Browser, url: str) -> None:
+    visit.choose(EXAMPLES / "hats.png")
     visit.ask("My secret")
     expect(visit.answers).to_have_count(1)
     other = Visit(chromium, url, viewport={"width": 375, "height": 812}, color_scheme="dark", has_touch=True)
     expect(other.questions).to_have_count(0)
+    expect(other.page.locator("#chat [data-testid=user] img, #seen img")).to_have_count(0)
     width = other.page.evaluate("document.documentElement.scrollWidth")
     assert width <= 375, "the page is wider than a telephone"
     background = other.page.evaluate("getComputedStyle(document.body).backgroundColor")
@@ -232,10 +237,62 @@ def test_two_visitors_see_nothing_of_each_other(visit: Visit, api: FakeApi, chro
     expect(other.answers).to_have_count(1)
     expect(other.questions).to_have_text(re.compile(r"Line one\s*line two"))
     assert api.requests[-1]["messages"][-1]["content"] == "Line one\nline two"
-    expect(visit.questions).to_have_text(["My secret"])
+    expect(visit.questions.last).to_have_text("My secret")
     assert other.outside == []
     assert other.complaints == []
     other.close()
+
+
+def test_earlier_conversations_can_be_opened_and_this_one_cleared(visit: Visit, api: FakeApi) -> None:
+    visit.ask("The first subject")
+    expect(visit.answers).to_have_text(["A short answer."])
+    expect(visit.page.locator("#box [data-testid=submit-button]")).to_be_visible()
+    visit.box.fill("gone once the server has answered")
+    visit.page.locator("#chat").get_by_role("button", name="Clear").click()
+    expect(visit.questions).to_have_count(0)
+    expect(visit.box).to_have_value("")
+    visit.ask("The second subject")
+    expect(visit.questions).to_have_text(["The second subject"])
+    expect(visit.page.locator("#box [data-testid=submit-button]")).to_be_visible()
+    assert len(api.requests[-1]["messages"]) == 1
+    visit.page.get_by_role("button", name="Toggle Sidebar").click()
+    visit.page.get_by_label("The first subject").click()
+    expect(visit.questions).to_have_text(["The first subject"])
+    visit.page.get_by_label("The second subject").click()
+    expect(visit.questions).to_have_text(["The second subject"])
+    visit.page.get_by_role("button", name="Toggle Sidebar").click()
+
+
+def test_with_the_keyboard_alone(visit: Visit, api: FakeApi) -> None:
+    keyboard = visit.page.keyboard
+
+    def walk_to(name: str, most: int = 40) -> None:
+        for _ in range(most):
+            keyboard.press("Tab")
+            if name in visit.page.evaluate("document.activeElement.ariaLabel || document.activeElement.textContent"):
+                return
+        raise AssertionError(f"{name} cannot be reached")
+
+    visit.page.evaluate("document.activeElement.blur()")
+    walk_to("How many dice")
+    keyboard.press("Enter")
+    expect(visit.answers).to_have_count(1)
+    expect(visit.page.locator("#box [data-testid=submit-button]")).to_be_visible()
+    walk_to("Retry")
+    keyboard.press("Enter")
+    wait_until(lambda: len(api.requests) == 2)
+    expect(visit.page.locator("#box [data-testid=submit-button]")).to_be_visible()
+    walk_to("What the model sees")
+    keyboard.press("Enter")
+    expect(visit.page.locator("#seen img")).to_be_visible()
+    keyboard.press("Enter")
+    walk_to("Toggle Sidebar")
+    keyboard.press("Enter")
+    walk_to("New conversation")
+    keyboard.press("Enter")
+    expect(visit.questions).to_have_count(0)
+    walk_to("Toggle Sidebar")
+    keyboard.press("Enter")
 
 
 def test_an_example_is_asked_at_once(visit: Visit, api: FakeApi) -> None:

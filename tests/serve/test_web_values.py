@@ -11,6 +11,7 @@ from datetime import date
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,6 +20,10 @@ from PIL import Image
 from pumice.errors import BlockedUrlError, ImageError
 from pumice.images.config import Preprocessing
 from pumice.images.policy import FetchPolicy
+from pumice.serve.api.app import create_app
+from pumice.serve.api.ledger import Ledger
+from pumice.serve.guard.run import Drain, guarded
+from pumice.serve.web.app import mount_web
 from pumice.serve.web.conversation import Conversation, Exchange, as_json, from_json
 from pumice.serve.web.export import as_json_text, as_markdown
 from pumice.serve.web.gate import Gate
@@ -27,7 +32,10 @@ from pumice.serve.web.log import ConversationLog
 from pumice.serve.web.pictures import PictureStore
 from pumice.serve.web.safe import JOINER, neutralised, restored, toast
 from pumice.serve.web.seen import preparation, views
+from pumice.serve.web.settings import WebSettings
+from serve.apis import Scripted
 from serve.fake_api import IMAGES
+from serve.served import doorkeeping
 
 DICE = Path(__file__).parents[2] / "examples" / "dice.png"
 
@@ -141,7 +149,8 @@ def test_the_log_is_the_originals(store: PictureStore, tmp_path: Path) -> None:
     log = ConversationLog(tmp_path / "log", store.pixels)
     talk = Conversation((done("How many?", "Three.", pictures=(name,), model="tiny"),))
     log.chat(talk, start=1.0, visitor="192.0.2.7", facts={"ending": "complete"})
-    log.vote(talk, 0, "downvote", visitor="192.0.2.7")
+    for _ in range(2):  # a click may come twice
+        log.vote(talk, 0, "downvote", visitor="192.0.2.7")
     today = date.today().isoformat()
     chat, vote = (json.loads(line) for line in (tmp_path / "log" / f"{today}-conv.json").read_text().splitlines())
     assert (chat["type"], vote["type"], chat["model"], chat["start"]) == ("chat", "downvote", "tiny", 1.0)
@@ -263,3 +272,22 @@ def test_the_gate_opens_what_the_page_needs_and_no_more(tmp_path: Path) -> None:
     assert asked(gate, "POST", "/gradio_api/run/predict", b"{")[0] == 400
     assert asked(gate, "POST", "/gradio_api/run/predict", b"[" * 100_000)[0] == 400
     assert asked(gate, "POST", "/gradio_api/run/predict", b" " * (9 << 20))[0] == 413
+
+
+def test_beside_the_page_the_api_still_knows_its_methods(tmp_path: Path) -> None:
+    app = create_app(Scripted(), Ledger(), Drain())
+    mount_web(app, WebSettings(api=None, folder=tmp_path / "web"))
+
+    async def run() -> dict[tuple[str, str], int]:
+        transport = httpx2.ASGITransport(guarded(app, doorkeeping(tmp_path, scope="web")), client=("127.0.0.1", 1))
+        async with httpx2.AsyncClient(transport=transport, base_url="http://localhost") as client:
+            return {
+                (method, path): (await client.request(method, path)).status_code
+                for method, path in (
+                    *(("GET", "/v1/chat/completions"), ("POST", "/v1/models"), ("DELETE", "/health")),
+                    *(("HEAD", "/health"), ("HEAD", "/ready"), ("GET", "/nowhere"), ("GET", "/monitoring")),
+                    *(("GET", "/manifest.json"), ("DELETE", "/gradio_api/queue/join")),
+                )
+            }
+
+    assert list(asyncio.run(run()).values()) == [405, 405, 405, 200, 200, 404, 404, 200, 404]

@@ -11,7 +11,9 @@ from typing import Any
 
 import uvicorn
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from starlette.types import ASGIApp
 
+from pumice.serve.guard.run import Doorkeeping, guarded
 from pumice.serve.web.app import create_web
 from pumice.serve.web.settings import WebSettings
 from serve.fake_api import FakeApi, wait_until
@@ -21,10 +23,12 @@ ARGUMENTS = ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"]
 
 
 @contextmanager
-def served(settings: WebSettings) -> Iterator[str]:
-    """The page on a port of its own; its address."""
+def served(settings: WebSettings, how: Doorkeeping | None = None) -> Iterator[str]:
+    """The page on a port of its own; its address. how: whom it lets in; None for anybody."""
+    app: ASGIApp = create_web(settings)
+    app = app if how is None else guarded(app, how)
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        server = uvicorn.Server(uvicorn.Config(create_web(settings), log_level="warning", timeout_graceful_shutdown=1))
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=1))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()
         wait_until(lambda: server.started, 60)

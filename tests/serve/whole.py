@@ -19,6 +19,7 @@ from pumice.options import SamplingOptions
 from pumice.serve.cluster.controller import Cluster
 from pumice.serve.cluster.status import Status
 from pumice.serve.front import Front, Own
+from pumice.serve.guard.errors import Failure
 from pumice.serve.guard.keys import Keys
 from pumice.serve.guard.run import Drain
 from pumice.serve.worker.app import Membership, Worker
@@ -43,6 +44,9 @@ class Answerer(Scripted):
 
     def gauges(self) -> Mapping[str, float]:
         return {}
+
+    def broken(self) -> Failure | None:
+        return self.failure
 
     async def generate_rendered(
         self, prompt: str, pictures: Sequence[bytes], options: SamplingOptions

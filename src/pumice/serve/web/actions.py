@@ -13,7 +13,6 @@ from typing import Any
 import gradio as gr
 
 from pumice.errors import PumiceError
-from pumice.remote import FailedRequestError
 from pumice.serve.web.answering import Pages, answered, unfinished
 from pumice.serve.web.catalogue import Catalogue
 from pumice.serve.web.conversation import Conversation, Exchange
@@ -236,8 +235,7 @@ def opened(talk: Conversation | None, saved: Any) -> Conversation:
 
 
 def _complain(error: PumiceError) -> None:
-    request_id = error.request_id if isinstance(error, FailedRequestError) else None
-    gr.Warning(toast(str(error), error.hint, request_id), title="No answer", duration=15)
+    gr.Warning(toast(str(error), error.hint, error.request_id), title="No answer", duration=15)
 
 
 def _typed(typed: dict[str, Any] | None) -> tuple[str, list[str]]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
 
 from pumice.errors import PumiceError, ServerError, UsageError
-from pumice.remote import Delta, End, FailedRequestError, Message
+from pumice.remote import Delta, End, Message
 from pumice.serve.guard.run import Drain
 from pumice.serve.web.conversation import Conversation, Ending
 
@@ -116,9 +116,8 @@ async def answered(
 
 def words_of(error: PumiceError) -> str:
     """Cause, hint and the request's number, in one line."""
-    request_id = error.request_id if isinstance(error, FailedRequestError) else None
     sentences = [f"{words[:1].upper()}{words[1:].rstrip('.')}." for words in (str(error), error.hint) if words]
-    return " ".join([*sentences, *([f"(request {request_id})"] if request_id else [])])
+    return " ".join([*sentences, *([f"(request {error.request_id})"] if error.request_id else [])])
 
 
 def unfinished(conversation: Conversation) -> Conversation:

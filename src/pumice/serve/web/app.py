@@ -18,7 +18,7 @@ from pumice.serve.web.actions import Actions
 from pumice.serve.web.answering import Pages
 from pumice.serve.web.catalogue import Catalogue
 from pumice.serve.web.examples import drawn_examples
-from pumice.serve.web.gate import Gate
+from pumice.serve.web.gate import Gate, PageMount
 from pumice.serve.web.log import ConversationLog
 from pumice.serve.web.page import build_page
 from pumice.serve.web.pictures import PictureStore, private_folder
@@ -61,7 +61,7 @@ def mount_web(app: FastAPI, settings: WebSettings, drain: Drain | None = None) -
         max_file_size=settings.upload_bytes, allowed_paths=[], enable_monitoring=False, mcp_server=False, theme=theme(),
         css=CSS, head=HEAD,
     )  # fmt: skip
-    app.mount("/", Gate(inner, (uploads, store.folder, examples)))
+    app.router.routes.append(PageMount(Gate(inner, (uploads, store.folder, examples))))
     chores = [partial(_sweep, store, settings.keep_s)]
     if drain is not None:
         chores.append(partial(_let_go, inner, drain, actions.pages))

@@ -19,6 +19,8 @@ class Lists(Protocol):
 
     async def models(self) -> list[RemoteModel]: ...
 
+    async def unready(self) -> str | None: ...
+
 
 @dataclass(frozen=True)
 class Offer:
@@ -66,10 +68,12 @@ class Catalogue:
     async def _ask(self) -> Offer:
         try:
             found = await self._server.models()
+            why = None if found else await self._server.unready()
         except PumiceError as error:
             words = str(error)
             return Offer(trouble=words[:1].upper() + words[1:])
         if not found:
-            return Offer(trouble=f"The server at {self._server.url} has no model ready yet")
+            words = f"The server at {self._server.url} has no model ready yet"
+            return Offer(trouble=f"{words}: {why}" if why else words)
         # Those that see come first: the first is chosen for a page that just opened.
         return Offer(tuple(sorted(found, key=lambda each: (each.sees_images is False, each.id))))

@@ -18,14 +18,16 @@ from pumice.serve.web.display import box_update, chat_update
 from pumice.serve.web.export import as_json_text, as_markdown
 from pumice.serve.web.history import History, history_as_json, history_from_json
 from pumice.serve.web.safe import neutralised
-from pumice.serve.web.seen import preparation, views
+from pumice.serve.web.seen import hides_writing, preparation, views
 
 MOST_TOKENS = 1024  # the original's limit, for a model that does not say how much it can hold
 _MODES = {
-    "pad": "The whole picture, with a border that makes it square.",
+    "pad": "The whole picture, with a border if it is not square.",
     "square": "The middle of the picture.",
     "anyres": "The whole picture, and then its parts in more detail.",
 }
+_ONCE = "Each picture as a whole. This model looks closer at one that is alone in a conversation."
+_HIDDEN = "What looks like writing is painted over."
 NOTHING_SEEN = "Send a picture, and it is shown here as the model gets it."
 
 
@@ -98,18 +100,23 @@ class Desk:
         return await asyncio.to_thread(self._looked, talk or Conversation(), model)
 
     def _looked(self, talk: Conversation, model: str | None) -> tuple[Any, ...]:
-        names = next((each.pictures for each in reversed(talk.exchanges) if each.pictures), ())
-        if not names:
+        shown = next((each for each in reversed(talk.exchanges) if each.pictures), None)
+        if shown is None:
             return gr.update(value=[], visible=False), NOTHING_SEEN
+        asked = [each for each in talk.exchanges if each.answer or each is shown]  # as ``Conversation.messages``
+        alone = sum(len(each.pictures) for each in asked) == 1
         known = self.actions.catalogue.last.find(model)
         how = preparation(known.details) if known else None
-        if how is None:
+        if known is None or how is None:
             return gr.update(value=[], visible=False), "The server does not say how this model wants its pictures."
         try:
-            found = views([self.actions.store.pixels(name) for name in names], how, alone=len(talk.pictures) == 1)
+            pictures = [self.actions.store.pixels(name) for name in shown.pictures]
+            found = views(pictures, how, alone=alone, hide_writing=hides_writing(known.details))
         except ImageError as error:
             return gr.update(value=[], visible=False), neutralised(str(error))
-        told = "\n".join([_MODES[how.mode], *(f"- {each.caption}" for each in found if each.first)])
+        once = how.mode == "anyres" and all(each.first for each in found)
+        words = [_ONCE if once else _MODES[how.mode], *([_HIDDEN] if hides_writing(known.details) else [])]
+        told = "\n".join([" ".join(words), *(f"- {each.caption}" for each in found if each.first)])
         tiles = [(each.tile, each.caption) for each in found]
         return gr.update(value=tiles, columns=1 if len(tiles) == 1 else 2, visible=True), told
 

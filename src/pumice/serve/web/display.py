@@ -12,7 +12,7 @@ from pumice.serve.web.conversation import Conversation, Exchange, Vote
 from pumice.serve.web.pictures import PictureStore
 from pumice.serve.web.safe import neutralised
 
-PLACEHOLDER = "Ask, and drop or paste pictures here"
+PLACEHOLDER = "Ask, and add pictures"
 VOTES: dict[str | bool, Vote] = {
     True: "upvote",
     False: "downvote",

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pumice.serve.guard.errors import ApiError, Failure, request_id_of, response
@@ -81,6 +82,19 @@ class Gate:
         except (OSError, RuntimeError, ValueError):
             return False
         return any(real.is_relative_to(folder) for folder in self._folders)
+
+
+class PageMount(Mount):
+    """The page at ``/``. It takes its own addresses alone, so that the API's own still know a wrong method as one."""
+
+    def __init__(self, gate: Gate) -> None:
+        super().__init__("/", gate)
+
+    def matches(self, scope: Scope) -> tuple[Match, Scope]:
+        asked = scope.get("path", "")[len(scope.get("root_path", "")) :] or "/"
+        if not any(_is_open(method, asked) for method in _OPEN):
+            return Match.NONE, {}
+        return super().matches(scope)
 
 
 def _is_open(method: str, asked: str) -> bool:

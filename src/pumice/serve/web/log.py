@@ -13,6 +13,7 @@ import logging
 import secrets
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from datetime import date
 from pathlib import Path
@@ -24,6 +25,8 @@ from pumice.errors import ImageError
 from pumice.serve.web.conversation import Conversation, Vote
 
 _LOGGER = logging.getLogger("pumice.web")
+#: Votes that are remembered, so that none is written twice.
+_MOST_VOTES = 1000
 _ROLES = ("USER", "ASSISTANT")
 
 
@@ -37,6 +40,7 @@ class ConversationLog:
         self._salt = secrets.token_bytes(16)
         self._lock = threading.Lock()
         self._failing = False
+        self._votes: OrderedDict[tuple[str, int, str], Vote] = OrderedDict()  # the latest ones
 
     @property
     def keeps(self) -> bool:
@@ -49,13 +53,23 @@ class ConversationLog:
         self._write("chat", conversation, {"model": model, **times, **facts}, visitor)
 
     def vote(self, conversation: Conversation, index: int, vote: Vote, *, visitor: str) -> None:
-        """What a visitor thinks of answer ``index``."""
+        """What a visitor thinks of answer ``index``; the same twice, as of a click that came twice, is written once."""
         judged = conversation.up_to(index + 1)
-        self._write(vote, judged, {"model": judged.exchanges[-1].model}, visitor)
+        answer = (conversation.id, index, judged.exchanges[-1].answer)
+        with self._lock:
+            if self._votes.get(answer) == vote:
+                return
+            self._votes[answer] = vote
+            while len(self._votes) > _MOST_VOTES:
+                self._votes.popitem(last=False)
+        if not self._write(vote, judged, {"model": judged.exchanges[-1].model}, visitor):
+            with self._lock:
+                self._votes.pop(answer, None)
 
-    def _write(self, kind: str, conversation: Conversation, facts: Mapping[str, Any], visitor: str) -> None:
+    def _write(self, kind: str, conversation: Conversation, facts: Mapping[str, Any], visitor: str) -> bool:
+        """Whether it is on the disk now."""
         if self._folder is None:
-            return
+            return False
         now = time.time()
         day = date.fromtimestamp(now).isoformat()
         line = {"tstamp": round(now, 4), "type": kind, **facts, "state": _state(conversation)}
@@ -73,6 +87,7 @@ class ConversationLog:
                 if self._failing:
                     _LOGGER.warning("conversations are written down again")
                 self._failing = False
+            return not self._failing
 
     def _append(self, path: Path, line: Mapping[str, Any]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)

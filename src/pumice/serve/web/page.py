@@ -17,7 +17,7 @@ _RAW: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_vis
 _QUIET: dict[str, Any] = {**_RAW, "queue": False}
 # Only what goes through the queue may show a toast that is not an error.
 _QUEUED: dict[str, Any] = {**_RAW, "concurrency_limit": None}
-_WELCOME = "### Ask about a picture\nDrop, paste or choose one below, or start with an example."
+_WELCOME = "## Ask about a picture\nDrop, paste or choose one below, or start with an example."
 _KEPT = "What is said here, pictures included, is kept by whoever runs this page."
 _BUTTONS = "Enter sends, Shift+Enter starts a new line."
 
@@ -67,10 +67,10 @@ def _parts(actions: Actions, examples: list[Example]) -> Parts:
     with gr.Sidebar(open=False, width=280):
         new = gr.Button("New conversation", variant="primary", size="md")
         titles = gr.Radio([], label="Earlier conversations", visible=False, elem_id="titles")
-        gr.Markdown("Kept in this browser only.", elem_classes="quiet")
+        gr.Markdown("This list is kept in this browser.", elem_classes="quiet")
         with gr.Row():
-            markdown = gr.DownloadButton("Markdown", size="sm", interactive=False)
-            json = gr.DownloadButton("JSON", size="sm", interactive=False)
+            markdown = gr.DownloadButton("Save as Markdown", size="sm", interactive=False)
+            json = gr.DownloadButton("Save as JSON", size="sm", interactive=False)
         delete = gr.Button("Delete this conversation", size="sm", variant="stop")
     with gr.Row(elem_id="head", equal_height=True):
         gr.Markdown("# Pumice", elem_id="name")

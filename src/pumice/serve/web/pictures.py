@@ -40,7 +40,10 @@ class PictureStore:
 
     def keep(self, data: bytes) -> str:
         """Checks a file's bytes by decoding them, and returns the name to find them by. Raises ImageError."""
-        image = load_image(data, limits=Limits(max_bytes=self.max_bytes), fetch=None)
+        try:
+            image = load_image(data, limits=Limits(max_bytes=self.max_bytes), fetch=None)
+        except ImageError as error:  # whose it is, is said where its name is known
+            raise ImageError(str(error).replace("the image in memory", "it"), hint=error.hint) from None
         kind = accepted_format(data) or ""
         if kind not in _SHOWN_BY_BROWSERS:
             written = BytesIO()

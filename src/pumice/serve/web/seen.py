@@ -17,6 +17,7 @@ from pumice.errors import ModelError
 from pumice.images.config import Merge, Mode, Preprocessing
 from pumice.images.preprocess import preprocess
 from pumice.images.restore import as_pictures
+from pumice.images.writing import without_writing
 
 _MOST_TILES = 64
 
@@ -62,10 +63,19 @@ def preparation(details: Mapping[str, Any]) -> Preprocessing | None:
         return None
 
 
-def views(pictures: Sequence[Image.Image], how: Preprocessing, *, alone: bool) -> list[View]:
+def hides_writing(details: Mapping[str, Any]) -> bool:
+    """Whether the model is shown pictures in which writing is painted over, by the same entry."""
+    told = details.get("images")
+    return isinstance(told, Mapping) and told.get("hides_writing") is True
+
+
+def views(
+    pictures: Sequence[Image.Image], how: Preprocessing, *, alone: bool, hide_writing: bool = False
+) -> list[View]:
     """Every tile of every picture. alone: whether the conversation has just one picture."""
     found: list[View] = []
-    for number, picture in enumerate(pictures, 1):
+    for number, original in enumerate(pictures, 1):
+        picture = without_writing(original) if hide_writing else original
         tiles, grid = preprocess(picture, how, alone=alone)
         size = f"{picture.width} × {picture.height} pixels"
         parts = "one tile" if len(tiles) == 1 else f"{len(tiles)} tiles"

@@ -8,8 +8,7 @@ from typing import Any
 
 from pumice.errors import ServerError
 from pumice.remote import Delta, End, Message, Remote, RemoteModel
-
-_EVERY_ADDRESS = ("0.0.0.0", "::", "")
+from pumice.serve.guard.keeping import here
 
 
 class Upstream:
@@ -25,11 +24,13 @@ class Upstream:
 
     def listening(self, host: str, port: int) -> None:
         """The API is on the page's own server, which answers from now on."""
-        place = "127.0.0.1" if host in _EVERY_ADDRESS else f"[{host}]" if ":" in host else host
-        self._remote = Remote(f"http://{place}:{port}/v1", key=self._key)
+        self._remote = Remote(f"http://{here(host)}:{port}/v1", key=self._key)
 
     async def models(self) -> list[RemoteModel]:
         return await self._known().models()
+
+    async def unready(self) -> str | None:
+        return await self._known().unready()
 
     async def stream(self, messages: list[Message], *, model: str, **parameters: Any) -> AsyncIterator[Delta | End]:
         """As ``Remote.stream``."""
