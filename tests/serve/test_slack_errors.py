@@ -6,6 +6,8 @@ import asyncio
 import logging
 import sqlite3
 import sys
+import threading
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -14,9 +16,11 @@ import pytest
 
 from pumice.errors import AuthError, ServerError, UsageError
 from pumice.serve.slack.app import Connections, serve
+from pumice.serve.slack.events import Place
 from pumice.serve.slack.logs import Discreet
+from pumice.serve.slack.memory import Memory
 from pumice.serve.slack.rules import Rules
-from pumice.serve.slack.store import Store
+from pumice.serve.slack.store import Store, Turn
 from serve.fake_slack import APP_TOKEN, BOT, BOT_TOKEN, CHANNEL, FakeSlack
 from serve.slack_api import pictures_of, words_of
 from serve.slack_world import bot, picture, world
@@ -28,7 +32,16 @@ pytestmark = pytest.mark.asyncio
     ("status", "error", "remembered"),
     [
         (503, {"message": "no worker <now>", "hint": "wait", "code": "no_worker", "request_id": "r1"}, True),
-        (401, {"message": "invalid key", "hint": "pumice keys", "code": "invalid_api_key", "request_id": "r2"}, True),
+        (
+            401,
+            {
+                "message": "this server wants a key",
+                "hint": "put it into",
+                "code": "invalid_api_key",
+                "request_id": "r2",
+            },
+            True,
+        ),
         (404, {"message": "no model tiny", "code": "model_not_found", "request_id": "r3"}, True),
         (400, {"message": "bad picture", "code": "invalid_image", "request_id": "r4"}, False),
     ],
@@ -116,7 +129,7 @@ async def test_small_things_may_fail(tmp_path: Path) -> None:
 
 async def test_a_bug_is_not_silence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any) -> None:
     async with world(tmp_path) as at:
-        monkeypatch.setattr("pumice.serve.slack.answering.conversation", lambda *_, **__: 1 / 0)
+        monkeypatch.setattr("pumice.serve.slack.memory.conversation", lambda *_, **__: 1 / 0)
         await at.slack.message(f"<@{BOT}> what?", CHANNEL)
         told = await at.slack.until(lambda: list(at.slack.messages.values()))
         number = told[0].text.rpartition("`")[0].rpartition("`")[2]
@@ -200,3 +213,45 @@ async def test_addresses_of_sockets_stay_out_of_the_log() -> None:
         record = logging.LogRecord("slack_bolt", logging.ERROR, "", 0, "cannot open %s", (error,), sys.exc_info())
     assert Discreet().filter(record)
     assert logging.Formatter().format(record) == "cannot open wss://(an address)"
+
+
+async def test_a_slow_disk_holds_nobody_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And what was asked for first is done first."""
+    add, ready = Store.add, threading.Event()
+
+    def slow(*values: Any) -> None:
+        assert ready.wait(60), "the loop waits for the disk"
+        add(*values)
+
+    monkeypatch.setattr(Store, "add", slow)
+    memory, place = await Memory.open(tmp_path, keep_s=100), Place("T1", "C1", "1.1")
+    said = [Turn("user", str(number)) for number in range(30)]
+    writing = asyncio.gather(*(memory.add(place, "U1", [each]) for each in said))
+    read = asyncio.create_task(memory.turns(place))
+    await asyncio.sleep(0.05)
+    assert not writing.done() and not read.done()
+    ready.set()
+    assert await read == said
+    closing = memory.add(place, "U1", [Turn("user", "last")])
+    await asyncio.gather(closing, memory.close())
+    again = Store(tmp_path, keep_s=100)
+    assert again.turns(place)[-1].text == "last", "what was asked for is done before the end"
+    again.close()
+
+
+async def test_housekeeping_goes_on_after_what_nobody_foresaw(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: Any
+) -> None:
+    tries: list[float] = []
+
+    def sweep(*_: Any) -> None:
+        tries.append(time.monotonic())
+        if len(tries) <= 3:
+            raise KeyError("a bug")
+
+    monkeypatch.setattr(Store, "sweep", sweep)
+    monkeypatch.setattr("pumice.serve.slack.bot._AGAIN_S", 0.1)
+    async with world(tmp_path) as at:
+        await at.slack.until(lambda: len(tries) == 4)
+    assert caplog.text.count("could not be forgotten") == 3 and "a bug" in caplog.text
+    assert tries[3] - tries[2] >= 0.4, "each wait is longer than the one before"

@@ -18,7 +18,7 @@ from pumice.remote import Delta, End, Message, RemoteModel
 from pumice.serve.slack import words
 from pumice.serve.slack.downloads import Downloads
 from pumice.serve.slack.events import Asked, earlier_files
-from pumice.serve.slack.memory import Memory, conversation
+from pumice.serve.slack.memory import Memory
 from pumice.serve.slack.notices import Notices
 from pumice.serve.slack.refusals import reason
 from pumice.serve.slack.reply import Ledger, Manner, Reply
@@ -94,24 +94,21 @@ class Answerer:
 
     async def _answer(self, job: Job, begun: Callable[[Job, str], None]) -> None:
         asked, memory = job.asked, self.memory
-        known = memory.knows(asked.place)
-        memory.add(asked.place, asked.user, [])  # from now on the bot takes part in this thread, whatever happens
+        known = await memory.knows(asked.place)
+        await memory.add(asked.place, asked.user, [])  # from now on it takes part in this thread
         pictures = await self._pictures(asked, known)
-        names = tuple(memory.put_picture(data) for data in pictures)
+        names = tuple([await memory.put_picture(data) for data in pictures])
         if asked.direct and asked.starts_thread and asked.text and not names:
-            names = memory.take_waiting(asked.place, asked.user, self.rules.wait_s)
+            names = await memory.take_waiting(asked.place, asked.user, self.rules.wait_s)
         if not asked.text:
             await self._without_question(asked, names)
             return
         fresh = dict(zip(names, pictures, strict=False))
         question = Turn("user", asked.text, names)
-        history = memory.turns(asked.place)
-
-        def picture(name: str) -> bytes | None:
-            return fresh.get(name) or memory.picture(name)
+        history = await memory.turns(asked.place)
 
         most = {"most_turns": self.rules.most_turns, "most_pictures": self.rules.most_pictures}
-        messages, left_out = conversation([*history, question], picture, **most)
+        messages, left_out = await memory.conversation([*history, question], fresh, **most)
         reply = self._reply(job, begun)
         async with self._places:
             try:
@@ -121,7 +118,7 @@ class Answerer:
                 if not history:
                     raise
                 seen = tuple(name for turn in history for name in turn.pictures) + names
-                messages, _ = conversation([Turn("user", asked.text, seen)], picture, **most)
+                messages, _ = await memory.conversation([Turn("user", asked.text, seen)], fresh, **most)
                 await self._write(job, reply, messages, question, [words.SHORTENED])
 
     async def _pictures(self, asked: Asked, known: bool) -> list[bytes]:
@@ -157,17 +154,17 @@ class Answerer:
         if not names:
             await self.notices.say(asked, words.HELP)
             return
-        self.memory.add(asked.place, asked.user, [Turn("user", "", names)])
+        await self.memory.add(asked.place, asked.user, [Turn("user", "", names)])
         if asked.direct and asked.starts_thread:
-            self.memory.let_wait(asked.place, asked.user, names)
+            await self.memory.let_wait(asked.place, asked.user, names)
         await self.notices.say(asked, words.ASK_AWAY if len(names) == 1 else words.ASK_AWAY_MANY)
 
     def _reply(self, job: Job, begun: Callable[[Job, str], None]) -> Reply:
         place = job.asked.place
 
-        def starts(ts: str) -> None:
+        async def starts(ts: str) -> None:
             begun(job, ts)
-            self.memory.begin_reply(place, ts)
+            await self.memory.begin_reply(place, ts)
 
         return Reply(self.client, job.asked, self.manner, Ledger(starts, lambda ts: self.memory.end_reply(place, ts)))
 
@@ -187,13 +184,13 @@ class Answerer:
             said = reply.text
             if error is not None and not said:
                 if not isinstance(error, ImageError | UsageError):  # those would spoil every later question
-                    self.memory.add(job.asked.place, job.asked.user, [question])
+                    await self.memory.add(job.asked.place, job.asked.user, [question])
                 raise error
             early = words.ended_early(end.finish_reason) if end else None
             reasons = (*notes, job.note, words.broken_off(error) if error else None, early)
-            reply.close(". ".join(filter(None, reasons)))
             turns = [question, Turn("assistant", said)] if said else [question]
-            self.memory.add(job.asked.place, job.asked.user, turns)
+            await self.memory.add(job.asked.place, job.asked.user, turns)  # before anybody can ask on
+            reply.close(". ".join(filter(None, reasons)))
             await self._written(writer)
             log.info(
                 "question %s in %s answered in %.1f s: %s, request %s",

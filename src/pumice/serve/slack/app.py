@@ -27,7 +27,8 @@ from slack_sdk.web.async_client import AsyncWebClient
 from pumice.errors import AuthError, ServerError
 from pumice.remote import Remote
 from pumice.serve.guard.logs import redacted, setup_logging
-from pumice.serve.slack.bot import Bot
+from pumice.serve.guard.parent import end_with_parent
+from pumice.serve.slack.bot import Bot, complain
 from pumice.serve.slack.downloads import DownloadPolicy, Downloads
 from pumice.serve.slack.events import message_of, reaction_of
 from pumice.serve.slack.logs import libraries_logger
@@ -35,7 +36,6 @@ from pumice.serve.slack.memory import Memory
 from pumice.serve.slack.refusals import reason
 from pumice.serve.slack.reply import STOP_ACTION
 from pumice.serve.slack.rules import Rules
-from pumice.serve.slack.store import Store
 
 _SLACK = "https://slack.com/api/"
 _REFUSED_TOKENS = {
@@ -77,7 +77,10 @@ class Identity:
 
 
 async def run(connections: Connections, folder: Path, rules: Rules, on_ready: Callable[[str], None]) -> None:
-    """Serves until the process is told to end (SIGTERM, Ctrl-C). Logs to stderr. Raises as ``serve``."""
+    """Serves until the process is told to end (SIGTERM, Ctrl-C), or the server that started it is gone.
+
+    Logs to stderr. Raises as ``serve``.
+    """
     secrets = (connections.bot_token, connections.app_token, connections.api_key or "")
     setup_logging("slack", secrets=secrets)
     async with _ending() as ended:
@@ -102,18 +105,20 @@ async def serve(
         client.session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60)))
         me = await _identity(client)
         files = await stack.enter_async_context(aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()))
-        store = Store(folder, keep_s=rules.keep_s)
-        stack.callback(store.close)
+        memory = await Memory.open(folder, keep_s=rules.keep_s)
+        stack.push_async_callback(memory.close)
         server = Remote(connections.api, key=connections.api_key)
         stack.push_async_callback(server.close)
         downloads = Downloads(client, files, DownloadPolicy(trusted=_origin(connections.slack)))
-        bot = Bot(client, server, Memory(store), downloads, rules)
+        bot = Bot(client, server, memory, downloads, rules)
         app = _app(client, bot, me, logger)
         handler: Any = AsyncSocketModeHandler(app, connections.app_token, logger=logger, web_client=client)
         stack.push_async_callback(handler.close_async)
         await _connect(handler)
         for work in (bot.housekeeping(), bot.begin(), _first_look(server, me)):
-            stack.callback(asyncio.create_task(work).cancel)
+            task = asyncio.create_task(work)
+            task.add_done_callback(complain)
+            stack.callback(task.cancel)
         on_ready(f"@{me.name} in {me.team}, answers from {connections.api}")
         await ended.wait()
         log.info("ending: no new questions, at most %g s for answers in progress", rules.drain_s)
@@ -212,7 +217,7 @@ def _app(client: AsyncWebClient, bot: Bot, me: Identity, logger: logging.Logger)
 
     async def commanded(ack: Callable[[str], Awaitable[Any]], command: dict[str, Any]) -> None:
         team, channel, user = (str(command.get(name)) for name in ("team_id", "channel_id", "user_id"))
-        await ack(bot.commanded(team, channel, user, str(command.get("text") or "")))
+        await ack(await bot.commanded(team, channel, user, str(command.get("text") or "")))
 
     app.event("app_mention")(message)
     app.event("message")(message)
@@ -229,7 +234,7 @@ def _tokenless(client: AsyncWebClient) -> AsyncWebClient:
 
 @asynccontextmanager
 async def _ending() -> AsyncIterator[asyncio.Event]:
-    """An event that is set by SIGTERM and Ctrl-C; a second Ctrl-C interrupts as usual."""
+    """An event that is set by SIGTERM, Ctrl-C and the end of a supervisor; a second Ctrl-C interrupts as usual."""
     ended, loop = asyncio.Event(), asyncio.get_running_loop()
 
     def end(number: int, frame: FrameType | None = None) -> None:
@@ -238,6 +243,7 @@ async def _ending() -> AsyncIterator[asyncio.Event]:
         loop.call_soon_threadsafe(ended.set)
 
     before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGINT)}
+    end_with_parent(lambda: loop.call_soon_threadsafe(ended.set))
     try:
         yield ended
     finally:

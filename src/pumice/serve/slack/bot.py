@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from slack_sdk.web.async_client import AsyncWebClient
 
 _STOP_EMOJI = {"octagonal_sign", "black_square_for_stop"}
-_SWEEP_S = 3600.0
+_SWEEP_S, _AGAIN_S = 3600.0, 60.0
 _LAST_WORDS_S = 5.0
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class Bot:
         manner = Manner(edit_s=rules.edit_s, append_s=rules.append_s)
         self._answerer = Answerer(client, server, memory, downloads, rules, self._notices, manner)
         self._limiter = Limiter()
-        self._locks = Locks()
+        self._locks, self._decisions = Locks(), Locks()
         self._jobs: list[Job] = []
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -47,19 +47,28 @@ class Bot:
         """Does something in the background, but not unnoticed by ``drain``."""
         task = asyncio.create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._finished)
+        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(complain)
 
     async def begin(self) -> None:
         """Says sorry in the threads where a crash has cut an answer off."""
-        for place, ts in self._memory.unfinished():
-            self._memory.end_reply(place, ts)
+        for place, ts in await self._memory.unfinished():
+            await self._memory.end_reply(place, ts)
             await self._notices.broken(place, ts)
 
     async def housekeeping(self) -> None:
         """Forgets what is old, for ever."""
+        pause = _AGAIN_S
         while True:
-            self._memory.sweep()
-            await asyncio.sleep(_SWEEP_S)
+            try:
+                await self._memory.sweep()
+            except Exception:  # whatever it is: nobody would hear of a task that has ended
+                log.exception("what is old could not be forgotten")
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _SWEEP_S)
+            else:
+                pause = _AGAIN_S
+                await asyncio.sleep(_SWEEP_S)
 
     async def drain(self, seconds: float) -> None:
         """Lets answers end by themselves; those that take longer are ended with a word about it."""
@@ -76,26 +85,17 @@ class Bot:
 
     async def heard(self, asked: Asked, event_id: str, kind: str) -> None:
         """A message of a person. kind: ``app_mention`` or ``message``; a call of the bot comes as both."""
-        if event_id and not self._memory.claim(f"event {event_id}"):
-            return
-        place = asked.place
-        follows = self._memory.knows(place) or any(job.asked.place == place for job in self._jobs)
-        if not (asked.direct or asked.called or (follows and not asked.others)):
+        if event_id and not await self._memory.claim(f"event {event_id}"):
             return
         if kind == "app_mention" and not asked.files:
             # Its twin may have the pictures that this one lacks; without a twin it counts itself.
             await asyncio.sleep(self._rules.twin_s)
-        if not self._memory.claim(f"message {place.channel} {asked.ts}"):
-            return
-        if not self._rules.allows(place.channel, asked.direct):
-            if self._limiter.first_refusal(f"place {place.channel} {asked.user}", time.monotonic()):
-                await self._notices.tell(asked, words.NOT_HERE)
-            return
-        if not asked.files and await self._obeyed(asked):
-            return
-        if await self._refused(asked):
-            return
-        await self._answer(asked)
+        async with self._decisions.held(asked.place):  # what follows a call is judged after it
+            if not await self._is_question(asked):
+                return
+            job = Job(asked)
+            self._jobs.append(job)
+        await self._answer(job)
 
     async def reacted(self, reaction: Reaction) -> None:
         """An emoji on a question or an answer."""
@@ -118,12 +118,28 @@ class Bot:
             job.end(words.STOPPED)
         return bool(found)
 
-    def commanded(self, team: str, channel: str, user: str, text: str) -> str:
+    async def commanded(self, team: str, channel: str, user: str, text: str) -> str:
         """A slash command; what to answer."""
         if text.strip().lower() != "reset":
             return words.HELP
-        forgotten = self._memory.forget_started(team, channel, user)
+        forgotten = await self._memory.forget_started(team, channel, user)
         return words.FORGOTTEN if forgotten else words.NOTHING_TO_FORGET
+
+    async def _is_question(self, asked: Asked) -> bool:
+        """Whether the message is to be answered. What else there is to say to it is said."""
+        place = asked.place
+        follows = await self._memory.knows(place) or any(job.asked.place == place for job in self._jobs)
+        if not (asked.direct or asked.called or (follows and not asked.others)):
+            return False
+        if not await self._memory.claim(f"message {place.channel} {asked.ts}"):
+            return False
+        if not self._rules.allows(place.channel, asked.direct):
+            if self._limiter.first_refusal(f"place {place.channel} {asked.user}", time.monotonic()):
+                await self._notices.tell(asked, words.NOT_HERE)
+            return False
+        if not asked.files and await self._obeyed(asked):
+            return False
+        return not await self._refused(asked)
 
     async def _obeyed(self, asked: Asked) -> bool:
         """Whether the message was one of the few words that are no question."""
@@ -132,7 +148,7 @@ class Bot:
             for job in [each for each in self._jobs if each.asked.place == asked.place][:1]:
                 self.stop(asked.place.channel, job.asked.ts, asked.user)
         elif word == "reset":
-            forgotten = self._memory.forget(asked.place)
+            forgotten = await self._memory.forget(asked.place)
             await self._notices.say(asked, words.FORGOTTEN if forgotten else words.NOTHING_TO_FORGET)
         elif word == "help":
             await self._notices.say(asked, words.HELP)
@@ -150,17 +166,16 @@ class Bot:
             await self._notices.tell(asked, words.too_many(seconds))
         return seconds > 0
 
-    async def _answer(self, asked: Asked) -> None:
-        job = Job(asked)
-        self._jobs.append(job)
+    async def _answer(self, job: Job) -> None:
         try:
-            async with self._locks.held(asked.place):
+            async with self._locks.held(job.asked.place):
                 if job.note is None:
                     await self._answerer.answer(job, lambda job, ts: job.messages.append(ts))
         finally:
             self._jobs.remove(job)
 
-    def _finished(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("an event could not be handled", exc_info=error)
+
+def complain(task: asyncio.Task[None]) -> None:
+    """Says in the log why a task ended, if it should not have."""
+    if not task.cancelled() and (error := task.exception()) is not None:
+        log.error("something in the background failed", exc_info=error)

@@ -1,4 +1,4 @@
-"""The store as the bot uses it: a full or broken disk costs memory of the past, never the answer in hand."""
+"""The store as the bot uses it: a slow disk holds nobody up, and a full or broken one costs no answer in hand."""
 
 from __future__ import annotations
 
@@ -8,8 +8,11 @@ import logging
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
 from typing import TypeVar
 
 from pumice.remote import Message, message
@@ -25,74 +28,109 @@ log = logging.getLogger(__name__)
 
 
 class Memory:
-    """Never raises for reasons of the disk: says so in the log, once a minute, and goes on without."""
+    """Never raises for reasons of the disk: says so in the log, once a minute, and goes on without.
 
-    def __init__(self, store: Store, clock: Callable[[], float] = time.time) -> None:
+    The store has a thread of its own, in which everything happens in the order in which it was asked for.
+    """
+
+    def __init__(self, store: Store, thread: ThreadPoolExecutor) -> None:
+        """thread: a single one, in which ``store`` was made."""
         self._store = store
-        self._clock = clock
+        self._thread = thread
+        self._closed = False
+        self._clock = time.time
         self._recent: OrderedDict[str, None] = OrderedDict()
         self._warned = float("-inf")
 
-    def claim(self, name: str) -> bool:
+    @classmethod
+    async def open(cls, folder: Path, *, keep_s: float) -> Memory:
+        """What is remembered in ``folder``. Raises UsageError if it cannot be used."""
+        thread = ThreadPoolExecutor(1, thread_name_prefix="pumice-slack-store")
+        try:
+            make = partial(Store, folder, keep_s=keep_s)
+            return cls(await asyncio.get_running_loop().run_in_executor(thread, make), thread)
+        except BaseException:
+            thread.shutdown(wait=False)
+            raise
+
+    async def close(self) -> None:
+        """Waits for what is being written, and ends the use of the folder; what is asked for later is not done."""
+        self._closed = True
+        await asyncio.get_running_loop().run_in_executor(self._thread, self._store.close)
+        self._thread.shutdown(wait=False)
+
+    async def claim(self, name: str) -> bool:
         """True for exactly one caller of each name."""
         if name in self._recent:
             return False
         self._recent[name] = None
         if len(self._recent) > _RECENT:
             self._recent.popitem(last=False)
-        return self._tried(lambda: self._store.claim(name, self._clock()), True)
+        return await self._done(lambda: self._store.claim(name, self._clock()), True)
 
-    def knows(self, place: Place) -> bool:
+    async def knows(self, place: Place) -> bool:
         """Whether the bot takes part in this thread."""
-        return self._tried(lambda: self._store.knows(place), False)
+        return await self._done(lambda: self._store.knows(place), False)
 
-    def turns(self, place: Place) -> list[Turn]:
+    async def turns(self, place: Place) -> list[Turn]:
         """What was said there."""
-        return self._tried(lambda: self._store.turns(place), [])
+        return await self._done(lambda: self._store.turns(place), [])
 
-    def add(self, place: Place, user: str, turns: list[Turn]) -> None:
+    async def add(self, place: Place, user: str, turns: list[Turn]) -> None:
         """Writes down what was said."""
-        self._tried(lambda: self._store.add(place, user, turns, self._clock()), None)
+        await self._done(lambda: self._store.add(place, user, turns, self._clock()), None)
 
-    def forget(self, place: Place) -> bool:
+    async def forget(self, place: Place) -> bool:
         """Forgets one conversation; False if there was none."""
-        return self._tried(lambda: self._store.forget(place), False)
+        return await self._done(lambda: self._store.forget(place), False)
 
-    def forget_started(self, team: str, channel: str, user: str) -> bool:
+    async def forget_started(self, team: str, channel: str, user: str) -> bool:
         """Forgets the conversations that ``user`` has started in ``channel``; False if there was none."""
-        return self._tried(lambda: self._store.forget_started(team, channel, user), False)
+        return await self._done(lambda: self._store.forget_started(team, channel, user), False)
 
-    def let_wait(self, place: Place, user: str, pictures: tuple[str, ...]) -> None:
+    async def let_wait(self, place: Place, user: str, pictures: tuple[str, ...]) -> None:
         """Keeps pictures for a question that comes later."""
-        self._tried(lambda: self._store.let_wait(place, user, pictures, self._clock()), None)
+        await self._done(lambda: self._store.let_wait(place, user, pictures, self._clock()), None)
 
-    def take_waiting(self, place: Place, user: str, within_s: float) -> tuple[str, ...]:
+    async def take_waiting(self, place: Place, user: str, within_s: float) -> tuple[str, ...]:
         """The pictures that wait for a question of ``user``."""
-        return self._tried(lambda: self._store.take_waiting(place, user, self._clock() - within_s), ())
+        return await self._done(lambda: self._store.take_waiting(place, user, self._clock() - within_s), ())
 
-    def put_picture(self, data: bytes) -> str:
+    async def put_picture(self, data: bytes) -> str:
         """Keeps a picture; its name."""
-        return self._tried(lambda: self._store.put_picture(data), hashlib.sha256(data).hexdigest())
+        return await self._done(lambda: self._store.put_picture(data), hashlib.sha256(data).hexdigest())
 
-    def picture(self, name: str) -> bytes | None:
-        """The bytes of a picture, if they are still there."""
-        return self._tried(lambda: self._store.picture(name), None)
+    async def conversation(
+        self, turns: Sequence[Turn], fresh: Mapping[str, bytes], *, most_turns: int, most_pictures: int
+    ) -> tuple[list[Message], bool]:
+        """As the function of this name. fresh: pictures that need not be looked for, by their names."""
 
-    def begin_reply(self, place: Place, ts: str) -> None:
+        def picture(name: str) -> bytes | None:
+            return fresh.get(name) or self._tried(lambda: self._store.picture(name), None)
+
+        how = partial(conversation, turns, picture, most_turns=most_turns, most_pictures=most_pictures)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, how)
+
+    async def begin_reply(self, place: Place, ts: str) -> None:
         """Notes a message that is being written."""
-        self._tried(lambda: self._store.begin_reply(place, ts), None)
+        await self._done(lambda: self._store.begin_reply(place, ts), None)
 
-    def end_reply(self, place: Place, ts: str) -> None:
+    async def end_reply(self, place: Place, ts: str) -> None:
         """It is complete."""
-        self._tried(lambda: self._store.end_reply(place, ts), None)
+        await self._done(lambda: self._store.end_reply(place, ts), None)
 
-    def unfinished(self) -> list[tuple[Place, str]]:
+    async def unfinished(self) -> list[tuple[Place, str]]:
         """Messages that a crash has left as they were."""
-        return self._tried(self._store.unfinished, [])
+        return await self._done(self._store.unfinished, [])
 
-    def sweep(self) -> None:
+    async def sweep(self) -> None:
         """Forgets what is too old."""
-        self._tried(lambda: self._store.sweep(self._clock()), None)
+        await self._done(lambda: self._store.sweep(self._clock()), None)
+
+    async def _done(self, work: Callable[[], T], otherwise: T) -> T:
+        if self._closed:
+            return otherwise
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._tried, work, otherwise)
 
     def _tried(self, work: Callable[[], T], otherwise: T) -> T:
         try:

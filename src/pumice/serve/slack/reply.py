@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
@@ -61,8 +61,8 @@ class Manner:
 class Ledger:
     """Who is told that a message has begun and that it is complete: functions of its ``ts``."""
 
-    begun: Callable[[str], None]
-    complete: Callable[[str], None]
+    begun: Callable[[str], Awaitable[None]]
+    complete: Callable[[str], Awaitable[None]]
 
 
 class Page(Protocol):
@@ -239,9 +239,9 @@ class Reply:
             return False
         finally:
             if page.ts is not None and page.ts != known:
-                self.ledger.begun(page.ts)
+                await self.ledger.begun(page.ts)
         if last and page.ts is not None:
-            self.ledger.complete(page.ts)
+            await self.ledger.complete(page.ts)
         return True
 
 

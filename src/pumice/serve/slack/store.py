@@ -45,7 +45,7 @@ class Turn:
 
 
 class Store:
-    """One folder. All methods are quick and belong to one thread. They raise OSError or sqlite3.Error (disk full).
+    """One folder. All methods belong to the thread in which it was made. They raise OSError or sqlite3.Error.
 
     now: seconds since 1970, since what is written must mean the same after a restart.
     """
