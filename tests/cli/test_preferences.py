@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from unittest.mock import patch
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from typer import Option
 
@@ -176,6 +176,7 @@ def environment(values: Mapping[str, str]) -> Any:
         yield
 
 
+@settings(deadline=None)  # it writes and reads a file each time
 @given(
     st.dictionaries(st.sampled_from(["seed", "max_tokens", "top_k"]), st.integers(1, 99)),
     st.dictionaries(st.sampled_from(["seed", "max_tokens", "top_k"]), st.integers(1, 99)),

@@ -247,6 +247,31 @@ def test_addresses_that_are_none(address: str, words: str, capsys: pytest.Captur
     assert words in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("port", ["70000", "65536", "-1"])
+@pytest.mark.parametrize("command", ["serve", "api", "web", "worker", "controller"])
+def test_ports_that_are_none(command: str, port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--port", port]) == 2
+    error = capsys.readouterr().err
+    assert "--port" in error and ("at most 65535" in error or "at least 0" in error or "0<=x<=65535" in error)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        (["serve", "-m", "/nope"], 3, "no model at '/nope'"),
+        (["serve", "-m", "./nope"], 3, "no model at './nope'"),
+        (["serve", "--no-web", "--slack"], 7, "SLACK_BOT_TOKEN is not set"),
+        (["web", "--api", "foo"], 2, "--api: expected a URL like http://127.0.0.1:8000/v1, found 'foo'"),
+    ],
+)
+def test_what_cannot_serve_says_so_before_anything_starts(
+    words: list[str], code: int, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("SLACK_BOT_TOKEN", raising=False)
+    assert main([*words, "--port", "0"]) == code
+    assert capsys.readouterr().err.startswith(f"error: {said}")
+
+
 def test_a_server_without_models_and_one_without_a_list(capsys: pytest.CaptureFixture[str]) -> None:
     with server(refusal(200, {"object": "list", "data": []})) as (url, _):
         assert main(["ask", "q", "--server", url]) == 5

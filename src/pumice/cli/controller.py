@@ -6,15 +6,17 @@ from typing import Annotated, Literal, TypeAlias
 
 from typer import Exit, Option
 
-from pumice.cli.serving import LogFolder, LogJson
+from pumice.cli.serving import Port, Serving, require_server
 from pumice.cli.settings import Debug
+from pumice.cli.spelling import with_groups
 
 Dispatch: TypeAlias = Literal["shortest_queue", "lottery"]
 
 
+@with_groups(Serving)
 def controller(
-    host: Annotated[str, Option("--host", help="Where to listen; 0.0.0.0 for all networks.")] = "127.0.0.1",
-    port: Annotated[int, Option("--port", help="0 takes any that is free.")] = 21001,
+    serving: Serving,
+    port: Port = 21001,
     dispatch: Annotated[Dispatch, Option("--dispatch", help="How a worker is chosen.")] = "shortest_queue",
     worker_allow: Annotated[
         list[str] | None,
@@ -24,8 +26,6 @@ def controller(
             help="Addresses at which workers may be, besides those that they register from. Repeatable.",
         ),
     ] = None,
-    log_folder: LogFolder = None,
-    log_json: LogJson = False,
     debug: Debug = False,
 ) -> None:
     """Keep the list of workers, for servers on several machines. All of them share one cluster token.
@@ -36,17 +36,14 @@ def controller(
     pumice controller
     pumice controller --host 0.0.0.0 --worker-allow 10.0.0.0/24
     """
+    require_server()
     from pumice.serve.cluster.addresses import read_networks
     from pumice.serve.cluster.app import make_app
     from pumice.serve.cluster.controller import Cluster, Controller
     from pumice.serve.cluster.token import cluster_token
-    from pumice.serve.guard.keys import Keys
-    from pumice.serve.guard.logs import setup_logging
-    from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
+    from pumice.serve.guard.run import Drain
 
-    token, allowed = cluster_token(), read_networks(worker_allow or [])
-    setup_logging("controller", secrets=(token,))
-    drain = Drain()
-    app = make_app(Controller(Cluster(token, dispatch, allowed)), drain)
-    how = Doorkeeping(host, Keys(), token, scope="cluster")
-    raise Exit(serve(guarded(app, how), host, port, drain=drain, role="controller"))
+    token, allowed, draining = cluster_token(), read_networks(worker_allow or []), Drain()
+    serving.log("controller", token)
+    app = make_app(Controller(Cluster(token, dispatch, allowed)), draining)
+    raise Exit(serving.run("controller", app, serving.doors(token, scope="cluster"), port, draining))

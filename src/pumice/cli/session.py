@@ -61,10 +61,10 @@ def open_answering(settings: Settings, guess: str | None = None) -> AnsweringEng
     return open_remote(settings)
 
 
-def open_engine(settings: Settings, guess: str | None = None) -> Engine:
+def open_engine(settings: Settings, guess: str | None = None, *, kv_bytes: int | None = None) -> Engine:
     """Loads the model that the settings name. The first place of a command that imports torch.
 
-    guess: the template of a checkpoint that does not tell its own.
+    guess: the template of a checkpoint that does not tell its own. kv_bytes: as for the engine.
     """
     if settings.quiet:
         os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"  # read when huggingface_hub is imported
@@ -82,5 +82,6 @@ def open_engine(settings: Settings, guess: str | None = None) -> Engine:
         offline=settings.offline,
         quantization=None if settings.bits is None else standard_plan(settings.bits),
         kv_8bit=settings.kv_8bit,
+        kv_bytes=kv_bytes,
         writing=settings.text_in_images,
     )

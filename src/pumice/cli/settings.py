@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import wraps
-from inspect import Parameter, Signature, signature
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeAlias
 
 from typer import Context, Option
 
 from pumice.cli.preferences import FLAG_ONLY, SECRET, Chosen, Marker, choose, settings_of
+from pumice.cli.spelling import fields_of, shown_as
 from pumice.errors import PumiceError, UsageError
 from pumice.options import SamplingOptions, Writing
 
@@ -247,11 +248,7 @@ def _spelled_out(
     What was not given on the command line comes from the environment or the user's file.
     """
     own = [one for one in signature(command, eval_str=True).parameters.values() if one.name != "settings"]
-    fields = [
-        one.replace(kind=Parameter.KEYWORD_ONLY)
-        for one in signature(Settings, eval_str=True).parameters.values()
-        if one.name in flags
-    ]
+    fields = [one for one in fields_of(Settings) if one.name in flags]
     asks = next((one for one in own if one.annotation is Context), None)
     context = asks or Parameter("context", Parameter.KEYWORD_ONLY, annotation=Context)
 
@@ -262,11 +259,7 @@ def _spelled_out(
         given = {name: value for name, value in options.items() if _was_given(about, name)}
         command(**values, settings=settled(chosen_settings(given, options["config"])))
 
-    shown = [*own, *([] if asks else [context]), *fields]
-    run.__dict__["__signature__"] = Signature(shown)
-    run.__annotations__ = {one.name: one.annotation for one in shown}
-    del run.__wrapped__  # else the old annotations are found through it
-    return run
+    return shown_as(run, [*own, *([] if asks else [context]), *fields])
 
 
 def _was_given(context: Context, name: str) -> bool:

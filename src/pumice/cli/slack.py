@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from typer import Option
 
+from pumice.cli.serving import DrainS
 from pumice.cli.settings import Debug
 from pumice.errors import AuthError, PumiceError, UsageError
 from pumice.remote import base_url
@@ -47,7 +48,7 @@ def slack(
     keep_days: Annotated[
         float, Option("--keep-days", min=0.01, help="Forget a conversation so long after its last message.")
     ] = 7,
-    drain: Annotated[float, Option("--drain", min=0, help="Seconds for answers in progress when told to end.")] = 30,
+    drain: DrainS = 30,
     manifest: Annotated[bool, Option("--manifest", help="Print the app's manifest for Slack, and end.")] = False,
     debug: Debug = False,
 ) -> None:
@@ -63,7 +64,7 @@ def slack(
     if manifest:
         print(files("pumice.serve.slack").joinpath("manifest.yaml").read_text(encoding="utf-8"), end="")
         return
-    tokens = _token("SLACK_BOT_TOKEN", "xoxb-"), _token("SLACK_APP_TOKEN", "xapp-")
+    tokens = require_tokens()
     rules = _rules(model, channels, (per_user, per_channel), keep_days, drain)
     where = base_url(api, "--api")
     try:
@@ -81,6 +82,11 @@ def slack(
 
 def _ready(words: str) -> None:
     print(f"pumice slack: {words}", file=sys.stderr, flush=True)
+
+
+def require_tokens() -> tuple[str, str]:
+    """The bot's and the app's. Raises AuthError if one is missing, or something else."""
+    return _token("SLACK_BOT_TOKEN", "xoxb-"), _token("SLACK_APP_TOKEN", "xapp-")
 
 
 def _token(variable: str, start: str) -> str:

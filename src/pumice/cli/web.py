@@ -4,26 +4,19 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
-from pumice.cli.serving import (
-    AllowedHosts,
-    DrainS,
-    Host,
-    LogFolder,
-    LogJson,
-    MediaDomains,
-    NoRemoteImages,
-    fetch_policy,
-    require,
-)
+from pumice.cli.serving import Conversations, Fetching, Port, Serving, require
 from pumice.cli.settings import Debug
+from pumice.cli.spelling import with_groups
 from pumice.errors import UsageError
+from pumice.remote import base_url, server_url
 
 if TYPE_CHECKING:
+    from fastapi import FastAPI
+
     from pumice.serve.front import Front
     from pumice.serve.guard.run import Drain
     from pumice.serve.web.settings import WebSettings
@@ -32,9 +25,11 @@ if TYPE_CHECKING:
 _ITS_API = "http://127.0.0.1:8000/v1"
 
 
+@with_groups(Serving, Fetching)
 def web(
-    host: Host = "127.0.0.1",
-    port: Annotated[int, Option("--port", help="0 takes any that is free.")] = 7860,
+    serving: Serving,
+    fetching: Fetching,
+    port: Port = 7860,
     api: Annotated[
         str | None, Option("--api", metavar="URL", help=f"Any OpenAI-compatible server. [default: {_ITS_API}]")
     ] = None,
@@ -44,16 +39,8 @@ def web(
     api_key: Annotated[
         str | None, Option("--api-key", metavar="KEY", envvar="PUMICE_API_KEY", help="Opens the API to the page.")
     ] = None,
-    conversations: Annotated[
-        Path | None, Option("--conversations", metavar="FOLDER", help="Write conversations and votes down there.")
-    ] = None,
-    media_domains: MediaDomains = None,
-    no_remote_images: NoRemoteImages = False,
-    allowed_hosts: AllowedHosts = None,
-    log_folder: LogFolder = None,
-    log_json: LogJson = False,
+    conversations: Conversations = None,
     share: Annotated[bool, Option("--share", hidden=True)] = False,
-    drain: DrainS = 30,
     debug: Debug = False,
 ) -> None:
     """Serve a web page to chat about pictures. It holds no model: it asks an API.
@@ -72,26 +59,31 @@ def web(
         )
     if api is not None and controller is not None:
         raise UsageError("--api and --controller exclude each other", hint="give the one that is running")
+    where = base_url(api or _ITS_API, "--api")
     require("web", "gradio", "fastapi", "uvicorn", "openai")
     from pumice.serve.cluster.token import cluster_token
-    from pumice.serve.guard.keys import Keys
-    from pumice.serve.guard.logs import setup_logging
-    from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
-    from pumice.serve.web.app import create_web
+    from pumice.serve.guard.run import Drain, require_keys
     from pumice.serve.web.settings import WebSettings
 
-    draining, policy = Drain(), fetch_policy(media_domains, no_remote_images)
+    draining = Drain()
     token = cluster_token() if controller is not None else None
-    setup_logging("web", folder=log_folder, as_json=log_json, secrets=[each for each in (token, api_key) if each])
-    how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), scope="web", login=True)
-    settings = WebSettings(api=api or _ITS_API, key=api_key, log_folder=conversations, fetch=policy)
+    serving.log("web", token, api_key)
+    doors = serving.doors(token, scope="web", login=True)
+    require_keys(doors)  # before Gradio is imported, which takes seconds
+    settings = WebSettings(api=where, key=api_key, log_folder=conversations, fetch=fetching.policy())
     ready = None
     if token is None or controller is None:
-        app = guarded(create_web(settings, draining), how)
+        app = _alone(settings, draining)
     else:
-        front, upstream = _with_its_own_api(settings, draining, token, controller)
-        app, ready = guarded(front.app, how), partial(upstream.listening, host)
-    raise Exit(serve(app, host, port, drain=draining, on_ready=ready, drain_s=drain, role="web"))
+        front, upstream = _with_its_own_api(settings, draining, token, server_url(controller, "--controller"))
+        app, ready = front.app, partial(upstream.listening, serving.host)
+    raise Exit(serving.run("web", app, doors, port, draining, ready))
+
+
+def _alone(settings: WebSettings, drain: Drain) -> FastAPI:
+    from pumice.serve.web.app import create_web
+
+    return create_web(settings, drain)
 
 
 def _with_its_own_api(settings: WebSettings, drain: Drain, token: str, controller: str) -> tuple[Front, Upstream]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 
 from typer import Exit, Option
 
-from pumice.cli.serving import AllowedHosts, DrainS, Host, LogFolder, LogJson, require, served_name
+from pumice.cli.serving import Capacity, Port, Serving, require_server, served_name
 from pumice.cli.session import open_engine
 from pumice.cli.settings import Settings, require_one_answer, with_model_settings
-from pumice.errors import UsageError
+from pumice.cli.spelling import with_groups
+from pumice.remote import server_url
 
 if TYPE_CHECKING:
     from pumice.serve.worker.app import Answerer
@@ -19,27 +20,21 @@ _UPSTREAM_KEY = "PUMICE_UPSTREAM_KEY"
 
 
 @with_model_settings
+@with_groups(Serving, Capacity)
 def worker(
     *,
-    host: Host = "127.0.0.1",
-    port: Annotated[int, Option("--port", help="0 takes any that is free.")] = 21002,
+    serving: Serving,
+    port: Port = 21002,
     controller: Annotated[str | None, Option("--controller", metavar="URL", help="Where to register.")] = None,
     no_register: Annotated[bool, Option("--no-register", help="Serve by itself, whatever --controller says.")] = False,
     address: Annotated[
         str | None, Option("--address", metavar="URL", help="Its own address as others reach it.")
     ] = None,
-    name: Annotated[str | None, Option("--name", metavar="NAME", help="What callers name the model.")] = None,
-    slots: Annotated[int, Option("--slots", metavar="N", help="Answers that are made together.")] = 8,
-    queue: Annotated[int, Option("--queue", metavar="N", help="Questions that may wait; more are refused.")] = 64,
-    deadline: Annotated[float, Option("--deadline", metavar="S", help="Longest time of an answer.")] = 600,
+    capacity: Capacity,
     upstream: Annotated[
         str | None,
         Option("--upstream", metavar="URL", help="Pass questions on to this OpenAI-compatible server instead."),
     ] = None,
-    allowed_hosts: AllowedHosts = None,
-    log_folder: LogFolder = None,
-    log_json: LogJson = False,
-    drain: DrainS = 30,
     settings: Settings,
 ) -> None:
     """Serve one model over HTTP, for a controller or by itself.
@@ -53,51 +48,40 @@ def worker(
     pumice worker -m llava-hf/llava-1.5-7b-hf --4bit --slots 4
     pumice worker --upstream http://localhost:8000/v1 --controller http://localhost:21001
     """
-    if slots < 1 or queue < 0 or deadline <= 0:
-        raise UsageError("--slots must be at least 1, --queue at least 0, and --deadline above 0")
-    require("serve", "fastapi", "uvicorn", "prometheus_client")
+    where = None if controller is None or no_register else server_url(controller, "--controller")
+    require_server()
     from pumice.serve.cluster.token import cluster_token
-    from pumice.serve.guard.keys import Keys
-    from pumice.serve.guard.logs import setup_logging
-    from pumice.serve.guard.run import Doorkeeping, Drain, guarded, serve
-    from pumice.serve.supervisor import end_with_parent
+    from pumice.serve.guard.keeping import here
+    from pumice.serve.guard.parent import end_with_parent
+    from pumice.serve.guard.run import Drain
     from pumice.serve.worker.app import Membership, Worker
 
     draining, token = Drain(), cluster_token()
-    setup_logging("worker", folder=log_folder, as_json=log_json, secrets=(token,))
-    end_with_parent(draining)
-    how = Doorkeeping(host, Keys(), token, tuple(allowed_hosts or ()), "cluster")
-    membership = None
-    if controller is not None and not no_register:
-        membership = Membership(controller, address or _address(host), token)
+    serving.log("worker", token, os.environ.get(_UPSTREAM_KEY))
+    end_with_parent(draining.begin)
+    membership = None if where is None else Membership(where, address or f"http://{here(serving.host)}:{{port}}", token)
     if upstream is None:
-        answerer = _of_a_model(settings, name, slots, queue, deadline)
+        answerer = _of_a_model(settings, capacity)
     else:
-        answerer = _of_a_server(upstream, slots + queue)
+        answerer = _of_a_server(server_url(upstream, "--upstream"), capacity.slots + capacity.queue)
     made = Worker(answerer, draining, token, membership)
-    app = guarded(made.app, how)
-    code = serve(app, host, port, drain=draining, on_ready=made.listening, drain_s=drain, role="worker")
-    raise Exit(code)
+    doors = serving.doors(token, scope="cluster")
+    code = serving.run("worker", made.app, doors, port, draining, made.listening)
+    raise Exit(made.failed or code)
 
 
-def _address(host: str) -> str:
-    """How others on this machine, or by a name of its own, reach it."""
-    if host in ("0.0.0.0", "::", ""):
-        return "http://127.0.0.1:{port}"
-    return f"http://[{host}]:{{port}}" if ":" in host else f"http://{host}:{{port}}"
-
-
-def _of_a_model(settings: Settings, name: str | None, slots: int, queue: int, deadline: float) -> Answerer:
+def _of_a_model(settings: Settings, capacity: Capacity) -> Answerer:
     from pumice.serve.worker.service import EngineService, Limits
 
     require_one_answer(settings)
-    engine = open_engine(settings)
-    return EngineService(engine, name or served_name(engine.name), Limits(slots, queue, deadline))
+    engine = open_engine(settings, kv_bytes=capacity.cache_bytes)
+    limits = Limits(capacity.slots, capacity.queue, capacity.deadline)
+    return EngineService(engine, capacity.name or served_name(engine.name), limits)
 
 
 def _of_a_server(url: str, most: int) -> Answerer:
     from pumice.serve.api.channel import Channel
-    from pumice.serve.worker.upstream import SILENCE_S, Upstream
+    from pumice.serve.worker.upstream import OTHER, SILENCE_S, Upstream
 
-    channel = Channel(os.environ.get(_UPSTREAM_KEY), silence_s=SILENCE_S)
+    channel = Channel(os.environ.get(_UPSTREAM_KEY), silence_s=SILENCE_S, other=OTHER)
     return Upstream(url, channel, most=most)
