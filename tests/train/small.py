@@ -113,12 +113,6 @@ def run(how: Recipe, source: Rows) -> tuple[list[str], InstructionTuning]:
     return list(run_steps(task, optimizer, source, how)), task
 
 
-def several(processes: int, *words: str) -> list[str]:
-    """A command of ``processes`` processes of Python. Without a port of its own two runs at a time would meet."""
-    run = ("-m", "torch.distributed.run", "--standalone", "--nproc-per-node", str(processes))
-    return [sys.executable, *(run if processes > 1 else ()), *words]
-
-
 def environment() -> dict[str, str]:
     """With one thread each, and the tests' modules at hand."""
     paths = [str(Path(__file__).parent.parent), os.environ.get("PYTHONPATH", "")]
@@ -126,8 +120,8 @@ def environment() -> dict[str, str]:
 
 
 def torchrun(*words: str) -> subprocess.CompletedProcess[str]:
-    """Two processes, to their end."""
-    command = several(2, *words)
+    """Two processes, to their end. Without a port of its own two runs at a time would meet."""
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", *words]
     return subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=240, check=False)
 
 

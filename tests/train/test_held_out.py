@@ -33,6 +33,7 @@ from pumice.world.records import write_llava_json
 from train import small
 from train.test_ranks import RECIPE
 from train.test_run import LANGUAGE, VISION
+from train.warm import Nursery
 
 
 @pytest.fixture(autouse=True)
@@ -351,12 +352,11 @@ def test_scenes_beside_those_of_training_are_fine(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_two_processes_share_the_rows(tmp_path: Path) -> None:
+def test_two_processes_share_the_rows(tmp_path: Path, warm: Nursery) -> None:
     recipe = tmp_path / "recipe.toml"
     folder = tmp_path / "run"
     recipe.write_text(RECIPE.format(folder=folder) + "[held_out]\nevery = 3\nrows = 5\nsamples = 1\ntokens = 2\n")
-    done = small.torchrun("-m", "pumice", "train", str(recipe))
-    assert done.returncode == 0, done.stderr
+    warm.run("-m", "pumice", "train", str(recipe), processes=2)
     (line,) = checks(folder)
     kept = load_checkpoint(folder / "best")
     source, _ = held_out_data(read_recipe(recipe), kept.processor)

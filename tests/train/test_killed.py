@@ -6,7 +6,6 @@ import json
 import os
 import shutil
 import signal
-import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from safetensors.torch import load_file
 from pumice.train.recipe_file import read_recipe
 from pumice.train.run import train
 from train import small
+from train.warm import Nursery, Running
 
 STEPS = 6
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
@@ -40,24 +40,23 @@ class Job:
     def _overrides(self) -> tuple[str, ...]:
         return (*CHANGES, *self.changes, f"output={self.output}")
 
-    def command(self, processes: int) -> list[str]:
+    def start(self, warm: Nursery, processes: int) -> Running:
         """``pumice train``."""
         words = [word for change in self._overrides for word in ("--set", change)]
-        return small.several(processes, "-m", "pumice", "train", str(self.recipe), *words)
+        return warm.start("-m", "pumice", "train", str(self.recipe), *words, processes=processes)
 
-    def run(self, processes: int) -> None:
+    def run(self, warm: Nursery, processes: int) -> None:
         """To the end, as a command."""
-        words = self.command(processes)
-        done = subprocess.run(words, env=small.environment(), capture_output=True, text=True, timeout=300, check=False)
-        assert done.returncode == 0, done.stderr
+        started = self.start(warm, processes)
+        assert started.wait() == [0] * processes, started.text()
 
     def run_here(self) -> None:
         """To the end, in the process of the tests, where everything is loaded."""
         train(read_recipe(self.recipe, self._overrides), lambda _: None)
 
-    def killed(self, processes: int) -> Path:
+    def killed(self, warm: Nursery, processes: int) -> Path:
         """Started, and all of its processes killed between two of the steps; returns a copy of what was left."""
-        killed(self.command(processes), self.output, after=STEPS // 2)
+        kill(self.start(warm, processes), self.output, after=STEPS // 2)
         reached = int(small.states(self.output)[-1].name.partition("-")[2])
         assert 0 < reached < STEPS
         copy = self.output.with_name(f"{self.output.name}-killed")
@@ -70,21 +69,21 @@ def job(project: Path, output: Path, *changes: str, recipe: Path | None = None) 
     return Job(recipe or project / "recipes/tiny-finetune.toml", (start, *changes), output)
 
 
-def killed(words: list[str], output: Path, after: int) -> None:
-    """Start, and kill all of its processes once ``after`` steps are in the log."""
-    started = subprocess.Popen(words, env=small.environment(), stderr=subprocess.DEVNULL)
+def kill(started: Running, output: Path, after: int) -> None:
+    """All of the processes, and theirs, once ``after`` steps are in the log."""
     try:
         while len(losses(output)) < after:
-            assert started.poll() is None, "it ended before it could be killed"
+            assert set(started.poll()) == {None}, f"it ended before it could be killed: {started.text()}"
             time.sleep(0.002)
     finally:
-        for process in (started.pid, *descendants(started.pid)):
+        alive = [number for number, code in zip(started.numbers, started.poll(), strict=True) if code is None]
+        for process in [each for number in alive for each in (number, *descendants(number))]:
             os.kill(process, signal.SIGKILL)
-    assert started.wait() == -signal.SIGKILL
+    assert started.wait()[0] == -signal.SIGKILL  # another may have just noticed that the first is gone
 
 
 def descendants(process: int) -> list[int]:
-    """The launcher's workers lead sessions of their own, and have workers too."""
+    """Those that read rows ahead."""
     found = []
     for task in Path(f"/proc/{process}/task").iterdir():
         for child in map(int, (task / "children").read_text().split()):
@@ -128,20 +127,20 @@ def assert_near(fewer: Path, whole: Path) -> None:
 
 
 @pytest.mark.parametrize("changes", [(), ADAPTERS], ids=["alone", "adapters"])
-def test_bit_for_bit(tmp_path: Path, project: Path, changes: tuple[str, ...]) -> None:
+def test_bit_for_bit(tmp_path: Path, project: Path, warm: Nursery, changes: tuple[str, ...]) -> None:
     whole, parts = job(project, tmp_path / "whole", *changes), job(project, tmp_path / "parts", *changes)
     whole.run_here()
-    parts.killed(1)
-    parts.run(1)
+    parts.killed(warm, 1)
+    parts.run(warm, 1)
     assert_same(parts.output, whole.output)
 
 
-def test_two_processes(tmp_path: Path, project: Path) -> None:
+def test_two_processes(tmp_path: Path, project: Path, warm: Nursery) -> None:
     """Killed, two go on bit for bit; one alone sees the same rows in the same steps, and reads the state of two."""
     whole, parts = job(project, tmp_path / "whole", "average=0.5"), job(project, tmp_path / "parts", "average=0.5")
-    whole.run(2)
-    left = parts.killed(2)
-    parts.run(2)
+    whole.run(warm, 2)
+    left = parts.killed(warm, 2)
+    parts.run(warm, 2)
     assert_same(parts.output, whole.output)
     shutil.rmtree(parts.output)
     left.rename(parts.output)
@@ -149,7 +148,7 @@ def test_two_processes(tmp_path: Path, project: Path) -> None:
     assert_near(parts.output, whole.output)
 
 
-def test_two_processes_with_shares_of_the_weights(tmp_path: Path, project: Path) -> None:
+def test_two_processes_with_shares_of_the_weights(tmp_path: Path, project: Path, warm: Nursery) -> None:
     """Killed, two go on, or one that holds all weights; it is as if one alone had done everything."""
     text = (project / "recipes/tiny-finetune.toml").read_text()
     begin, end = text.index("[grounding]"), text.index("[world]")
@@ -158,8 +157,8 @@ def test_two_processes_with_shares_of_the_weights(tmp_path: Path, project: Path)
     whole = job(project, tmp_path / "whole", "average=0.5", recipe=recipe)
     whole.run_here()
     parts = job(project, tmp_path / "parts", "average=0.5", "shard=true", recipe=recipe)
-    left = parts.killed(2)
-    parts.run(2)
+    left = parts.killed(warm, 2)
+    parts.run(warm, 2)
     assert_near(parts.output, whole.output)
     assert (parts.output / "best" / "pumice.json").is_file()
     shutil.rmtree(parts.output)
@@ -168,22 +167,23 @@ def test_two_processes_with_shares_of_the_weights(tmp_path: Path, project: Path)
     assert_near(parts.output, whole.output)
 
 
-def test_two_runs_do_not_share_a_folder(tmp_path: Path, project: Path) -> None:
+def test_two_runs_do_not_share_a_folder(tmp_path: Path, project: Path, warm: Nursery) -> None:
     """The second is refused before it touches anything, and the first goes on."""
     output = tmp_path / "run"
-    words = job(project, output, "world.scenes=4000").command(1)
-    first = subprocess.Popen(words, env=small.environment(), stderr=subprocess.DEVNULL)
+    long = job(project, output, "world.scenes=4000")
+    first = long.start(warm, 1)
     try:
         while not losses(output):
-            assert first.poll() is None
+            assert first.poll() == [None], first.text()
             time.sleep(0.002)
-        second = subprocess.run(words, env=small.environment(), capture_output=True, text=True, check=False)
-        assert second.returncode == 2 and f"another process is training into {output}" in second.stderr
-        assert "hint: " in second.stderr and "Traceback" not in second.stderr
+        second = long.start(warm, 1)
+        assert second.wait() == [2] and f"another process is training into {output}" in second.text()
+        assert "hint: " in second.text() and "Traceback" not in second.text()
         reached = len(losses(output))
         while len(losses(output)) <= reached:
-            assert first.poll() is None, "the first goes on"
+            assert first.poll() == [None], "the first goes on"
             time.sleep(0.01)
     finally:
-        first.send_signal(signal.SIGINT)
-    assert first.wait() == 130
+        if first.poll() == [None]:
+            os.kill(first.numbers[0], signal.SIGINT)
+    assert first.wait() == [130]

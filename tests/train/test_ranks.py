@@ -12,6 +12,7 @@ import torch
 from pumice.train.loader import Order, batches, order
 from pumice.train.ranks import ALONE
 from train import small
+from train.warm import Nursery
 
 # Each of two processes works on its share of a step, in portions; the first compares with all of it done alone.
 HALVES = """
@@ -106,16 +107,15 @@ class Numbers:
 
 
 @pytest.mark.slow
-def test_two_halves_make_a_whole(tmp_path: Path) -> None:
+def test_two_halves_make_a_whole(tmp_path: Path, warm: Nursery) -> None:
     script = tmp_path / "halves.py"
     script.write_text(HALVES)
-    done = small.torchrun(str(script))
-    assert done.returncode == 0, done.stderr
+    warm.run(str(script), processes=2)
 
 
 @pytest.mark.slow
-def test_a_recipe_in_two_processes(tmp_path: Path) -> None:
-    """One log, one state, one model; what is not shared evenly is refused."""
+def test_a_recipe_in_two_processes(tmp_path: Path, warm: Nursery) -> None:
+    """As torchrun starts them. One log, one state, one model; what is not shared evenly is refused."""
     recipe = tmp_path / "recipe.toml"
     folder = tmp_path / "run"
     recipe.write_text(RECIPE.format(folder=folder))
@@ -127,11 +127,11 @@ def test_a_recipe_in_two_processes(tmp_path: Path) -> None:
     assert small.state_of(folder)["step"] == 3
     assert (folder / "model" / "pumice.json").is_file()
 
-    refused = small.torchrun(
-        "-m", "pumice", "train", str(recipe), "--set", "batch=3", "--set", f"output={tmp_path / 'no'}"
+    refused = warm.start(
+        "-m", "pumice", "train", str(recipe), "--set", "batch=3", "--set", f"output={tmp_path / 'no'}", processes=2
     )
-    assert refused.returncode != 0
-    assert "2 processes cannot share a batch of 3 rows evenly" in refused.stderr
+    assert 0 not in refused.wait()
+    assert "2 processes cannot share a batch of 3 rows evenly" in refused.text()
 
 
 @pytest.mark.parametrize(("count", "batch", "parts"), [(13, 2, 2), (24, 3, 4), (90, 2, 3)])

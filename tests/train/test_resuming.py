@@ -28,6 +28,7 @@ KILLER = f"""
 import os, random, signal, sys, time
 from pathlib import Path
 import torch
+import torch._dynamo  # the first optimizer imports it; here once, and not in every child
 torch.set_num_threads(1)
 from train import small
 

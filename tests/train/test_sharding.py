@@ -1,4 +1,4 @@
-"""Weights that are spread over processes learn what whole ones learn: real processes, started by torchrun."""
+"""Weights that are spread over processes learn what whole ones learn: real processes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from pumice.errors import UsageError
 from pumice.train.recipe_file import read_recipe
 from train import small
+from train.warm import Nursery
 
 # Two processes with shares of different sizes, of words alone, or of nothing at all, in portions of different numbers;
 # the first compares with everything done alone.
@@ -64,11 +65,10 @@ leave_ranks()
 
 
 @pytest.mark.slow
-def test_spread_equals_whole(tmp_path: Path) -> None:
+def test_spread_equals_whole(tmp_path: Path, warm: Nursery) -> None:
     script = tmp_path / "spread.py"
     script.write_text(SPREAD)
-    done = small.torchrun(str(script))
-    assert done.returncode == 0, done.stderr
+    warm.run(str(script), processes=2)
 
 
 @pytest.mark.parametrize(

@@ -22,8 +22,6 @@ from torch.utils.weak import WeakIdKeyDictionary
 from pumice.train.step import Movable, Task, take_step
 
 _ATEN = torch.ops.aten
-#: The second step is the first one with moments.
-_STEPS = 2
 #: Larger pieces are the system's, and go back to it as soon as they are free (glibc, DEFAULT_MMAP_THRESHOLD_MAX).
 _MAPPED = 32 << 20
 #: What the C library's allocator holds for each byte of smaller tensors that come and go: measured, docs/training.md.
@@ -70,11 +68,13 @@ def rehearse(
             held.add(tensor)
         held.settle((*task.parameters(), *task.buffers(), *seen))
         weights = held.now - sum(tensor.nbytes for tensor in seen)
-        for _ in range(_STEPS):
-            take_step(task, optimizer, batches, 1.0, clip, dtype=dtype)
-            moments = [each for state in optimizer.state.values() for each in tensors_in(tuple(state.values()))]
-            held.settle(moments)
-    learning = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        learning = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        for parameter in learning:
+            parameter.grad = torch.zeros_like(parameter)
+        optimizer.step()  # the largest step is one that finds moments
+        moments = [each for state in optimizer.state.values() for each in tensors_in(tuple(state.values()))]
+        held.settle(moments)
+        take_step(task, optimizer, batches, 1.0, clip, dtype=dtype)
     return Rehearsal(
         peak=held.peak,
         weights=weights,
