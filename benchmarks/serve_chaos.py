@@ -295,8 +295,18 @@ async def soak(cluster: Cluster, minutes: float) -> Row:
             until = time.monotonic() + seconds
             await asyncio.gather(*(load(until) for _ in range(4)))
 
-        await phase(max(60, 0.2 * 60 * minutes))  # caches fill
-        before = cluster.memory()
+        async def filled() -> dict[str, float]:
+            """Loads until the caches are full, which are bounded: memory has grown by less than 1 % in two minutes."""
+            before = cluster.memory()
+            for _ in range(15):
+                await phase(120)
+                after = cluster.memory()
+                if all(after[name] < 1.01 * before[name] for name in after):
+                    break
+                before = after
+            return cluster.memory()
+
+        before = await filled()
         warm = len(heard)
         await phase(60 * minutes)
         await asyncio.sleep(2)

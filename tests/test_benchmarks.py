@@ -79,9 +79,9 @@ def test_finetune(tmp_path: Path) -> None:
 
 
 def test_schema() -> None:
-    """All are valid; the full count of 200 takes a minute."""
-    found = last_line("benchmarks/schema.py", "--count", "20", "--tokens", "60")
-    assert found["valid"] == found["count"] == 20
+    """All are valid, each schema greedy and at random; the full count of 200 takes a minute."""
+    found = last_line("benchmarks/schema.py", "--count", "10", "--tokens", "60")
+    assert found["valid"] == found["count"] == 10
     assert found["guided_ms"] > 0  # type: ignore[operator]
 
 
