@@ -11,7 +11,7 @@ INPUTS := pyproject.toml constraints.txt $(wildcard src/pumice/quantize/native/*
 # Without --no-compile, pip spends a minute on byte code that is mostly never imported; Python makes it when it is.
 INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check $(PIP_OPTIONS) -c constraints.txt
 
-TOOLS := c++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user tmux:tmux chromium:chromium+fonts-dejavu-core zsh:zsh fish:fish
+TOOLS := c++:g++ aarch64-linux-gnu-g++:g++-aarch64-linux-gnu qemu-aarch64:qemu-user tmux:tmux chromium:chromium,fonts-dejavu-core zsh:zsh fish:fish
 
 PICTURE := examples/dice.png
 QUESTION := How many dice are there, and what do they add up to?
@@ -46,7 +46,7 @@ $(VENV)/.stamp-demo: $(INPUTS) | $(BIN)/python
 # Tests compile the native library, also for an Arm processor that is emulated, and look at the page in a browser:
 # Debian's packages for what is missing.
 $(VENV)/.stamp-test: $(INPUTS) | $(BIN)/python
-	@missing=$$(for each in $(TOOLS); do command -v $${each%%:*} >/dev/null || echo $${each##*:} | tr + ' '; done); \
+	@missing=$$(for each in $(TOOLS); do command -v $${each%%:*} >/dev/null || echo $${each##*:} | tr , ' '; done); \
 	[ -z "$$missing" ] || { apt-get update -q && apt-get install -q -y --no-install-recommends $$missing; } || \
 	echo "not installed: $$missing; tests that need them fail or are skipped"
 	$(INSTALL) -e '.[all,dev]'
