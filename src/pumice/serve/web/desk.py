@@ -124,7 +124,9 @@ class Desk:
         offer = await self.actions.catalogue.offer()
         chosen = offer.choose(wanted)
         banner = gr.update(value=f"⏳ {neutralised(offer.trouble)}", visible=bool(offer.trouble))
-        models = gr.update(choices=offer.names, value=chosen, interactive=bool(offer.names))
+        # While there is none, the list stays as it was: the choice is kept, and a list that is open does not break.
+        none = gr.update(interactive=False)
+        models = gr.update(choices=offer.names, value=chosen, interactive=True) if offer.names else none
         return models, self._most(chosen, most), banner, offer
 
     def _most(self, model: str | None, now: float | None) -> dict[str, Any]:
