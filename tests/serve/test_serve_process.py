@@ -144,7 +144,7 @@ def test_workers_end_with_the_server(tmp_path: Path, project: Path) -> None:
 
 
 def test_a_model_that_is_not_there_ends_it_at_once(tmp_path: Path, project: Path) -> None:
-    done = refused(tmp_path, project, "--port", "0", "-m", str(tmp_path / "none"), "--offline")
+    done = refused(tmp_path, project, "--workers", "1", "--port", "0", "-m", str(tmp_path / "none"), "--offline")
     assert done.returncode == 3 and "error: " in done.stderr
     assert "Traceback" not in done.stderr and "pumice server: " not in done.stderr
 
