@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from threading import Thread
 
+import httpx2
 import pytest
 from PIL import Image
 from playwright.sync_api import Browser, expect
@@ -305,10 +306,14 @@ def test_the_page_waits_for_its_api(api: FakeApi, visit: Visit) -> None:
     models = list(api.models)
     api.models.clear()
     expect(visit.page.locator("#banner")).to_contain_text("has no model ready yet")
+    refused = httpx2.get(f"{visit.url}/ready", trust_env=False)
+    assert refused.status_code == 503 and "no model ready" in refused.json()["error"]["message"]
+    assert httpx2.get(f"{visit.url}/health", trust_env=False).json() == {"status": "ok"}
     visit.ask("Anybody there?")
     expect(visit.toasts.last).to_contain_text("no model ready")
     expect(visit.box).to_have_value("Anybody there?")
     api.models.extend(models)
     expect(visit.page.locator("#banner")).to_be_hidden()
+    assert httpx2.get(f"{visit.url}/ready", trust_env=False).json() == {"status": "ready"}
     visit.box.press("Enter")
     expect(visit.answers).to_have_count(1)

@@ -22,6 +22,7 @@ from pumice.serve.web.gate import Gate, PageMount
 from pumice.serve.web.log import ConversationLog
 from pumice.serve.web.page import build_page
 from pumice.serve.web.pictures import PictureStore, private_folder
+from pumice.serve.web.probes import probes
 from pumice.serve.web.settings import WebSettings
 from pumice.serve.web.theme import CSS, HEAD, theme
 from pumice.serve.web.upstream import Upstream
@@ -33,9 +34,10 @@ Chore: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 
 
 def create_web(settings: WebSettings, drain: Drain | None = None) -> FastAPI:
-    """The page at ``/``, and nothing else. Raises PumiceError if a part of the installation is missing."""
+    """The page at ``/``, and whether it is well. Raises PumiceError if a part of the installation is missing."""
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
-    mount_web(app, settings, drain)
+    server = mount_web(app, settings, drain)
+    app.router.routes[:0] = probes(Catalogue(server), drain).routes
     return app
 
 
