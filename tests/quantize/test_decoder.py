@@ -24,6 +24,12 @@ from pumice.quantize.wide import WideLinear, widen_layers
 CPU = torch.device("cpu")
 
 
+@pytest.fixture(autouse=True)
+def without_bf16_products(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyTorch's side is float32 on every processor: with bfloat16 in hardware it would round what goes in, too."""
+    monkeypatch.setattr("pumice.quantize.wide._has_bf16_products", lambda: False)
+
+
 def quantized(plan: Plan, **changes: Any) -> Llava:
     made = tiny.model(speak=tiny.language(**{"intermediate_size": 64, **changes}))
     linear = {name: (layer.weight.detach(), layer.bias) for name, layer in linears(made)}
@@ -105,6 +111,18 @@ def test_16_bits_where_they_lie(dtype: torch.dtype) -> None:
     both_ways(wide(dtype), [9], 4, kv_8bit=True)
     both_ways(wide(dtype, vocab_size=483), [3, 11, 30], 2)
     both_ways(wide(dtype, qkv_bias=True), [3, 11, 30], 2)
+
+
+def test_bf16_products_round_what_goes_in_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On processors that have them; PyTorch computes them everywhere."""
+    layer = WideLinear(torch.nn.Parameter(torch.randn(48, 96).bfloat16()), torch.randn(48))
+    rows = torch.randn(5, 96)
+    wanted = layer(rows.bfloat16().float())
+    monkeypatch.setattr("pumice.quantize.wide._has_bf16_products", lambda: True)
+    found = layer(rows)
+    assert found.dtype == torch.float32
+    torch.testing.assert_close(found, wanted, rtol=2**-7, atol=2**-7 * float(wanted.abs().max()))
+    assert not torch.equal(found, wanted), "it is rounded to bfloat16"
 
 
 def test_16_bits_among_8() -> None:
