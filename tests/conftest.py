@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
@@ -25,6 +26,8 @@ def pytest_configure(config: pytest.Config) -> None:
     sys.dont_write_bytecode = False
     if "PYTEST_XDIST_WORKER" in os.environ:
         os.environ["OMP_NUM_THREADS"] = "1"  # one process for each core, and one thread for each process
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in a shell's background; it would be handed on
+        signal.signal(signal.SIGINT, signal.default_int_handler)
     home = tempfile.mkdtemp(prefix="pumice-tests-")
     config.stash[_HOME] = home
     os.environ["HOME"] = home
