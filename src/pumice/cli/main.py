@@ -40,6 +40,8 @@ COMMANDS = {
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),
     "data": ("pumice.cli.data", "data"),
+    "generate": ("pumice.cli.generate", "generate"),
+    "evaluate": ("pumice.cli.evaluate", "evaluate"),
     "slack": ("pumice.cli.slack", "slack"),
     "keys": ("pumice.cli.keys", "keys"),
     "completion": ("pumice.cli.completion", "completion"),
@@ -47,6 +49,12 @@ COMMANDS = {
 # Commands that have commands of their own. One of these may be found under two names.
 GROUPS = {
     "data": {"convert": ("pumice.cli.data", "convert"), "doctor": ("pumice.cli.data", "doctor")},
+    "evaluate": {
+        "run": ("pumice.cli.evaluate", "run"),
+        "score": ("pumice.cli.evaluate", "score"),
+        "compare": ("pumice.cli.evaluate", "compare"),
+        "report": ("pumice.cli.evaluate", "report"),
+    },
     "models": {
         "list": ("pumice.cli.models", "list_models"),
         "pull": ("pumice.cli.models", "pull"),
