@@ -43,7 +43,7 @@ class Scene:
 
     id: unique within its source. image: the picture's file name, relative to the folder of pictures. width, height:
     pixels, None if the source does not say. caption_ids: of the captions, one each, or empty. closed: the categories
-    that the annotators looked for, so that one without a thing is known to be absent. source: the kind of source.
+    whose things were all marked, so that one without a thing is known to be absent. source: the kind of source.
     """
 
     id: str
@@ -62,9 +62,9 @@ class Scene:
         return tuple(thing for thing in self.things if thing.category == category)
 
     def count(self, category: str) -> int | None:
-        """How many there are; None if nobody knows: a crowd is among them, or absence was not looked for."""
+        """How many there are; None if nobody knows: a crowd is among them, or not all of the kind were marked."""
         found = self.named(category)
-        if any(thing.crowd for thing in found) or (not found and category not in self.closed):
+        if category not in self.closed or any(thing.crowd for thing in found):
             return None
         return len(found)
 

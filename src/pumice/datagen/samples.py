@@ -10,7 +10,7 @@ from typing import Literal, TypeAlias, get_args
 Kind: TypeAlias = Literal["conversation", "detail", "reasoning", "negatives", "counting", "position", "grounding"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 
-Json: TypeAlias = "None | bool | int | float | str | list[Json] | dict[str, Json]"
+Json: TypeAlias = "bool | int | float | str | list[Json] | dict[str, Json] | None"
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,150 @@
+"""Words that decide whether a neighbouring word means the thing itself: "train station" shows no train."""
+
+from __future__ import annotations
+
+
+def _set(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+def _phrases(text: str) -> tuple[str, ...]:
+    return tuple(phrase.strip() for phrase in text.split(",") if phrase.strip())
+
+
+#: Nouns that make a modifier of the word before them: what they name is something else, which may stand without it.
+HEADS: frozenset[str] = _set(
+    """
+    station stop track rail railing depot yard terminal tunnel crossing platform shelter lane rack route schedule
+    ride rides shop store market stand factory company show race ranch farm barn stable stall pen kennel park leash
+    collar house food treat bowl tag crate bed sled sledding trailer cart carriage drawn saddle harness statue
+    sculpture figurine toy doll logo sticker drawing painting costume mask balloon print pattern design decoration
+    ornament puppet shaped shape themed theme mural poster decal cutout tattoo emblem symbol cartoon sign image
+    door window windshield hood tire wheel bumper mirror interior seat fender headlight dealership wash alarm
+    handle lid cap opener holder rim top cloth tablecloth leg arm back cover covering cushion case sleeve bag box
+    pad mat stain peel skin tree juice pie sauce crust dough topping slice box oven cutter tray pan plate batter mix
+    frosting icing stand knife pole lift slope resort boot jacket goggles suit jump trail run patrol gear equipment
+    field court game match team uniform cap helmet league season diamond player glove practice dugout net paper
+    brush tank seat bathroom faucet basin cabinet drawer door magnet shelf shelves case cart page cover report mark
+    store keeper end worm face hand dial frame sheet spread post board linen room time hours side area space size
+    trip tour travel traffic ownership owner enthusiast lover club culture industry service system network fare
+    pass ticket license training safety behavior behaviour activity activities industry maintenance repair parts
+    part key keys engine motor fuel exhaust deck dock harbor harbour launch ramp slip wake flight pilot crew cabin
+    cockpit wing tail nose runway hangar propeller show model food beer bread soup salad garden pot stem leaf leaves
+    petals hair fur wool milk meat dung manure hide ear trunk tusk tusks cub den enclosure habitat exhibit sanctuary
+    reserve cage feeder nest bath feather feathers beak trap charger cable cord pad screen button buttons app call
+    number case conversation booth stick shoot rally park surfing boarding flying riding racing watching walking
+    grooming string pocket strap zipper stroller clothes clothing carrier carriages shower care size sized
+    """
+)
+
+#: Adjectives after which something is not what it is called.
+UNREAL: frozenset[str] = _set(
+    """
+    toy fake stuffed plush paper cardboard inflatable lego cartoon animated model miniature pretend imaginary ceramic
+    porcelain origami carved sculpted drawn painted printed chocolate gingerbread play doll barbie plastic wooden metal
+    stone bronze balloon knitted crocheted virtual
+    """
+)
+#: Of these materials real things are made, too; only animals and vehicles of them are toys.
+MATERIALS: frozenset[str] = _set("plastic wooden metal stone paper ceramic porcelain painted chocolate printed carved")
+
+#: "A statue of a horse" shows no horse. A picture of one may be the very picture that is spoken of.
+DEPICTIONS: frozenset[str] = _set(
+    """
+    statue statues sculpture sculptures figurine figurines carving carvings mural murals drawing drawings painting
+    paintings logo logos cartoon cartoons poster posters decal decals sticker stickers shape replica replicas costume
+    silhouette silhouettes outline print likeness
+    """
+)
+
+#: Whole phrases that mean none of the categories.
+TRAPS: tuple[str, ...] = _phrases(
+    """
+    hot dog stand, hot dog bun, hot dog vendor, train of thought, truck bed, bed of the truck, bed of a truck,
+    bed of lettuce, bed of rice, bed of flowers, bed of greens, bed of noodles, bed of grass, flower bed, river bed,
+    oven mitt, oven mitts, oven glove, cake batter, pancake batter, pitcher of water, pitcher of beer, world cup,
+    cupcake liner, cup holder, cupholder, mouse pad, mousepad, mouse trap, cat food, dog food, dog park, dog house,
+    doghouse, dog tag, man made, manhole, manpower, bird house, birdhouse, bird bath, bird cage, bird's eye, birds eye,
+    bird eye view, bird's eye view, birds eye view, cat nap, catnap, cat walk, catwalk, horse shoe, horseshoe,
+    horse power, horsepower, cow boy hat, cowboy hat, cowboy boots, cowboy boot, bull horn, bear in mind,
+    bear resemblance, bear witness, bear fruit, bear the, bear a resemblance, elephant ear, bus stop, bus station,
+    bus shelter, bus lane, bus terminal, bus route, train station, train track, train platform, train yard,
+    train depot, railroad crossing, boat house, boathouse, boat dock, boat ramp, boat shoes, car park, car wash,
+    parking lot, air plane mode, airplane mode, air show, plane crash, bicycle lane, bike lane, bike path, bike rack,
+    bike trail, bike ride, motorcycle rally, truck stop, traffic light pole, street light pole, stop light pole,
+    bench press, dining area, dining room, dining hall, dining experience, bed room, bed sheet, bedspread, bed spread,
+    bed frame, bed side, bedside table, bedside lamp, book shelf, book case, bookshelf, bookcase, book store,
+    book end, book bag, clock wise, o'clock, around the clock, sink hole, kitchen counter, toilet paper,
+    toilet paper holder, toilet paper roll, toilet tissue, toilet brush, toilet tank, toilet lid, toiletries,
+    tv stand, tv show, tv tray, tv cabinet, television show, television stand, laptop case, laptop bag, keyboard tray,
+    piano keyboard, musical keyboard, remote area, remote location, remote work, remote island, remote place,
+    phone booth, telephone booth, phone call, telephone pole, telephone poles, telephone wires, telephone line,
+    telephone lines, phone line, apple tree, apple pie, apple juice, apple sauce, apple logo, apple computer,
+    apple laptop, apple cider, big apple, orange juice, orange tree, orange county, orange peel, banana bread,
+    banana peel, banana tree, banana leaf, banana leaves, carrot top, pizza box, pizza place, pizza restaurant,
+    pizza parlor, pizza shop, pizza dough, pizza sauce, pizza crust, pizza pan, pizza stone, donut shop, doughnut shop,
+    donut box, cake stand, cake plate, cake topper, piece of cake to, sandwich shop, sandwich board, bowl cut,
+    super bowl, bowling alley, bowling lane, fork lift, forklift, fork in the road, spoon rest, knife block,
+    knife holder, bottle opener, bottle cap, bottle neck, bottleneck, wine bar, wine cellar, tie dye, tie dyed,
+    tied, tie rack, umbrella stand, umbrella term, back pack strap, suit and, suitcase tag, ski lift, ski slope,
+    ski resort, ski lodge, ski pole, ski jacket, ski boot, ski suit, ski mask, ski goggles, ski gear, ski area,
+    ski trail, ski jump, ski run, ski equipment, ski hill, ski patrol, ski mountain, ski outfit, ski pants,
+    ski cap, ski hat, chair lift, chairlift, kite string, kite tail, kite festival, kite surfing, kite boarding,
+    kite board, kite flying, kiteboard, kite shop, frisbee golf, disc golf, surf shop, ball park, ball game,
+    ball field, ball cap, ball gown, disco ball, eye ball, crystal ball, ball of yarn, ball of string, bat mobile,
+    baseball cap, baseball hat, baseball field, baseball game, baseball team, baseball uniform, baseball diamond,
+    baseball park, baseball stadium, baseball match, baseball helmet, baseball jersey, baseball practice,
+    football field, football game, football team, basketball court, basketball hoop, volleyball net, golf club,
+    tennis court, tennis match, tennis game, tennis net, tennis shoes, tennis outfit, tennis skirt, sports bar,
+    wine rack, cup board, cupboard, tea kettle, teapot, coffee pot, coffee maker, coffee shop, coffee machine,
+    glass door, glass window, glass case, glass table, glass top, glass shelf, glass panel, glass wall, glass bowl,
+    eye glasses, eyeglasses, glasses, sunglasses, sun glasses, reading glasses, magnifying glass, stained glass,
+    looking glass, computer desk, computer chair, phone charger, bar of soap, candy bar, handle bar, handle bars,
+    chocolate bar, towel bar, teddy bear shop, stuffing, plush carpet, display case, window display, plant life,
+    power plant, treatment plant, flower shop, flower pattern, pot hole, ham radio, duck tape, duct tape, crane truck,
+    construction crane, turkey sandwich, chicken sandwich, turkey breast, goose bumps, bull pen, bullpen, ram truck,
+    calf muscle, calf muscles, traffic sign, friend request, family room, team work, child seat, baby powder,
+    baby blue, baby stroller, baby carriage, baby bottle, baby shower, baby clothes, baby food, lady bug, ladybug,
+    lady fingers, snowman, snow man, gingerbread man, scarecrow, scare crow, sea horse, seahorse, saw horse, sawhorse,
+    rocking horse, hobby horse, carousel horse, sea lion, bull's eye, bullseye, prairie dog, guinea pig,
+    teddy roosevelt, cell block, hair brush, hairbrush, paint brush, paintbrush, brush fire, toast rack,
+    men's room, women's room, mens room, ladies room, men's restroom, women's restroom, child care, childhood,
+    master bedroom, master bath, king size, king sized, queen size, twin size, butterfly, dragonfly, fly ball,
+    foul ball, home run, first person, third person, per person, in person, on board, on the other hand, board game,
+    cutting board, bulletin board, score board, white board, black board, chalk board, bill board, ironing board,
+    skateboard park, skate park, skatepark, snowboard park, surfboard rack, bike share, train set, bus pass,
+    fish bowl, toilet bowl cleaner, dust pan, palm tree, shoulder strap, side car, sidecar, street car tracks, rail car,
+    cable car, trolley car, box car, boxcar, dining car, car seat, car door, car window, car wheel, car hood,
+    """
+)
+
+#: Adjectives, materials or sports before a noun, things where a phrase ends: "an orange cat", "an orange".
+ADJECTIVES_TOO: frozenset[str] = _set(
+    """
+    orange glass remote mobile human individual male female adult patient baseball football basketball volleyball
+    softball teen semi signal display control meter bar brush range screen drink coffee beer toast pie wrap sub
+    """
+)
+
+#: Things, but also what one does; after "to" or "can" they are done.
+VERBS_TOO: frozenset[str] = _set(
+    """
+    bear train book bat bowl sink man bike tie boat ski cup clock couch fork bottle duck ram cycle coach board drink
+    pack phone plant flower kite bus truck jar watch seat bench brush display screen monitor control range wrap toast
+    friend mother father baby parent pilot model umpire referee surf pup kid umbrella sandwich cart cab jet
+    """
+)
+BEFORE_VERBS: frozenset[str] = _set(
+    """
+    to can could will would may might must should shall cannot can't couldn't won't didn't doesn't don't they we i you
+    """
+)
+
+#: What may follow a noun that ends its phrase. Words in -ing may, too ("an orange lying on a plate").
+FOLLOWERS: frozenset[str] = _set(
+    """
+    on in is are was were and or but with next near beside behind under over at from to for of that which who by has
+    have had can may inside above below between as while where when so because along around into onto through off
+    appear appears seem seems lies lie sits sit rests rest stands stand there here too also visible
+    """
+)
