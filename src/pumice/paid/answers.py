@@ -47,7 +47,7 @@ class RefusedForGoodError(FailedRequestError):
 
 
 class GaveUpError(FailedRequestError):
-    """Too many failures in a row that could have passed; asking again another day may help. Nothing was charged twice."""
+    """Too many failures in a row that could have passed; asking again another day may help."""
 
 
 class QuotaError(ServerError):
@@ -58,9 +58,16 @@ class BudgetError(PumiceError):
     """One more request could cost more than was allowed."""
 
 
+class OutageError(ServerError):
+    """Request after request was given up, and none was answered in between."""
+
+
 class LedgerError(PumiceError):
     """The ledger cannot be read or written; without it nothing may be spent."""
 
 
 #: After one of these every further request fails the same way; what was asked stays open and may be asked another day.
-HOPELESS: tuple[type[PumiceError], ...] = (AuthError, ModelError, QuotaError, BudgetError, LedgerError)
+HOPELESS: tuple[type[PumiceError], ...] = (
+    *(AuthError, ModelError, QuotaError),
+    *(OutageError, BudgetError, LedgerError),
+)

@@ -10,11 +10,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TypeAlias, Union
+from typing import TypeAlias
 
 from pumice.errors import UsageError
 
-JSON: TypeAlias = Union[None, bool, int, float, str, Sequence["JSON"], Mapping[str, "JSON"]]
+JSON: TypeAlias = bool | int | float | str | Sequence["JSON"] | Mapping[str, "JSON"] | None
 
 # What would make one request several answers, or none that comes at once.
 _REFUSED = ("model", "messages", "stream", "stream_options", "n")
@@ -62,9 +62,9 @@ class Request:
 
         Raises: UsageError if something in it is not JSON.
         """
-        said = {**self.body, "parameters of this key": {"repeat": self.repeat}}
+        asked: JSON = [self.model, self.messages, self.parameters, self.repeat]
         try:
-            text = json.dumps(_settled(said), sort_keys=True, separators=(",", ":"), allow_nan=False)
+            text = json.dumps(_settled(asked), sort_keys=True, separators=(",", ":"), allow_nan=False)
         except (TypeError, ValueError) as error:
             raise UsageError(f"a request must be JSON: {error}") from None
         return hashlib.sha256(text.encode("ascii")).hexdigest()
