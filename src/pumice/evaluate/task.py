@@ -70,7 +70,7 @@ class Task:
     files: everything that ``questions`` and ``score`` may ask for, for help and documentation.
     questions: of a folder, prompts as in the paper; pictures are named, not read.
     answers: reads a file of predictions in any of the shapes that the benchmark's tools write.
-    score: by the rules of a profile. submission: writes the file that the benchmark's server takes; None if it has none.
+    score: by the rules of a profile. submission: writes the file that the benchmark's server takes, if it has one.
     default_profile: the one that the paper's column was made with.
     published: LLaVA-1.5's figures by model ("7B", "13B"), of the headline metric.
     max_tokens: what the original lets a model answer at most.
