@@ -18,15 +18,14 @@ from functools import lru_cache
 from pumice.annotations import compounds as near
 from pumice.annotations.numbers import Bound, said_before
 from pumice.annotations.scene import Scene
+from pumice.annotations.tokens import Token, tokens_of, words_after, words_before, words_of
 from pumice.annotations.words import COCO, IRREGULAR, SUPER
 from pumice.world.vocabulary import NAMES
 
 COCO_CATEGORIES: tuple[str, ...] = tuple(COCO)
 WORLD_SOURCE = "world"
 
-_TOKEN = re.compile(r"\d+|[^\W\d_]+(?:['’][^\W\d_]+)*['’]?")
 _PAIRED = frozenset({"scissors", "skis", "baseball glove"})
-_ADJECTIVES_BEFORE = 3
 
 
 @dataclass(frozen=True)
@@ -62,15 +61,6 @@ class _Sense:
 
 
 @dataclass(frozen=True)
-class _Token:
-    start: int
-    end: int
-    word: str  # lower case, without 's
-    possessive: bool
-    glued: str  # "-" if a hyphen joins it to the next token, " " if only space parts them, "" otherwise
-
-
-@dataclass(frozen=True)
 class _Found:
     first: int
     last: int
@@ -86,11 +76,11 @@ class Vocabulary:
         self._senses = dict(senses)
         forms: dict[tuple[str, ...], tuple[_Sense | None, bool]] = {}
         for phrase in near.TRAPS:
-            forms[_words(phrase)] = (None, False)
+            forms[words_of(phrase)] = (None, False)
         for word, sense in senses.items():
-            forms[_words(plural(word))] = (sense, True)
+            forms[words_of(plural(word))] = (sense, True)
         for word, sense in senses.items():
-            forms[_words(word)] = (sense, plural(word) == word)
+            forms[words_of(word)] = (sense, plural(word) == word)
         self._forms = forms
         self._longest: dict[str, int] = {}
         for words in forms:
@@ -98,30 +88,35 @@ class Vocabulary:
 
     def meant_by(self, word: str) -> tuple[str, ...]:
         """The categories that a single name may stand for, in any number; empty if it is none."""
-        sense, _ = self._forms.get(_words(word), (None, False))
+        sense, _ = self._forms.get(words_of(word), (None, False))
         return sense.categories if sense else ()
 
     def mentions(self, text: str) -> list[Mention]:
         """All mentions in order; they never overlap."""
-        tokens = _tokens(text)
+        tokens = tokens_of(text)
         found = list(self._found(tokens))
         starts = {each.first for each in found if each.sense is not None}
         result = []
         for each in found:
-            sense = each.sense
-            if sense is None or not _stands(tokens, each, starts):
+            sense, last = each.sense, tokens[each.last]
+            before = words_before(tokens, each.first)
+            if sense is None or last.glued == "-" or near.likeness(before, sense.categories):
                 continue
-            words = _clause_before(tokens, each.first)
-            said = said_before(words, each.plural, paired=bool(_PAIRED & set(sense.categories)))
-            start, end = tokens[each.first].start, tokens[each.last].end
-            if tokens[each.last].possessive:
-                end = start + len(re.sub(r"['’]s?$", "", text[start:end]))
-            mention = Mention(start, end, sense.word, sense.category, sense.categories, each.plural)
+            after = words_after(tokens, each.last)
+            one = not each.plural or plural(sense.word) == sense.word
+            if one and near.elsewhere(sense.word, before, after):
+                continue
+            if one and not last.possessive and ((after and each.last + 1 in starts) or near.modifies(after)):
+                continue
+            mention = Mention(
+                tokens[each.first].start, last.end, sense.word, sense.category, sense.categories, each.plural
+            )
             mention = replace(mention, narrow=sense.narrow, loose=sense.loose)
+            said = said_before(before, each.plural, paired=bool(_PAIRED & set(sense.categories)))
             result.append(mention if said is None else replace(mention, number=said.number, bound=said.bound))
         return result
 
-    def _found(self, tokens: Sequence[_Token]) -> Iterator[_Found]:
+    def _found(self, tokens: Sequence[Token]) -> Iterator[_Found]:
         """Names and traps, the longest first, from left to right."""
         at = 0
         while at < len(tokens):
@@ -204,68 +199,9 @@ def _graded(words: str) -> tuple[list[str], list[str], list[str]]:
 
 
 def _add(senses: dict[str, _Sense], word: str, category: str, *, narrow: bool, loose: bool) -> None:
-    """One more meaning of the word. With several it says less: it is loose if any of them is."""
+    """One more meaning of the word. With several it says less, but it is sure of one of them if any is."""
     known = senses.get(word)
     if known is None:
         senses[word] = _Sense(word, category, (category,), narrow, loose)
     elif word not in COCO:
-        senses[word] = _Sense(word, known.category, (*known.categories, category), narrow, known.loose or loose)
-
-
-def _words(phrase: str) -> tuple[str, ...]:
-    return tuple(token.word for token in _tokens(phrase))
-
-
-def _tokens(text: str) -> list[_Token]:
-    matches = list(_TOKEN.finditer(text))
-    tokens = []
-    for match, following in zip(matches, [*matches[1:], None], strict=True):
-        word = match[0].lower().replace("’", "'")
-        bare = re.sub(r"'s?$", "", word)
-        gap = text[match.end() : following.start()] if following is not None else ""
-        glued = "-" if gap in ("-", "‑") else " " if gap.isspace() else ""
-        tokens.append(_Token(match.start(), match.end(), bare, bare != word, glued))
-    return tokens
-
-
-def _clause_before(tokens: Sequence[_Token], first: int) -> list[str]:
-    """The words before a name without a mark between, at most six."""
-    at = first
-    while at > 0 and first - at < 6 and tokens[at - 1].glued == " ":
-        at -= 1
-    return [token.word for token in tokens[at:first]]
-
-
-def _stands(tokens: Sequence[_Token], found: _Found, starts: set[int]) -> bool:
-    """Whether the words mean the thing itself, rather than describe the next noun, an action or a likeness."""
-    last, sense = tokens[found.last], found.sense
-    assert sense is not None
-    following = tokens[found.last + 1].word if last.glued and found.last + 1 < len(tokens) else ""
-    before = _clause_before(tokens, found.first)
-    previous = before[-1] if before else ""
-    if last.glued == "-":
-        return False
-    modifies = last.glued and not found.plural and not last.possessive
-    if modifies and (found.last + 1 in starts or following in near.HEADS):
-        return False
-    if sense.word in near.ADJECTIVES_TOO and not found.plural:
-        ends = not following or following in near.FOLLOWERS or following.endswith("ing")
-        if not ends or not before or previous in ("is", "are", "and", "or", "of", "in", "with", "color", "colour"):
-            return False
-    if sense.word in near.VERBS_TOO and previous in near.BEFORE_VERBS and not found.plural:
-        return False
-    return not _unreal(before, sense)
-
-
-def _unreal(before: Sequence[str], sense: _Sense) -> bool:
-    """Whether the name is one of a toy or a likeness: "a small toy car", "a statue of two horses"."""
-    for back, word in enumerate(reversed(before[-_ADJECTIVES_BEFORE:])):
-        if word in near.UNREAL and back <= 1:
-            return word not in near.MATERIALS or bool({"horse", "car", "bird", "cow", "dog"} & set(sense.categories))
-        if word == "of":
-            return (
-                before[-2 - back :][:1] != [] and before[-2 - back] in near.DEPICTIONS
-                if len(before) > back + 1
-                else False
-            )
-    return False
+        senses[word] = _Sense(word, known.category, (*known.categories, category), narrow, known.loose and loose)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 
 def _set(words: str) -> frozenset[str]:
     return frozenset(words.split())
@@ -16,9 +19,10 @@ HEADS: frozenset[str] = _set(
     """
     station stop track rail railing depot yard terminal tunnel crossing platform shelter lane rack route schedule
     ride rides shop store market stand factory company show race ranch farm barn stable stall pen kennel park leash
-    collar house food treat bowl tag crate bed sled sledding trailer cart carriage drawn saddle harness statue
-    sculpture figurine toy doll logo sticker drawing painting costume mask balloon print pattern design decoration
-    ornament puppet shaped shape themed theme mural poster decal cutout tattoo emblem symbol cartoon sign image
+    collar house food treat bowl tag crate bed sled sledding trailer cart carriage drawn saddle harness art
+    statue sculpture figurine toy doll logo sticker drawing painting costume mask balloon print pattern design
+    decoration flavored flavoured filling filled carrier ornament puppet
+    shaped shape themed theme mural poster decal cutout tattoo emblem symbol cartoon sign image
     door window windshield hood tire wheel bumper mirror interior seat fender headlight dealership wash alarm
     handle lid cap opener holder rim top cloth tablecloth leg arm back cover covering cushion case sleeve bag box
     pad mat stain peel skin tree juice pie sauce crust dough topping slice box oven cutter tray pan plate batter mix
@@ -45,8 +49,12 @@ UNREAL: frozenset[str] = _set(
     stone bronze balloon knitted crocheted virtual
     """
 )
-#: Of these materials real things are made, too; only animals and vehicles of them are toys.
-MATERIALS: frozenset[str] = _set("plastic wooden metal stone paper ceramic porcelain painted chocolate printed carved")
+#: Things of these materials are real, unless they were alive or drove.
+MATERIALS: frozenset[str] = _set("plastic wooden metal stone paper ceramic porcelain chocolate")
+ALIVE: frozenset[str] = _set("person bird cat dog horse sheep cow elephant bear zebra giraffe car truck train airplane")
+COLOURS: frozenset[str] = _set(
+    "black white grey gray brown red yellow green blue pink purple tan beige gold golden silver orange cream"
+)
 
 #: "A statue of a horse" shows no horse. A picture of one may be the very picture that is spoken of.
 DEPICTIONS: frozenset[str] = _set(
@@ -65,7 +73,9 @@ TRAPS: tuple[str, ...] = _phrases(
     oven mitt, oven mitts, oven glove, cake batter, pancake batter, pitcher of water, pitcher of beer, world cup,
     cupcake liner, cup holder, cupholder, mouse pad, mousepad, mouse trap, cat food, dog food, dog park, dog house,
     doghouse, dog tag, man made, manhole, manpower, bird house, birdhouse, bird bath, bird cage, bird's eye, birds eye,
-    bird eye view, bird's eye view, birds eye view, cat nap, catnap, cat walk, catwalk, horse shoe, horseshoe,
+    bird eye view, bird's eye view, birds eye view, dog bed, cat bed, pet bed,
+    cat nap, catnap, cat walk, catwalk, horse shoe, horseshoe, mp3 player, dvd player, cd player, record player,
+    media player, music player,
     horse power, horsepower, cow boy hat, cowboy hat, cowboy boots, cowboy boot, bull horn, bear in mind,
     bear resemblance, bear witness, bear fruit, bear the, bear a resemblance, elephant ear, bus stop, bus station,
     bus shelter, bus lane, bus terminal, bus route, train station, train track, train platform, train yard,
@@ -121,7 +131,7 @@ TRAPS: tuple[str, ...] = _phrases(
 #: Adjectives, materials or sports before a noun, things where a phrase ends: "an orange cat", "an orange".
 ADJECTIVES_TOO: frozenset[str] = _set(
     """
-    orange glass remote mobile human individual male female adult patient baseball football basketball volleyball
+    orange glass remote mobile novel human individual male female adult patient baseball football basketball volleyball
     softball teen semi signal display control meter bar brush range screen drink coffee beer toast pie wrap sub
     """
 )
@@ -140,6 +150,9 @@ BEFORE_VERBS: frozenset[str] = _set(
     """
 )
 
+#: After these an adjective ends a phrase as well as a noun does.
+BEFORE_ADJECTIVES: frozenset[str] = _set("is are was were and or of in with color colour very mostly bright dark light")
+
 #: What may follow a noun that ends its phrase. Words in -ing may, too ("an orange lying on a plate").
 FOLLOWERS: frozenset[str] = _set(
     """
@@ -148,3 +161,33 @@ FOLLOWERS: frozenset[str] = _set(
     appear appears seem seems lies lie sits sit rests rest stands stand there here too also visible
     """
 )
+
+
+def modifies(after: Sequence[str]) -> bool:
+    """Whether a noun in the singular only describes the one behind it: "train" before "station"."""
+    return bool(after) and not HEADS.isdisjoint({after[0], after[0].removesuffix("s")})
+
+
+def elsewhere(word: str, before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether a word in the singular is an adjective or a verb here: "orange" before "cat", "bear" after "can"."""
+    previous = before[-1] if before else ""
+    if word in VERBS_TOO and previous in BEFORE_VERBS:
+        return True
+    if word == "bed" and after[:1] == ["of"]:  # of flowers, of rice
+        return True
+    if word not in ADJECTIVES_TOO:
+        return False
+    if previous in ("", *BEFORE_ADJECTIVES):
+        return True
+    ends = not after or after[0].endswith("ing") or after[0] in FOLLOWERS
+    return not ends or (after[:1] == ["and"] and after[1:2] != [] and after[1] in COLOURS)
+
+
+def likeness(before: Sequence[str], categories: Sequence[str]) -> bool:
+    """Whether a name is one of a toy or a picture: "a small toy car", "a statue of two horses"."""
+    close = set(before[-2:])
+    if not close.isdisjoint(UNREAL - MATERIALS):
+        return True
+    if not close.isdisjoint(MATERIALS) and not ALIVE.isdisjoint(categories):
+        return True
+    return any(first in DEPICTIONS and second == "of" for first, second in pairwise(before[-4:]))

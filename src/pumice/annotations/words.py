@@ -19,12 +19,13 @@ COCO: dict[str, str] = {
     " visitor, onlooker, spectator, bystander, passerby, shopper, customer, diner, chef, baker, waiter, waitress,"
     " bartender, barista, vendor, seller, worker, employee, officer, policeman, policewoman, police officer, cop,"
     " fireman, firefighter, soldier, farmer, fisherman, businessman, businesswoman, cowboy, cowgirl, hiker, runner,"
-    " jogger, walker, performer, musician, singer, dancer, actor, speaker, presenter, photographer, artist, clown,"
+    " jogger, walker, performer, musician, singer, dancer, actor, presenter, photographer, artist, clown,"
     " doctor, nurse, dentist, teacher, student, pupil, coach, toddler boy, little leaguer, herder, shepherd,"
     " bus driver, truck driver, train conductor, horse rider, dog walker, parasailer, kiteboarder, windsurfer,"
     " sunbather, beachgoer, attendee, audience member, team member, crew member, teammate, opponent"
     " ~ crowd, audience, family, crew, couple, someone, somebody, anyone, everyone, team, owner, handler, conductor,"
-    " member, participant, guest, caretaker, trainer, caregiver, operator, mannequin, batter, pitcher, patient",
+    " member, participant, guest, caretaker, trainer, caregiver, operator, mannequin, batter, pitcher, patient,"
+    " speaker",
     "bicycle": "bike, cycle, push bike, pushbike < mountain bike, tandem, tricycle, unicycle, bmx, ten speed ~ moped",
     "car": "automobile < sedan, hatchback, coupe, convertible, cab, taxi, taxicab, limousine, limo, sports car,"
     " police car, station wagon, race car, racecar, cop car, parked car ~ jeep, minivan, suv",
