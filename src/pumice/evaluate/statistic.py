@@ -6,7 +6,7 @@
 
 Intervals, comparisons and controls are made from rows and formulas alone (``bootstrap``, ``compare``), so a scorer has
 no statistics of its own. Two rules: a value that does not exist (a verdict that could not be read) is left out of
-``values``, never a stand-in; a value that belongs to several questions together (MME's acc+, a circular question) stands
+``values``, never a stand-in; a value that belongs to several questions (MME's acc+, a circular question) stands
 in one row of them, or is shared out among them.
 """
 
@@ -29,7 +29,7 @@ class Row:
     values: the numbers that formulas add up.
     group: the benchmark's kind of question, for formulas upon one group.
     correct: right or wrong, where the benchmark knows nothing between; for McNemar's test and example failures.
-    answer, expected, note: for people: what was said, what was right, and what the scorer made of it.
+    asked, answer, expected, note: for people: the question, what was said, what was right, what the scorer made of it.
     """
 
     question_id: str
@@ -37,6 +37,7 @@ class Row:
     values: Mapping[str, float]
     group: str = ""
     correct: bool | None = None
+    asked: str = ""
     answer: str = ""
     expected: str = ""
     note: str = ""
