@@ -30,6 +30,10 @@ class Shard:
         return slice(self.index * length, (self.index + 1) * length)
 
 
+#: All questions.
+WHOLE = Shard()
+
+
 @dataclass(frozen=True)
 class Place:
     """One benchmark in a run's folder. control: "blind", "shuffled", or "" for the real questions."""
@@ -61,7 +65,7 @@ class Place:
     @property
     def merged(self) -> Path:
         """All answers."""
-        return self.answers(Shard())
+        return self.answers(WHOLE)
 
     def answers(self, shard: Shard) -> Path:
         """Those of one part; of the only one, all."""

@@ -1,4 +1,4 @@
-"""From a scorer's rows to a result: figures with intervals, what was published beside them, and a comparison as facts."""
+"""From a scorer's rows to a result: figures with intervals, and what was published beside them; comparisons as facts."""
 
 from __future__ import annotations
 
