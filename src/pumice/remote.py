@@ -288,7 +288,7 @@ def openai_client(
     transport = httpx2.AsyncClient(
         trust_env=False,
         timeout=timeout,
-        limits=httpx2.Limits(max_connections=connections, max_keepalive_connections=connections),
+        limits=httpx2.Limits(max_connections=connections, keepalive_expiry=3),  # before the usual server's 5 s
         follow_redirects=False,
         event_hooks={} if key else {"request": [_without_key]},
     )

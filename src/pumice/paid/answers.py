@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 from pumice.errors import AuthError, ModelError, PumiceError, ServerError
 from pumice.remote import FailedRequestError
+
+#: How a sending ended that brought no answer: nothing was charged; something may have been; something was.
+Lost: TypeAlias = Literal["free", "unsure", "spoilt"]
+FREE: Lost = "free"
+UNSURE: Lost = "unsure"
+SPOILT: Lost = "spoilt"
 
 
 @dataclass(frozen=True)

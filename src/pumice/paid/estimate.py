@@ -1,6 +1,7 @@
 """What requests will take, before they are sent: tokens guessed from the text, and a bound that holds for certain.
 
-The guess counts pieces of words as byte-pair vocabularies cut them; the bound rests on no token being shorter than a byte.
+The guess counts pieces of words as byte-pair vocabularies cut them; the bound rests on no token being shorter than a
+byte.
 """
 
 from __future__ import annotations
@@ -14,11 +15,10 @@ from functools import lru_cache
 from pumice.paid.prices import Prices
 from pumice.paid.request import JSON, Request
 
-# Words of ASCII letters with the space before them; digits by threes, but not their space; runs of the same sign with the
-# ends of lines behind them; all else by characters. Measured against OpenAI's vocabularies on captions, boxes and answers.
-_PIECES = re.compile(
-    r" ?[A-Za-z]+|\d{1,3}| (?=\d)| ?([^\sA-Za-z\d\x80-\U0010ffff])\1*\n*|[\x80-\U0010ffff]|\n+|  +"
-)
+# Words of ASCII letters with the space before them; digits by threes, but not their space; runs of the same sign with
+# the ends of lines behind them; all else by characters. Within 5 % of OpenAI's cl100k_base and o200k_base on captions
+# and boxes of 80 COCO pictures and on GPT-4's answers, where the usual four letters a token miss a third of the boxes.
+_PIECES = re.compile(r" ?[A-Za-z]+|\d{1,3}| (?=\d)| ?([^\sA-Za-z\d\x80-\U0010ffff])\1*\n*|[\x80-\U0010ffff]|\n+|  +")
 _LONG_WORD = 12  # letters: one that is longer takes two tokens, and so on
 _PER_MESSAGE = 4  # its role, and where it begins and ends
 _PICTURE, _PICTURE_AT_MOST = 1_000, 50_000  # of the usual size; eight tiles of gpt-4o-mini, which counts the most
@@ -26,7 +26,7 @@ _PICTURE, _PICTURE_AT_MOST = 1_000, 50_000  # of the usual size; eight tiles of 
 
 @dataclass(frozen=True)
 class Estimate:
-    """Of a number of requests together. cost, cost_at_most: USD; None where a price or the longest answer is unknown."""
+    """Of several requests together. cost, cost_at_most: USD; None where a price or the longest answer is unknown."""
 
     requests: int
     prompt_tokens: int

@@ -10,8 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pumice.paid.answers import Usage
-from pumice.paid.estimate import prompt_tokens, text_tokens
-from pumice.paid.request import JSON, Request
+from pumice.paid.estimate import text_tokens
+from pumice.paid.request import JSON
 
 _MOST_TOKENS = 10**9  # beyond it, a count is a mistake
 _SHOWN = 200
@@ -36,16 +36,19 @@ class UnreadableError(ValueError):
         self.usage = usage
 
 
-def read(data: bytes, request: Request) -> Reply:
-    """The answer in the body of a reply with status 200. Raises UnreadableError if there is none."""
+def read(data: bytes, model: str, expected_tokens: int) -> Reply:
+    """The answer in the body of a reply with status 200. Raises UnreadableError if there is none.
+
+    model: the one that was asked. expected_tokens: of the prompt, for servers that do not count them.
+    """
     try:
         found = json.loads(data)
     except (ValueError, RecursionError):
         raise UnreadableError(f"expected JSON, found {shortened(data.decode('utf-8', 'replace'))!r}") from None
-    return read_body(found, request)
+    return read_body(found, model, expected_tokens)
 
 
-def read_body(found: JSON, request: Request) -> Reply:
+def read_body(found: JSON, model: str, expected_tokens: int) -> Reply:
     """The same, of JSON."""
     if not isinstance(found, Mapping):
         raise UnreadableError(f"expected a JSON object, found {shortened(str(found))!r}")
@@ -59,13 +62,13 @@ def read_body(found: JSON, request: Request) -> Reply:
     message = choice.get("message")
     text, refused = _said(message if isinstance(message, Mapping) else {})
     reason = choice.get("finish_reason")
-    request_id, model = found.get("id"), found.get("model")
+    request_id, answered_by = found.get("id"), found.get("model")
     return Reply(
         text=text,
         finish_reason="refusal" if refused else well_formed(reason) if isinstance(reason, str) else "unknown",
-        usage=usage or Usage(prompt_tokens(request), text_tokens(text), estimated=True),
+        usage=usage or Usage(expected_tokens, text_tokens(text), estimated=True),
         request_id=well_formed(request_id) if isinstance(request_id, str) else None,
-        model=well_formed(model) if isinstance(model, str) else request.model,
+        model=well_formed(answered_by) if isinstance(answered_by, str) else model,
     )
 
 
