@@ -30,15 +30,18 @@ class Matched(Generic[Key]):
     repeated: int
     example: str = ""
 
-    def notes(self, without: str = "count as wrong") -> tuple[str, ...]:
-        """What a reader of the score must know. without: what becomes of questions that have no answer."""
+    def notes(self, without: str = "count as wrong", again: str = "are not counted") -> tuple[str, ...]:
+        """What a reader of the score must know.
+
+        without: what becomes of questions that have no answer. again: of answers that a later one repeats.
+        """
         said = []
         if self.missing:
             said.append(f"{self.missing} of {len(self.pairs)} questions have no answer and {without}.")
         if self.extra:
             said.append(f"{self.extra} answers are to none of the questions (the first to {self.example!r}); left out.")
         if self.repeated:
-            said.append(f"{self.repeated} answers are replaced by a later one to the same question.")
+            said.append(f"{self.repeated} answers are followed by another to the same question, and {again}.")
         return tuple(said)
 
 
@@ -51,28 +54,30 @@ def match(
 
     Raises: UsageError if not a single answer is to any of the questions: the files do not belong together.
     """
+    return pair(keys, [(key(answer), answer) for answer in answers], benchmark)
+
+
+def pair(keys: Iterable[Key], keyed: Sequence[tuple[Key | None, Answer]], benchmark: str) -> Matched[Key]:
+    """As ``match``, where the answers' questions are known already."""
     order = tuple(dict.fromkeys(keys))
     known = set(order)
     found: dict[Key, Answer] = {}
-    extra = repeated = 0
-    example = ""
-    for answer in answers:
-        name = key(answer)
-        if name is None or name not in known:
-            example = example or answer.question_id
-            extra += 1
-            continue
-        repeated += name in found
-        found[name] = answer
+    strangers = [answer for name, answer in keyed if name is None or name not in known]
+    repeated = 0
+    for name, answer in keyed:
+        if name is not None and name in known:
+            repeated += name in found
+            found[name] = answer
     if not found:
         raise UsageError(
-            f"none of the {len(answers)} answers is to a question of {benchmark}: "
-            f"the first is to {answers[0].question_id if answers else ''!r}, the first question is {_name(order)!r}",
+            f"none of the {len(keyed)} answers is to a question of {benchmark}: the first is to "
+            f"{_first(answer.question_id for _, answer in keyed)}, the first question is {_first(order)}",
             hint="are the answers and the benchmark's folder of the same benchmark and split?",
         )
     pairs = tuple((each, found.get(each)) for each in order)
-    return Matched(pairs, sum(answer is None for _, answer in pairs), extra, repeated, example)
+    missing = sum(answer is None for _, answer in pairs)
+    return Matched(pairs, missing, len(strangers), repeated, strangers[0].question_id if strangers else "")
 
 
-def _name(order: Sequence[object]) -> object:
-    return order[0] if order else ""
+def _first(names: Iterable[object]) -> str:
+    return next((repr(name) for name in names), "none")
