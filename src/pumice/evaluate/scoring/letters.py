@@ -35,15 +35,16 @@ _AROUND = (
     ("", "."), ("", ","), ("", ":"), ("", ")"), ("", ")."), ("(", ")"), ("(", ")."),
     (":", ""), (":", ","), (":", "."), (":", ")"), (":", ")."),
 )  # fmt: skip
-_QBENCH_START = re.compile(r"\W*([A-D])(?![\w'’])")
+# Chinese has no spaces: only a Latin letter or digit behind it makes the letter a part of a word.
+_QBENCH_START = re.compile(r"\W*([A-D])(?![A-Za-z0-9_'’])")
 
 
 def mmbench_letter(answer: str, options: Options, profile: str) -> str | None:
     """The option that an answer to MMBench means. options: letter to text, as shown.
 
-    official: the evaluator that MMBench's authors published: a letter that stands alone, then letters between marks, then
-    an option's text that occurs. llava: ``eval_mmbench.py``. lmms-eval: a copy of the official one, for which options that
-    do not exist are called "nan". vlmevalkit: ``can_infer``.
+    official: the evaluator that MMBench's authors published: a letter that stands alone, then letters between marks,
+    then an option's text that occurs. llava: ``eval_mmbench.py``. lmms-eval: a copy of the official one, for which
+    options that do not exist are called "nan". vlmevalkit: ``can_infer``.
     """
     if profile == "lmms-eval":
         return _evaluator(answer, {letter: options.get(letter, "nan") for letter in "ABCD"})
@@ -59,8 +60,9 @@ def seed_letter(answer: str, options: Options, profile: str) -> str | None:
 def qbench_letter(answer: str, options: Options, profile: str) -> str | None:
     """The option that an answer to Q-Bench means.
 
-    official and llava: the letter at the start, else the one option whose text occurs (the authors use an LLM for what a
-    letter does not say; this is its offline half). lmms-eval: MMMU's rules, without their dice. vlmevalkit: infers.
+    official and llava: the letter at the start, else the one option whose text occurs (the authors use an LLM for
+    what a letter does not say; this is its offline half). lmms-eval: MMMU's rules, without their dice. vlmevalkit:
+    infers.
     """
     return _reader(_QBENCH, profile)(answer, options)
 
@@ -124,12 +126,14 @@ def _first_character(answer: str, options: Options) -> str | None:
 
 
 def _start_or_text(answer: str, options: Options) -> str | None:
+    said = answer.strip(" .").lower()
+    for letter, text in options.items():
+        if text.strip(" .").lower() == said:
+            return letter
     start = _QBENCH_START.match(answer)
     if start and start[1] in options:
         return start[1]
-    said = answer.strip().rstrip(".").lower()
-    exact = [letter for letter, text in options.items() if text.strip().rstrip(".").lower() == said]
-    return _only(exact or [letter for letter, text in options.items() if text.strip(" .").lower() in said])
+    return _only([letter for letter, text in options.items() if text.strip(" .").lower() in said])
 
 
 def _mmmu(answer: str, options: Options) -> str | None:

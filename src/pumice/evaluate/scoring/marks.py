@@ -26,8 +26,8 @@ _HIGHEST = 10.0
 def review_pair(content: str, profile: str) -> Pair | None:
     """The marks (1 to 10) of the reference answer and of the model's, in the first line of a review.
 
-    official: two marks with or without "/10" and labels, nothing else in the line. llava, vlmevalkit: two numbers with a
-    space or comma between them (``parse_score``). lmms-eval: the first two numbers.
+    official: two marks with or without "/10" and labels, nothing else in the line. llava, vlmevalkit: two numbers
+    with a space or comma between them (``parse_score``). lmms-eval: the first two numbers.
     """
     if profile == "official":
         return _plain_pair(content)
@@ -35,7 +35,7 @@ def review_pair(content: str, profile: str) -> Pair | None:
         line = content.strip().split("\n")[0]
         numbers = [float(each) for each in _NUMBER.findall(line)]
         return (numbers[0], numbers[1]) if len(numbers) >= 2 else None
-    marks = [_float(each) for each in content.split("\n")[0].replace(",", " ").split(" ")]
+    marks = [_float(each) for each in content.split("\n", 1)[0].replace(",", " ").split(" ")]
     first, *others = marks
     if len(others) != 1 or first is None or others[0] is None:
         return None
@@ -45,13 +45,13 @@ def review_pair(content: str, profile: str) -> Pair | None:
 def grade(content: str, profile: str) -> float | None:
     """How right an answer is, 0 to 1: MM-Vet's grades.
 
-    official: the first word, without the marks of Markdown. llava: what stands before the first space, as in MM-Vet's own
-    evaluator. lmms-eval: the same after stripping. vlmevalkit: the number alone.
+    official: the first word, without the marks of Markdown. llava: what stands before the first space, as in MM-Vet's
+    own evaluator. lmms-eval: the same after stripping. vlmevalkit: the number alone.
     """
     if profile == "vlmevalkit":
         word = content
     elif profile == "llava":
-        word = content.split(" ")[0]
+        word = content.split(" ", 1)[0]
     else:
         word = next(iter(content.split()), "") if profile == "official" else content.strip().split(" ")[0]
     value = _float(word.strip("*`'\"").rstrip(".,;") if profile == "official" else word)
