@@ -2,37 +2,252 @@
 
 from __future__ import annotations
 
+import json
+import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
-from typer import Argument
+import typer
+from typer import Argument, Exit, Option
 
-from pumice.cli.settings import Debug
+from pumice.cli.output import note
+from pumice.cli.settings import Debug, Settings, with_settings
+from pumice.errors import PumiceError, UsageError
+
+if TYPE_CHECKING:
+    from pumice.cli.evaluating import Benchmark, Order
+    from pumice.evaluate.results import Result
+
+_MOST_JOBS = 256
+#: What a paper's figures were made with, unless the command line itself says something else: nobody's usual settings.
+_AS_PUBLISHED = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop", "system", "text_in_images")
+
+Names: TypeAlias = Annotated[
+    list[str], Argument(help="Benchmarks; pumice evaluate tasks lists them.", metavar="TASK...")
+]
+Data: TypeAlias = Annotated[
+    Path, Option("--data", metavar="FOLDER", help="The official files: a folder of benchmarks, or of this one.")
+]
+Profile: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "--profile", metavar="NAME", help="Whose rules: official, llava, lmms-eval, vlmevalkit. Default: the paper's."
+    ),
+]
+Everything: TypeAlias = Annotated[bool, Option("--all", help="Show every figure, not the main ones only.")]
+AsJson: TypeAlias = Annotated[bool, Option("--json", help="Print one JSON object, with every figure.")]
 
 
 def evaluate() -> None:
-    """Run benchmarks, score answers, and say how sure the figures are."""
+    """Run benchmarks, score answers, and say how sure the figures are.
+
+    \b
+    pumice evaluate pope mme --data playground/data/eval -o results     # run may be left out
+    """
 
 
-def run(tasks: Annotated[list[str], Argument(help="Benchmarks.")], debug: Debug = False) -> None:
-    """Ask a model the questions of benchmarks, and score its answers."""
+@with_settings
+def run(
+    context: typer.Context,
+    tasks: Names,
+    *,
+    data: Data,
+    out: Annotated[Path, Option("--out", "-o", metavar="FOLDER", help="Where answers and results go.")],
+    limit: Annotated[
+        int | None,
+        Option("--limit", min=1, metavar="N", help="About N questions of each: whole pictures, always the same."),
+    ] = None,
+    control: Annotated[
+        list[Literal["blind", "shuffled"]] | None,
+        Option("--control", help="Ask again without pictures, or with those of other questions. Repeatable."),
+    ] = None,
+    profile: Profile = None,
+    jobs: Annotated[int, Option("--jobs", "-j", metavar="N", min=1, max=_MOST_JOBS, help="Answers made together.")] = 8,
+    shards: Annotated[int, Option("--shards", metavar="N", min=1, help="Cut the questions into N parts.")] = 1,
+    shard: Annotated[
+        int | None,
+        Option(
+            "--shard",
+            metavar="K",
+            min=1,
+            help="Do part K of N only. Default: all, each in a process, on a GPU of its own.",
+        ),
+    ] = None,
+    overwrite: Annotated[bool, Option("--overwrite", help="Throw away answers that are there.")] = False,
+    everything: Everything = False,
+    as_json: AsJson = False,
+    settings: Settings,
+) -> None:
+    """Ask a model or a server the questions of benchmarks, score its answers, and keep both.
+
+    Run again, only what has no answer yet is asked. Generation is greedy and as long as in the paper, unless flags of
+    this command line say otherwise; settings of your own file do not count.
+
+    \b
+    pumice evaluate run pope mme -m llava-hf/llava-1.5-7b-hf --data playground/data/eval -o results
+    pumice evaluate run scienceqa --server http://127.0.0.1:8000 --data eval -o results --control blind
+    pumice evaluate run gqa --data eval -o results --shards 8
+    """
+    from pumice.cli.evaluating import Order, ask_all, prepare
+
+    if shard is not None and shard > shards:
+        raise UsageError(f"--shard {shard} of --shards {shards}: parts are numbered from 1 to {shards}")
+    if shard is not None and overwrite:
+        raise UsageError(
+            "--overwrite with --shard would throw away other parts", hint="remove the folder's files first"
+        )
+    settings, max_tokens = _as_published(context, settings)
+    order = Order(
+        tasks=tuple(dict.fromkeys(tasks)),
+        data=data,
+        out=out,
+        controls=tuple(dict.fromkeys(control or ())),
+        limit=limit,
+        shards=shards,
+        shard=None if shard is None else shard - 1,
+        jobs=jobs,
+        profile=profile,
+        max_tokens=max_tokens,
+        overwrite=overwrite,
+    )
+    benchmarks = prepare(order)
+    ask_all(benchmarks, order, settings, context.obj)
+    _show(benchmarks, order, settings, everything=everything, as_json=as_json)
+
+
+def tasks(
+    data: Annotated[Path | None, Option("--data", metavar="FOLDER", help="Say which files are there.")] = None,
+    debug: Debug = False,
+) -> None:
+    """List the benchmarks, the files that each needs, and where to get them."""
+    from pumice.cli.evaluating import folder_of
+    from pumice.cli.figures import print_tasks
+    from pumice.evaluate.tasks.table import TASKS
+
+    print_tasks([(task, None if data is None else folder_of(task, data)) for task in TASKS.values()])
 
 
 def score(
-    task: Annotated[str, Argument(help="The benchmark.")],
-    answers: Annotated[Path, Argument(help="Its answers, by anyone.")],
+    task: Annotated[str, Argument(help="A benchmark; pumice evaluate tasks lists them.")],
+    answers: Annotated[
+        Path, Argument(help="Its answers, by anyone: as the benchmark's or the original's tools write them.")
+    ],
+    data: Data,
+    out: Annotated[
+        Path | None, Option("--out", "-o", metavar="FOLDER", help="Keep the result, for compare and report.")
+    ] = None,
+    profile: Profile = None,
+    submission: Annotated[
+        Path | None,
+        Option("--submission", metavar="FILE", help="Write what the benchmark's server takes, and score nothing."),
+    ] = None,
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Score a file of answers."""
+    """Score a file of answers, whoever made it.
+
+    \b
+    pumice evaluate score pope answers.jsonl --data playground/data/eval
+    pumice evaluate score vqav2 answers.jsonl --data eval --submission upload.json
+    """
+    from pumice.cli.evaluating import find_task, folder_of, score_answers
+
+    found = find_task(task)
+    folder = folder_of(found, data)
+    given = found.answers(answers)
+    if submission is not None:
+        if found.submission is None:
+            raise UsageError(f"{found.title} has no server to submit to", hint="leave --submission out")
+        found.submission(given, folder, submission)
+        print(submission)
+        return
+    result = score_answers(found, given, folder, profile, out)
+    _print([result], everything=True, as_json=as_json)
 
 
 def compare(
-    first: Annotated[Path, Argument(help="Results of one run.")],
-    second: Annotated[Path, Argument(help="Of another.")],
+    first: Annotated[Path, Argument(help="A folder of results, or one file *.result.json.")],
+    second: Annotated[Path, Argument(help="Another: the change from the first to this is shown.")],
+    everything: Everything = False,
+    as_json: AsJson = False,
     debug: Debug = False,
 ) -> None:
-    """Say whether two runs differ."""
+    """Say by how much two runs differ, how sure that is, and which difference could have been seen at all.
+
+    \b
+    pumice evaluate compare results-7b results-13b
+    pumice evaluate compare results/pope.blind.result.json results/pope.result.json
+    """
+    from pumice.cli.evaluating import compared
+    from pumice.cli.figures import print_comparisons
+    from pumice.evaluate.summary import comparison_facts
+
+    found = compared(first, second)
+    if as_json:
+        print(json.dumps({"comparisons": [comparison_facts(each) for each, _ in found]}))
+        return
+    print_comparisons(
+        [each for each, _ in found], {each.task: headline for each, headline in found}, everything=everything
+    )
 
 
 def report(folders: Annotated[list[Path], Argument(help="Folders of runs.")], debug: Debug = False) -> None:
     """Write a page of HTML about runs."""
+
+
+def _as_published(context: typer.Context, settings: Settings) -> tuple[Settings, int | None]:
+    """The settings without what only habit says about generation; and the most tokens, if the command line tells."""
+    from dataclasses import replace
+
+    plain = Settings()
+    given = {name for name in _AS_PUBLISHED if _given(context, name)}
+    usual = {name: getattr(plain, name) for name in _AS_PUBLISHED if name not in given}
+    return replace(settings, **usual), settings.max_tokens if "max_tokens" in given else None
+
+
+def _given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _show(benchmarks: list[Benchmark], order: Order, settings: Settings, *, everything: bool, as_json: bool) -> None:
+    """Scores what can be scored, shows it, and says of the rest why not. Exits with the first failure's code."""
+    from pumice.cli.evaluating import conclude, failed
+
+    results: list[Result] = []
+    codes: list[int] = []
+    for each in benchmarks:
+        try:
+            result = conclude(each, order)
+        except PumiceError as error:
+            codes.append(error.exit_code)
+            print(
+                f"{each.place.name} is not scored: {error}" + (f" ({error.hint})" if error.hint else ""),
+                file=sys.stderr,
+            )
+            result = None
+        else:
+            if result is None:
+                note(f"{each.place.name}: scored once all parts have ended", settings)
+        if result is not None:
+            results.append(result)
+        if failures := failed(each, order):
+            why, code = failures[0]
+            codes.append(code)
+            print(
+                f"{each.place.name}: {len(failures)} questions are not answered, the first because: {why}",
+                file=sys.stderr,
+            )
+    _print(results, everything=everything or len(results) == 1, as_json=as_json)
+    if codes:
+        raise Exit(codes[0])
+
+
+def _print(results: list[Result], *, everything: bool, as_json: bool) -> None:
+    from pumice.cli.figures import print_results
+    from pumice.evaluate.results import as_facts
+
+    if as_json:
+        print(json.dumps({"results": [as_facts(each) for each in results]}, ensure_ascii=False))
+    elif results:
+        print_results(results, everything=everything)

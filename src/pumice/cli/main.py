@@ -51,6 +51,7 @@ GROUPS = {
     "data": {"convert": ("pumice.cli.data", "convert"), "doctor": ("pumice.cli.data", "doctor")},
     "evaluate": {
         "run": ("pumice.cli.evaluate", "run"),
+        "tasks": ("pumice.cli.evaluate", "tasks"),
         "score": ("pumice.cli.evaluate", "score"),
         "compare": ("pumice.cli.evaluate", "compare"),
         "report": ("pumice.cli.evaluate", "report"),
@@ -149,6 +150,14 @@ def _top(
     """Ask questions about images on your own hardware, and make the model yours."""
 
 
+def _spelled_out(words: list[str]) -> list[str]:
+    """A group's command ``run`` may be left out: ``pumice evaluate pope`` is ``pumice evaluate run pope``."""
+    commands = GROUPS.get(words[0], {}) if words else {}
+    if "run" in commands and len(words) > 1 and words[1] not in {*commands, *_HELP["help_option_names"]}:
+        return [words[0], "run", *words[1:]]
+    return words
+
+
 def _run(words: list[str], opener: Opener | None) -> int:
     teach_completion()  # of typer's own flags for completion, `pumice completion` takes the place
     application = typer.Typer(
@@ -173,7 +182,7 @@ def main(argv: Sequence[str] | None = None, opener: Opener | None = None) -> int
 
     opener: how to get an engine; None loads the real one.
     """
-    words = modern_flags(sys.argv[1:] if argv is None else argv)
+    words = _spelled_out(modern_flags(sys.argv[1:] if argv is None else argv))
     flags = set(takewhile(lambda word: word != "--", words))
     with process_manners():
         try:

@@ -1,6 +1,8 @@
 """Questions in, answers out: what is not answered yet is asked, and what comes is on disk at once.
 
-    outcome = run(questions, answerer, Place(Path("out"), "pope"), made_with, Ways(shard=Shard(0, 2)))
+    begin(place, made_with, about)
+    run(questions, answerer, place, "llava-1.5-7b", shard=Shard(0, 2))
+    if merge(questions, place, 2): ...                                   # the other part has ended, too
 
 Run again after a crash, or with a larger limit, and only the rest is asked. Knows no engine and no server: an
 ``Answerer`` is whatever answers.
@@ -12,11 +14,9 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 from pumice.errors import AuthError, MemoryLimitError, ModelError, PumiceError, ServerError, UsageError
-from pumice.evaluate.answers_file import AnswersFile, Key, key_of
+from pumice.evaluate.answers_file import AnswersFile, key_of
 from pumice.evaluate.controls import position
 from pumice.evaluate.layout import WHOLE, Place, Shard
 from pumice.evaluate.questions import JSON, Answerer, Question
@@ -26,14 +26,6 @@ from pumice.files import fresh_file
 _MOST_FAILURES = 5
 #: Nothing that another question would change.
 _HOPELESS = (AuthError, MemoryLimitError, ModelError)
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How far a run of one part has come. failed: questions without an answer, which are asked again next time."""
-
-    asked: int
-    failed: int
 
 
 def limited(questions: Sequence[Question], limit: int | None) -> list[Question]:
@@ -70,31 +62,48 @@ def digest(questions: Iterable[Question]) -> str:
     return hashed.hexdigest()[:16]
 
 
-def begin(place: Place, made_with: Mapping[str, JSON], about: Mapping[str, JSON], *, overwrite: bool = False) -> None:
-    """Writes down what answers are made with, or sees to it that those that are there were made with the same.
-
-    about: what may differ between two halves of a run, such as versions. overwrite: what is there is thrown away.
-    Raises UsageError: they were made with something else.
-    """
-    if overwrite and place.run.parent.is_dir():
-        for path in [place.result, *place.run.parent.glob("*.json*")]:
-            path.unlink(missing_ok=True)
+def require_same(place: Place, made_with: Mapping[str, JSON]) -> None:
+    """Sees to it that answers that are there were made with the same. Raises UsageError if not, or if nobody knows."""
     hint = "choose another folder with -o, or begin anew with --overwrite"
-    if place.run.exists():
-        try:
-            before = json.loads(place.run.read_bytes())["made_with"]
-        except (OSError, ValueError, KeyError, TypeError):
-            raise UsageError(f"{place.run}, which tells how answers were made, cannot be read", hint=hint) from None
-        for name, value in made_with.items():
-            if before.get(name) != value:
-                what = f"{json.dumps(before.get(name))}, now {json.dumps(value)}"
-                raise UsageError(f"{place.run.parent} was made with another {name}: {what}", hint=hint)
+    if not place.run.exists():
+        if place.merged.exists():
+            raise UsageError(f"{place.merged} is there, but not {place.run}, which tells how it was made", hint=hint)
         return
-    if place.merged.exists():
-        raise UsageError(f"{place.merged} is there, but not {place.run}, which tells how it was made", hint=hint)
-    with fresh_file(place.run, overwrite=True) as file:
-        facts = {"made_with": dict(made_with), "about": dict(about)}
-        file.write(json.dumps(facts, ensure_ascii=False, indent=1).encode() + b"\n")
+    before = run_facts(place)
+    for name, value in made_with.items():
+        if before.get(name) != value:
+            what = f"{json.dumps(before.get(name))}, now {json.dumps(value)}"
+            raise UsageError(f"{place.run.parent} was made with another {name}: {what}", hint=hint)
+
+
+def begin(place: Place, made_with: Mapping[str, JSON], about: Mapping[str, JSON]) -> None:
+    """Writes down what answers are made with, if that has not been done.
+
+    about: what may differ between two halves of a run, such as versions; of the first half.
+    """
+    if not place.run.exists():
+        with fresh_file(place.run, overwrite=True) as file:
+            facts = {**made_with, "at_the_start": dict(about)}
+            file.write(json.dumps(facts, ensure_ascii=False, indent=1).encode() + b"\n")
+
+
+def run_facts(place: Place) -> dict[str, JSON]:
+    """What ``begin`` wrote; empty if it has not. Raises UsageError: something else is there."""
+    try:
+        found = json.loads(place.run.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{place.run}, which tells how answers were made, cannot be read: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"{place.run} was not written by pumice evaluate run")
+    return found
+
+
+def forget(place: Place) -> None:
+    """Throws away what there is of a benchmark's answers and figures."""
+    for path in (place.result, *place.run.parent.glob("*.json*")):
+        path.unlink(missing_ok=True)
 
 
 def run(
@@ -105,8 +114,8 @@ def run(
     *,
     shard: Shard = WHOLE,
     progress: Callable[[int], None] = lambda failed: None,
-) -> Outcome:
-    """Asks what one part has no answers to yet. model: as it is called in the answers.
+) -> int:
+    """Asks what one part has no answers to yet; how many have failed. model: as it is called in the answers.
 
     progress: called for each question, with how many have failed so far. A question that cannot be answered (its
     picture cannot be read, it is too long) is written to the part's errors, and the rest goes on.
@@ -117,7 +126,7 @@ def run(
     part = questions[shard.slice(len(questions))]
     with AnswersFile(place.answers(shard)).opened() as file:
         pending = _pending(file, part, place)
-        errors: list[Mapping[str, JSON]] = []
+        errors: list[tuple[Question, PumiceError]] = []
         in_a_row = 0
         replies = answerer([each.conversation for each in pending])
         for question, reply in zip(pending, replies, strict=True):
@@ -128,11 +137,11 @@ def run(
                 in_a_row = in_a_row + 1 if isinstance(reply, ServerError) else 0
                 if isinstance(reply, _HOPELESS) or in_a_row == _MOST_FAILURES:
                     raise reply
-                errors.append(_failure(question, reply))
+                errors.append((question, reply))
             progress(len(errors))
         file.arrange(part)
     _write_errors(place, shard, errors)
-    return Outcome(len(pending), len(errors))
+    return len(errors)
 
 
 def waiting(questions: Sequence[Question], place: Place, shard: Shard) -> int:
@@ -153,11 +162,20 @@ def merge(questions: Sequence[Question], place: Place, count: int) -> bool:
         file.read()
         files.append(file)
         left = _pending(file, questions[shard.slice(len(questions))], place)
-        if not {key_of(question) for question in left} <= _failed(place.errors(shard)):
+        failed = {(str(each["question_id"]), str(each["prompt"])) for each in failures(place, shard)}
+        if not {key_of(question) for question in left} <= failed:
             return False
     if count > 1:
         AnswersFile(place.merged).write(files, questions)
     return True
+
+
+def failures(place: Place, shard: Shard) -> list[dict[str, JSON]]:
+    """What a part has last tried in vain: ``question_id``, ``prompt``, ``error``, ``hint``, exit ``code`` of each."""
+    try:
+        return [json.loads(line) for line in place.errors(shard).read_bytes().splitlines()]
+    except FileNotFoundError:
+        return []
 
 
 def _pending(file: AnswersFile, part: Sequence[Question], place: Place) -> list[Question]:
@@ -170,20 +188,9 @@ def _pending(file: AnswersFile, part: Sequence[Question], place: Place) -> list[
     return left
 
 
-def _failure(question: Question, error: PumiceError) -> Mapping[str, JSON]:
-    name, prompt = key_of(question)
-    return {"question_id": name, "prompt": prompt, "error": str(error), "hint": error.hint}
-
-
-def _write_errors(place: Place, shard: Shard, errors: Sequence[Mapping[str, JSON]]) -> None:
+def _write_errors(place: Place, shard: Shard, errors: Sequence[tuple[Question, PumiceError]]) -> None:
     with fresh_file(place.errors(shard), overwrite=True) as file:
-        for each in errors:
-            file.write(json.dumps(each).encode() + b"\n")
-
-
-def _failed(path: Path) -> set[Key]:
-    """Questions that a part has tried in vain."""
-    if not path.exists():
-        return set()
-    found = (json.loads(line) for line in path.read_bytes().splitlines())
-    return {(each["question_id"], each["prompt"]) for each in found}
+        for question, error in errors:
+            name, prompt = key_of(question)
+            line = {"question_id": name, "prompt": prompt, "error": str(error), "hint": error.hint or ""}
+            file.write(json.dumps({**line, "code": error.exit_code}).encode() + b"\n")

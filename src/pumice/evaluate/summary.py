@@ -1,26 +1,31 @@
-"""From a scorer's rows to a result: figures with intervals, and what was published beside them; comparisons as facts."""
+"""From a scorer's rows to a result: figures with intervals, what was published beside them; comparisons as facts."""
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from pumice.evaluate.bootstrap import LEVEL, intervals
 from pumice.evaluate.compare import Comparison, Difference
 from pumice.evaluate.layout import Place
-from pumice.evaluate.questions import JSON
+from pumice.evaluate.questions import JSON, Question
 from pumice.evaluate.results import Figure, Result, number_or_none
 from pumice.evaluate.statistic import Clusters, Scored
 from pumice.evaluate.task import Task
 
 
-def only(scored: Scored, pictures: Collection[str], missing: int) -> Scored:
+def only(scored: Scored, asked: Sequence[Question], of: int, missing: int) -> Scored:
     """The part of a result that is about some pictures, for a run that asked no others.
 
-    missing: of their questions. Metrics of parts that have no picture left become undefined.
+    of: questions of the benchmark. missing: of those that were asked. Metrics of parts without a picture become
+    undefined. What the scorer says of all questions does not hold, and is left out.
     """
+    pictures = {question.image_key for question in asked}
     rows = tuple(row for row in scored.rows if row.cluster in pictures)
-    return replace(scored, rows=rows, missing=missing)
+    said = [f"Only {len(asked)} of {of} questions were asked."]
+    if missing:
+        said.append(f"{missing} of them have no answer.")
+    return replace(scored, rows=rows, missing=missing, notes=tuple(said))
 
 
 def summarise(scored: Scored, task: Task, place: Place, made_with: Mapping[str, JSON]) -> Result:
