@@ -1,7 +1,7 @@
 """What a judge said: kept on disk, one line for each question and run, and carried by answers to their scorer.
 
     file = VerdictFile(Path("verdicts.jsonl"))
-    file.add(Verdict("7", run=1, key=request.key, content="8 7\\nBoth ...", judge="gpt-4-0613"))
+    file.add(Verdict("7", run=1, key=request.key, content="8 7", judge="gpt-4-0613"))
     with_verdicts(answers, file, runs=3)[0].meta["verdicts"]    # what a scorer reads by said(answer)
 
 A verdict is kept as the judge worded it. What it means is decided when it is scored, as the profiles read differently.
@@ -96,11 +96,17 @@ class VerdictFile:
             raise UsageError(f"{self.path} is no file of verdicts: {error}") from error
 
 
+def name_of(answer: Answer) -> str:
+    """What a verdict on an answer is kept under: the question, and which time it was asked if the file says so."""
+    turn = answer.meta.get("round_id")
+    return f"{answer.question_id} round {turn}" if turn else answer.question_id
+
+
 def with_verdicts(answers: Sequence[Answer], file: VerdictFile, runs: int) -> tuple[Answer, ...]:
     """The answers, each with what the judge said in every run."""
     told = []
     for answer in answers:
-        found = [file.find(answer.question_id, run) for run in range(1, runs + 1)]
+        found = [file.find(name_of(answer), run) for run in range(1, runs + 1)]
         told.append(carrying(answer, [verdict for verdict in found if verdict is not None]))
     return tuple(told)
 

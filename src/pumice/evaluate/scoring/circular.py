@@ -10,7 +10,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from pumice.evaluate.scoring.letters import Options, mmbench_letter
+from pumice.evaluate.scoring.letters import NONE, Options, mmbench_letter
 from pumice.evaluate.statistic import Row
 
 #: Rotation r of question q has the index r * STEP + q.
@@ -46,11 +46,10 @@ class Rotation:
         return self.index % STEP
 
     def letter(self, profile: str) -> str | None:
-        """The option that was meant, as in the table; None if nothing was recognised."""
-        said = self.text if self.text is not None else ""
-        found = mmbench_letter(said, self.options, profile) or (
-            mmbench_letter(self.extracted, self.options, profile) if self.extracted else None
-        )
+        """The option that was meant, as in the table; None if nothing was recognised, and no judge was asked."""
+        found = mmbench_letter(self.text or "", self.options, profile)
+        if found is None and self.extracted:
+            found = mmbench_letter(self.extracted, self.options, profile) or NONE
         return found if found is None or self.original is None else self.original.get(found, found)
 
 

@@ -16,6 +16,8 @@ from typing import TypeAlias
 Pair: TypeAlias = tuple[float, float]
 
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
+# Not "0.", which is what is left of "0.5" when the tokens run out.
+_GRADE = re.compile(r"[01]|(?:0?\.\d+|1\.0+)[.,;]?", re.ASCII)
 _LABEL = re.compile(r"\b(?:assistant|answer|response)\s*#?\s*[12]\b", re.IGNORECASE)
 _OF_TEN = re.compile(r"\s*/\s*10\b")
 # What may stand beside two marks in a line that holds nothing else.
@@ -45,16 +47,16 @@ def review_pair(content: str, profile: str) -> Pair | None:
 def grade(content: str, profile: str) -> float | None:
     """How right an answer is, 0 to 1: MM-Vet's grades.
 
-    official: the first word, without the marks of Markdown. llava: what stands before the first space, as in MM-Vet's
-    own evaluator. lmms-eval: the same after stripping. vlmevalkit: the number alone.
+    official: the first word, with or without the marks of Markdown. llava: what stands before the first space, as in
+    MM-Vet's own evaluator. lmms-eval: the same after stripping. vlmevalkit: the number alone.
     """
-    if profile == "vlmevalkit":
-        word = content
-    elif profile == "llava":
-        word = content.split(" ", 1)[0]
-    else:
-        word = next(iter(content.split()), "") if profile == "official" else content.strip().split(" ")[0]
-    value = _float(word.strip("*`'\"").rstrip(".,;") if profile == "official" else word)
+    if profile == "official":
+        word = next(iter(content.split()), "").strip("*`'\"")
+        return float(word.rstrip(".,;")) if _GRADE.fullmatch(word) else None
+    word = content
+    if profile != "vlmevalkit":
+        word = (content if profile == "llava" else content.strip()).split(" ", 1)[0]
+    value = _float(word)
     return value if value is not None and 0.0 <= value <= 1.0 else None
 
 

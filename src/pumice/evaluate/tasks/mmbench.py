@@ -26,7 +26,7 @@ from pumice.prompts.conversation import Conversation, Image
 LETTER_CN = "请直接回答选项字母。"
 _SOURCE = "https://github.com/open-compass/MMBench (the file that ends in .tsv)"
 _WHAT = "the questions with their pictures"
-_ENGLISH = File(
+ENGLISH = File(
     (
         *("mmbench_dev_20230712.tsv", "mmbench_dev_en*.tsv", "MMBench_DEV_EN*.tsv"),
         *("mmbench_test_2*.tsv", "mmbench_test_en*.tsv", "MMBench_TEST_EN*.tsv"),
@@ -34,7 +34,7 @@ _ENGLISH = File(
     _WHAT,
     _SOURCE,
 )
-_CHINESE = File(
+CHINESE = File(
     (
         *("mmbench_dev_cn_20231003.tsv", "mmbench_dev_cn*.tsv", "MMBench_DEV_CN*.tsv"),
         *("mmbench_test_cn*.tsv", "MMBench_TEST_CN*.tsv"),
@@ -101,7 +101,7 @@ def _submission(file: File) -> Callable[[Sequence[Answer], Path, Path], None]:
     def submission(answers: Sequence[Answer], folder: Path, target: Path) -> None:
         path = file.find(folder)
         names = [name for name in columns(sheets.records(path)) if name not in _NOT_UPLOADED]
-        texts = {place[0]: answer.text for answer in answers if (place := _place(answer)) is not None}
+        texts = {place[0]: answer.text for answer in answers if (place := place_of(answer)) is not None}
 
         def cells(row: Entry) -> list[str | int]:
             cells = [row.index if name == "index" else row.cells[name] for name in names]
@@ -123,7 +123,7 @@ def table_rows(answers: Sequence[Answer], file: File, folder: Path) -> list[Entr
     if not tables:
         if not any("answer" in answer.meta for answer in answers):
             file.find(folder)
-        brought = (_brought(answer) for answer in answers if _place(answer) is not None)
+        brought = (_brought(answer) for answer in answers if place_of(answer) is not None)
     rows = [row for row in (entries(tables[0]) if tables else brought) if row.answer]
     if not rows:
         raise UsageError(
@@ -140,11 +140,11 @@ def _rotations(
     turned = any(_turn(answer) for answer in answers)
     table = {row.index: row for row in rows}
     keys = [(row.index, turn) for row in rows for turn in range(len(row.options) if turned else 1)]
-    matched = match(keys, answers, _place, name)
+    matched = match(keys, answers, place_of, name)
     rotations = []
     for (index, turn), answer in matched.pairs:
         row = table[index]
-        options, original = _shown(answer, row.options)
+        options, original = shown_to(answer, row.options)
         rotations.append(
             Rotation(
                 index=index,
@@ -181,14 +181,15 @@ def _turn(answer: Answer) -> int:
     return turn if isinstance(turn, int) else 0
 
 
-def _place(answer: Answer) -> tuple[int, int] | None:
+def place_of(answer: Answer) -> tuple[int, int] | None:
+    """The row that an answer is to, and which turn of its options; None if the answer does not say."""
     try:
         return int(float(answer.question_id)), _turn(answer)
     except (ValueError, OverflowError):
         return None
 
 
-def _shown(answer: Answer | None, options: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str] | None]:
+def shown_to(answer: Answer | None, options: Mapping[str, str]) -> tuple[Mapping[str, str], Mapping[str, str] | None]:
     """The options as they were shown, and which letter of the table each stands for, if the answer's line says so."""
     texts, letters = (None, None) if answer is None else (answer.meta.get("options"), answer.meta.get("option_char"))
     if not isinstance(texts, list) or not isinstance(letters, list) or len(texts) != len(letters):
@@ -200,25 +201,25 @@ MMBENCH = Task(
     name="mmbench",
     title="MMBench",
     folder="mmbench",
-    files=(_ENGLISH,),
-    questions=_questions(_ENGLISH, LETTER),
+    files=(ENGLISH,),
+    questions=_questions(ENGLISH, LETTER),
     answers=read_mmbench,
-    score=_score("mmbench", _ENGLISH),
+    score=_score("mmbench", ENGLISH),
     default_profile="official",
     published={"7B": 64.3, "13B": 67.7},
-    submission=_submission(_ENGLISH),
+    submission=_submission(ENGLISH),
     max_tokens=1024,
 )
 MMBENCH_CN = Task(
     name="mmbench-cn",
     title="MMBench-CN",
     folder="mmbench_cn",
-    files=(_CHINESE,),
-    questions=_questions(_CHINESE, LETTER_CN),
+    files=(CHINESE,),
+    questions=_questions(CHINESE, LETTER_CN),
     answers=read_mmbench,
-    score=_score("mmbench-cn", _CHINESE),
+    score=_score("mmbench-cn", CHINESE),
     default_profile="official",
     published={"7B": 58.3, "13B": 63.6},
-    submission=_submission(_CHINESE),
+    submission=_submission(CHINESE),
     max_tokens=1024,
 )

@@ -5,7 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pumice.evaluate.task import Task
-from pumice.evaluate.tasks import gqa, mme, pope, scienceqa, textvqa, vizwiz, vqav2
+from pumice.evaluate.tasks import (
+    gqa,
+    llava_bench,
+    mm_vet,
+    mmbench,
+    mme,
+    pope,
+    q_bench,
+    scienceqa,
+    seed_bench,
+    textvqa,
+    vizwiz,
+    vqav2,
+)
 
 TASKS: Mapping[str, Task] = {
     "vqav2": vqav2.TASK,
@@ -15,4 +28,10 @@ TASKS: Mapping[str, Task] = {
     "textvqa": textvqa.TASK,
     "pope": pope.TASK,
     "mme": mme.TASK,
+    "mmbench": mmbench.MMBENCH,
+    "mmbench-cn": mmbench.MMBENCH_CN,
+    "seed-bench": seed_bench.SEED_BENCH,
+    "llava-bench": llava_bench.LLAVA_BENCH,
+    "mm-vet": mm_vet.MM_VET,
+    "q-bench": q_bench.Q_BENCH,
 }
