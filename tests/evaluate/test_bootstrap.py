@@ -13,8 +13,10 @@ from pumice.evaluate.bootstrap import Interval, expanded_tail, intervals, resamp
 from pumice.evaluate.formula import Formula, mean, number, total
 from pumice.evaluate.statistic import Metric, Row, Scored
 
+ACCURACY = 100 * mean("right")
 
-def _scored(values: list[list[float]], formula: Formula = 100 * mean("right"), scale: float = 100) -> Scored:
+
+def _scored(values: list[list[float]], formula: Formula = ACCURACY, scale: float = 100) -> Scored:
     """values: of each picture's questions."""
     rows = [Row(f"{k}-{i}", str(k), {"right": v}) for k, each in enumerate(values) for i, v in enumerate(each)]
     return Scored("toy", "official", "it", tuple(rows), (Metric("it", formula, scale),))
@@ -24,7 +26,9 @@ def _interval(scored: Scored, **how: int) -> Interval:
     return intervals(scored, **how)["it"]  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("freedom", "exact"), [(3, 3.18245), (5, 2.57058), (10, 2.22814), (30, 2.04227), (10_000, 1.96020)])
+@pytest.mark.parametrize(
+    ("freedom", "exact"), [(3, 3.18245), (5, 2.57058), (10, 2.22814), (30, 2.04227), (10_000, 1.96020)]
+)
 def test_student_by_the_tables(freedom: int, exact: float) -> None:
     assert student(0.975, freedom) == pytest.approx(exact, rel=0.002)
 

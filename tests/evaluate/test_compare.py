@@ -1,4 +1,4 @@
-"""Comparisons of two runs: symmetry, what cannot differ, what must, and how often chance alone is called a difference."""
+"""Comparisons of two runs: symmetry, what cannot differ, what must, and how often chance is called a difference."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PAIRS = added([100 * mean("right", each) + 100 * mean("both", each) for each in 
 METRICS = (Metric("accuracy", 100 * mean("right")), Metric("f1", F1), Metric("pairs", PAIRS, 400))
 
 
-def _rows(hits: "np.typing.NDArray[np.float64]") -> tuple[Row, ...]:
+def _rows(hits: np.typing.NDArray[np.float64]) -> tuple[Row, ...]:
     """hits: [K, 2], two questions for each picture, the first of which should be answered with yes."""
     rows = []
     for k, (yes, no) in enumerate(hits):
@@ -100,7 +100,9 @@ def test_chance_is_called_a_difference_as_rarely_as_it_says() -> None:
 
 def test_what_is_detectable_is_detected() -> None:
     """Runs whose true difference is the detectable one are told apart about four times in five."""
-    difference = np.mean([compare(_scored(0.7), _scored(0.7), resamples=300).differences[0].detectable for _ in range(5)])
+    difference = np.mean(
+        [compare(_scored(0.7), _scored(0.7), resamples=300).differences[0].detectable for _ in range(5)]
+    )
     found = 0
     for _ in range(150):
         each = compare(_scored(0.5), _scored(0.5 + difference / 100), resamples=300).differences[0]

@@ -31,7 +31,9 @@ LEAVES = st.one_of(
 )
 FORMULAS = st.recursive(
     LEAVES,
-    lambda parts: st.builds(lambda sign, a, b: Formula(sign, (a, b)), st.sampled_from(["+", "-", "*", "/"]), parts, parts),
+    lambda parts: st.builds(
+        lambda sign, a, b: Formula(sign, (a, b)), st.sampled_from(["+", "-", "*", "/"]), parts, parts
+    ),
     max_leaves=8,
 )
 
@@ -72,7 +74,9 @@ def test_a_formula_survives_its_file(formula: Formula) -> None:
     assert read(json.loads(json.dumps(formula.written()))) == formula
 
 
-@pytest.mark.parametrize("written", [None, [], ["mean", "right"], ["total", 3, None], ["/", ["number", 1]], ["number", "x"]])
+@pytest.mark.parametrize(
+    "written", [None, [], ["mean", "right"], ["total", 3, None], ["/", ["number", 1]], ["number", "x"]]
+)
 def test_what_is_no_formula_is_refused(written: object) -> None:
     with pytest.raises(UsageError, match="expected a formula"):
         read(written)

@@ -111,7 +111,7 @@ class AnswersFile:
         keys = [key_of(question) for question in questions]
         ordered = [waiting[key].popleft() for key in keys if waiting[key]]
         asked = set(keys)
-        ordered += [line for key, lines in waiting.items() if key not in asked for line in lines]
+        ordered += dict.fromkeys(line for key, lines in waiting.items() if key not in asked for line in lines)
         if ordered != self._whole().splitlines():
             with fresh_file(self.path, overwrite=True) as file:
                 file.writelines(line + b"\n" for line in ordered)
