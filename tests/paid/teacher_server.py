@@ -28,6 +28,7 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Message, Receive, Scope, Send
 
 from paid.teacher_batches import Batches
 
@@ -127,12 +128,22 @@ class Teacher:
         self.books = Books()
         self.batches = Batches(self._line)
         self.url = ""
-
-    @property
-    def app(self) -> Starlette:
+        self.seen, self.stop, self.stopped = 0, -1, threading.Event()
         chat = Route("/v1/chat/completions", self._chat, methods=["POST"])
-        books = Route("/books", lambda _: JSONResponse({"answered": self.books.answered.total()}))
-        return Starlette(routes=[chat, books, *self.batches.routes()])
+        self._app = Starlette(routes=[chat, *self.batches.routes()])
+
+    async def app(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Everything passes here. Who sends request number ``stop // 2`` never hears of it again, and ``stopped`` is
+        set: before it is heeded if ``stop`` is even, and after that if it is odd."""
+        if scope["type"] != "http" or self.seen != self.stop // 2:
+            self.seen += scope["type"] == "http"
+            return await self._app(scope, receive, send)
+        self.seen += 1
+        if self.stop % 2:
+            await self._app(scope, receive, _unheard)
+        self.stopped.set()
+        while (await receive())["type"] != "http.disconnect":
+            pass
 
     async def _chat(self, request: Request) -> Response:
         self.books.in_flight += 1
@@ -258,7 +269,8 @@ def teaching(reply: Reply, **options: Any) -> Iterator[Teacher]:
     """A teacher that listens; see ``Teacher`` for the options."""
     teacher = Teacher(reply, **options)
     listening = socket.create_server(("127.0.0.1", 0), backlog=512)
-    server = uvicorn.Server(uvicorn.Config(teacher.app, log_level="critical", timeout_graceful_shutdown=0))
+    how = uvicorn.Config(teacher.app, interface="asgi3", log_level="critical", timeout_graceful_shutdown=0)
+    server = uvicorn.Server(how)
     thread = threading.Thread(target=server.run, args=([listening],), daemon=True)
     thread.start()
     teacher.url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
@@ -284,6 +296,10 @@ def _error(
 ) -> Response:
     body = {"error": {"message": text, "type": "error", "param": None, "code": code}}
     return JSONResponse(body, status, headers={**(headers or {}), **(more or {})})
+
+
+async def _unheard(_: Message) -> None:
+    """Where an answer goes whose caller is about to be killed."""
 
 
 async def _broken(data: bytes) -> AsyncIterator[bytes]:

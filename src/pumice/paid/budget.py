@@ -52,7 +52,7 @@ class Budget:
         """
         while not (reservation := self.reserve_now(bound)):
             if not self._open:
-                raise self._exhausted(bound or 0.0)
+                raise self.exhausted(bound or 0.0)
             self._returned = self._returned or asyncio.Event()
             await self._returned.wait()
         return reservation
@@ -80,7 +80,12 @@ class Budget:
             self._returned.set()
             self._returned = None
 
-    def _exhausted(self, bound: float) -> BudgetError:
+    def correct(self, difference: float) -> None:
+        """Counts that so many USD more, or fewer, were spent than was thought."""
+        self.spent += difference
+
+    def exhausted(self, bound: float) -> BudgetError:
+        """The error for a request that could cost ``bound`` USD."""
         return BudgetError(
             f"the budget of ${self.most:.2f} is used up: ${self.spent:.4f} may have been spent,"
             f" and the next request could cost ${bound:.4f}",

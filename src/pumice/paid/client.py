@@ -15,7 +15,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 
 from pumice.errors import ModelError, PumiceError
-from pumice.paid.answers import FREE, UNSURE, Answer, GaveUpError, OutageError, RefusedForGoodError, Usage
+from pumice.paid.answers import FREE, UNSURE, Answer, GaveUpError, LedgerError, OutageError, RefusedForGoodError, Usage
 from pumice.paid.budget import Budget
 from pumice.paid.crowd import Outcome, outcomes
 from pumice.paid.estimate import cost_at_most, prompt_tokens
@@ -79,6 +79,8 @@ class PaidClient:
                 return answer
             if refusal := self._ledger.refusal(request):
                 raise refusal
+            if self._ledger.in_batch(request):
+                raise LedgerError("it is in a batch that is not finished", hint="fetch the batch's results first")
             async with self._room:
                 return await self._insist(request)
         finally:

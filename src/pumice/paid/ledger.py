@@ -106,6 +106,10 @@ class Ledger:
         rows = self.rows(tables.REFUSAL, bytes.fromhex(request.key))
         return RefusedForGoodError(rows[0][0], code=rows[0][1], status=rows[0][2]) if rows else None
 
+    def in_batch(self, request: Request) -> bool:
+        """Whether it is in a batch that is not finished, and may still be answered."""
+        return bool(self.rows(tables.IN_BATCH, bytes.fromhex(request.key)))
+
     def forget_refusals(self) -> int:
         """Lets everything that was refused for good be asked again; how many there were."""
         return self._base.execute(tables.FORGET_REFUSALS).rowcount

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 # What servers call an account without money; it comes with status 429 as well.
 _NO_MONEY = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active"}
 _LIMITED = 429
-# This one request is at fault. Everything else below 500 concerns the key, the address or the model.
-_AT_FAULT = {400, 413, 415, 422, 451}
+#: Statuses for which this one request is at fault. All else below 500 concerns the key, the address or the model.
+AT_FAULT = {400, 413, 415, 422, 451}
 _PASSING = {408, 409, 425}
 # Somebody in between lost an answer, or did not wait for it.
 _PERHAPS_CHARGED = {408, 502, 504, *range(520, 528)}
@@ -112,7 +112,7 @@ def refused(error: APIStatusError, url: str, *, has_key: bool) -> Failure:
         return Failure(QuotaError(late, hint="go on then; nothing is lost"), FREE, False)
     if status in (401, 403):
         return Failure(AuthError(text, hint=KEY_HINT), FREE, False)
-    if status in _AT_FAULT:
+    if status in AT_FAULT:
         final = RefusedForGoodError(text, hint=ours.hint, code=error.code, status=status)
         final.request_id = ours.request_id
         return Failure(final, FREE, False)

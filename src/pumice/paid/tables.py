@@ -37,7 +37,10 @@ SELECT r.text, r.finish_reason, a.prompt_tokens, a.completion_tokens, a.cached_t
 FROM requests r JOIN attempts a ON a.id = r.attempt WHERE r.key = ? AND r.state = 'answered'
 """
 REFUSAL = "SELECT problem, code, status FROM requests WHERE key = ? AND state = 'failed'"
-IS_SENT = "SELECT 1 FROM attempts WHERE state = 'sent' AND request = (SELECT id FROM requests WHERE key = ?)"
+IN_BATCH = (
+    "SELECT 1 FROM attempts WHERE state = 'sent' AND batch IS NOT NULL"
+    " AND request = (SELECT id FROM requests WHERE key = ?)"
+)
 FORGET_REFUSALS = "UPDATE requests SET state = 'waiting' WHERE state = 'failed'"
 COUNT_REQUESTS = """
 SELECT count(*), count(*) FILTER (WHERE state = 'answered'), count(*) FILTER (WHERE state = 'failed') FROM requests
