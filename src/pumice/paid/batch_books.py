@@ -26,8 +26,8 @@ _RUNS = "UPDATE batches SET state = 'running', remote = ? WHERE id = ?"
 _CLOSE = "UPDATE batches SET state = ?, problem = ? WHERE id = ?"
 _CLOSE_ATTEMPTS = "UPDATE attempts SET state = ?, problem = ? WHERE batch = ? AND state = 'sent'"
 _LINE = """
-SELECT r.key, r.model, a.expected_tokens FROM attempts a JOIN requests r ON r.id = a.request
-WHERE a.id = ? AND a.batch = ? AND a.state = 'sent'
+SELECT r.key, r.model, a.expected_tokens, a.state FROM attempts a JOIN requests r ON r.id = a.request
+WHERE a.id = ? AND a.batch = ?
 """
 _STATES = """
 SELECT r.state, count(*) FROM attempts a JOIN requests r ON r.id = a.request WHERE a.batch = ? GROUP BY r.state
@@ -119,8 +119,10 @@ class BatchBooks:
             return None
         rows = self._ledger.rows(_LINE, attempt, batch.number)
         if not rows:
+            return None
+        key, model, expected, state = rows[0]
+        if state != "sent":
             return []
-        key, model, expected = rows[0]
         response = found.get("response")
         seconds = time.time() - batch.started
         if not isinstance(response, Mapping) or response.get("status_code") != 200:
