@@ -1,0 +1,74 @@
+"""What a sentence says of sizes: that a thing is larger than another, or the largest of its kind or of all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pumice.datagen.verification.sentences import Noun, Sentence
+from pumice.datagen.verification.statements import Measure, Size, Statement
+from pumice.datagen.verification.tone import denied, firm, hedged
+
+_SMALLER = frozenset("smaller smallest tiniest tinier shorter shortest narrower".split())
+_MEASURES: dict[str, Measure] = {
+    "taller": "height", "tallest": "height", "shorter": "height", "shortest": "height",
+    "wider": "width", "widest": "width", "narrower": "width",
+}  # fmt: skip
+_THING = frozenset("thing object item element subject one objects things items".split())
+_TAKES = frozenset("takes take occupies occupy covers cover fills fill".split())
+_SPACE = re.compile(r"(?:x|w|p|t|I|o|s)*?n")
+#: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
+_TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow)*(?:uV)?Vx*$")
+_IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x)*[.,?]?$")
+
+
+def sizes(sentence: Sentence) -> Iterator[Statement]:
+    """Every comparison between named things."""
+    shape = sentence.shape
+    for at, letter in enumerate(shape):
+        if letter == "r":
+            than = re.match(r"[xw]?n", shape[at + 1 :])
+            if than is not None:
+                yield from _compared(sentence, at, at + 1 + than.end(), sentence.words[at])
+        elif letter == "S":
+            yield from _superlative(sentence, at)
+        elif sentence.words[at] in _TAKES:
+            than = _SPACE.match(shape, at + 1)
+            if than is not None and "more" in sentence.words[at : than.end()]:
+                yield from _compared(sentence, at, than.end(), "larger")
+
+
+def _compared(sentence: Sentence, at: int, after: int, word: str) -> Iterator[Statement]:
+    """ "The dog is larger than the cat." Only of things that are there: "a dog is larger than a cat" is no sight."""
+    other = next((noun for noun in sentence.nouns if noun.at >= after), None)
+    before = [noun for noun in sentence.nouns if noun.at < at and "," not in sentence.shape[noun.at : at]]
+    if other is None or other.first > after or not before or other.determiner not in ("t", "h", "#"):
+        return
+    subject = before[0] if "V" in sentence.shape[before[0].at : at] else before[-1]
+    if subject.determiner == "a" and "V" in sentence.shape[subject.at : at]:
+        return
+    negative = "g" in sentence.shape[subject.at : at]
+    yield _statement(sentence, at, Size(subject, _MEASURES.get(word, "area"), word in _SMALLER, other), negative)
+
+
+def _superlative(sentence: Sentence, at: int) -> Iterator[Statement]:
+    shape, words = sentence.shape, sentence.words
+    following = next((noun for noun in sentence.nouns if noun.at == at + 1), None)
+    if following is None and words[at + 1 : at + 2] and words[at + 1] not in _THING and shape[at + 1] in "wCd":
+        return
+    among = following if following is not None and following.mention.number is None else None
+    rest = at + 2
+    later = [noun for noun in sentence.nouns if noun.at > at + 1]
+    earlier = [noun for noun in sentence.nouns if noun.at < at - 1]
+    measure, smaller = _MEASURES.get(words[at], "area"), words[at] in _SMALLER
+    if later and _TO_SUBJECT.fullmatch(shape[rest : later[0].first]):
+        yield _statement(sentence, at, Size(later[0], measure, smaller, among=among), False)
+    elif earlier and _IN_PICTURE.match(shape, rest) and re.search(r"[Vu]g?x*(?:o|p)?t?$", shape[earlier[0].at : at]):
+        negative = "g" in shape[earlier[0].at : at]
+        yield _statement(sentence, at, Size(earlier[0], measure, smaller, among=among), negative)
+
+
+def _statement(sentence: Sentence, at: int, size: Size, negative: bool) -> Statement:
+    nouns: list[Noun] = [size.noun, *([size.other] if size.other is not None else [])]
+    sure = all(firm(sentence, noun) and not denied(sentence, noun) for noun in nouns) and not hedged(sentence, at)
+    return Statement(size, negative, sure)

@@ -1,0 +1,119 @@
+"""Whether a sentence says of a thing that it is there, that it is not, or only that it might be."""
+
+from __future__ import annotations
+
+import re
+
+from pumice.datagen.verification.lexicon import GENERIC
+from pumice.datagen.verification.sentences import Noun, Sentence
+
+#: "A place for dogs" shows none, nor does one "as big as a dog", nor who comes "by car".
+_AFTER_THESE = frozenset("for as like than via per against by without".split())
+#: Words of people who can be seen to be such. A driver, an owner or a visitor is often only thought of.
+_PLAIN_PEOPLE = frozenset(
+    """
+    person human individual people man woman boy girl child kid baby toddler adult guy lady gentleman couple teenager
+    pedestrian
+    """.split()
+)
+_BOUNDARY = ",;:(u"
+_PRESENTED = re.compile(r"(?:E[Vw]?|P|B|vV|s|I|R|V)x*(?:[athzQ#]?[CxwdS,]*N(?:,&|[,&]))*$")
+_THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*pt")
+_HEAD = re.compile(r"(?:E[Vw]?|[Iy]x*P|vV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
+_WHOLE_TAIL = re.compile(r"(?:pt*w?I|V?x*v|[&aQ#CNxwzt])*$")
+_SEEN_TAIL = re.compile(r"x*V[xV]*v(?:pt*w?I|x)*$|pt*w?I$|$")
+
+
+def firm(sentence: Sentence, noun: Noun) -> bool:
+    """Whether the thing is said to be in the picture, as a fact."""
+    shape, words = sentence.shape, sentence.words
+    if hedged(sentence, noun.first) or _alternative(shape, noun):
+        return False
+    before = words[noun.first - 1] if noun.first else ""
+    person = noun.mention.category == "person"
+    if noun.determiner in ("t", "h"):
+        return not person or (noun.mention.word in _PLAIN_PEOPLE and not set("mk") & set(shape))
+    if before in _AFTER_THESE or _infinitive(shape, noun.first) or not GENERIC.isdisjoint(words):
+        return False
+    if noun.determiner:
+        return True
+    return _bare(shape, noun)
+
+
+def denied(sentence: Sentence, noun: Noun) -> bool:
+    """Whether the sentence says that there is no such thing."""
+    if noun.mention.number == 0 or noun.determiner == "0":
+        return True
+    if noun.determiner in ("t", "h"):
+        return False
+    at = _clause_start(sentence.shape, noun.first)
+    for each in range(noun.first - 1, at - 1, -1):
+        letter = sentence.shape[each]
+        if letter == "g":
+            return sentence.words[each + 1 : each + 2] != ("only",)
+        if letter == "N" and sentence.shape[each + 1 : noun.first] not in ("|", "g", ",", "&"):
+            return False
+        if letter == "0":
+            return True
+    return False
+
+
+def hedged(sentence: Sentence, at: int) -> bool:
+    """Whether the words at this place are within a guess, a condition or a question to the reader."""
+    before = sentence.shape[:at]
+    if "m" in before:
+        return True
+    guess = before.rfind("k")
+    return guess >= 0 and not any(letter in _BOUNDARY for letter in before[guess:])
+
+
+def whole(sentence: Sentence, noun: Noun) -> bool:
+    """Whether a number counts all that the picture shows, not those on a couch, in a car, or to be seen walking."""
+    shape, words = sentence.shape, sentence.words
+    before = words[max(0, noun.first - 3) : noun.first]
+    end = _clause_end(shape, noun.at)
+    after = words[noun.at + 1 : end + 1]
+    if (
+        ("total" in before and "of" in before)
+        or "total" in after
+        or "altogether" in after
+        or after[:2] == ("in", "all")
+    ):
+        return True
+    if end < len(shape) and shape[end] == "u":
+        return False
+    tail = shape[noun.at + 1 : end]
+    if _HEAD.search(shape[: noun.first]):
+        return _WHOLE_TAIL.match(tail) is not None
+    starts = not shape[: noun.first].strip("x,&")
+    return starts and _SEEN_TAIL.match(tail) is not None
+
+
+def _alternative(shape: str, noun: Noun) -> bool:
+    return shape[noun.first - 1 : noun.first] == "|" or shape[noun.at + 1 : noun.at + 2] == "|"
+
+
+def _infinitive(shape: str, first: int) -> bool:
+    """ "To catch a frisbee": a plan, not a sight. "Next to a dog" is one."""
+    return re.search(r"Tx*[wPV]$", shape[:first]) is not None
+
+
+def _bare(shape: str, noun: Noun) -> bool:
+    """Names without an article: things that are shown, listed, held, or said to do something."""
+    before = shape[: noun.first]
+    if before.endswith(("p", "T", "o")) and not noun.mention.plural:
+        return False
+    return (
+        _PRESENTED.search(before) is not None
+        or before.endswith("d")
+        or _THERE_AFTER.match(shape[noun.at + 1 :]) is not None
+    )
+
+
+def _clause_start(shape: str, at: int) -> int:
+    return max((shape.rfind(letter, 0, at) for letter in _BOUNDARY)) + 1
+
+
+def _clause_end(shape: str, at: int) -> int:
+    ends = [found for letter in ",;:()u.?" if (found := shape.find(letter, at + 1)) >= 0]
+    return min(ends, default=len(shape))
