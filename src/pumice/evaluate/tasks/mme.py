@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
@@ -71,7 +71,9 @@ def questions(folder: Path) -> Iterator[Question]:
     """The original's question file if it is there, else the same prompts from the benchmark's own files."""
     images = original.pictures(folder, (_RELEASE,))
     if _QUESTIONS.all(folder):
-        yield from original.questions(_QUESTIONS.find(folder), images)
+        for question in original.questions(_QUESTIONS.find(folder), images):
+            # Some subtasks keep their pictures in a folder "images" of their own; a picture has one name all the same.
+            yield replace(question, image_key=question.image_key.replace("/images/", "/"))
         return
     for item in _truth(folder):
         inner = images / item.subtask / "images"

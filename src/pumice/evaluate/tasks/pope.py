@@ -29,7 +29,7 @@ _SITE = "https://github.com/AoiDragon/POPE at e3e39262c85a6a83f26cf5094022a782cb
 _QUESTIONS = File(("llava_pope_test.jsonl", "questions*.jsonl"), "the original's questions", original.ZIP)
 _FILES = {
     category: File(
-        tuple(f"{place}*pope_{category}.json" for place in ("coco/", "", "output/coco/")),
+        (*(f"{place}coco_pope_{category}.json" for place in ("coco/", "", "output/coco/")), f"*_pope_{category}.json"),
         f"{category} questions",
         _SITE,
     )
