@@ -5,13 +5,15 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, TypeAlias
 
 import typer
 from typer import Argument, Exit, Option
 
+from pumice.cli.judging import Judging, require_folder
 from pumice.cli.output import note
 from pumice.cli.settings import Debug, Settings, with_settings
+from pumice.cli.spelling import with_groups
 from pumice.errors import PumiceError, UsageError
 
 if TYPE_CHECKING:
@@ -22,9 +24,7 @@ _MOST_JOBS = 256
 #: What a paper's figures were made with, unless the command line itself says something else: nobody's usual settings.
 _AS_PUBLISHED = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop", "system", "text_in_images")
 
-Names: TypeAlias = Annotated[
-    list[str], Argument(help="Benchmarks; pumice evaluate tasks lists them.", metavar="TASK...")
-]
+Names: TypeAlias = Annotated[list[str], Argument(help="Benchmarks; pumice evaluate tasks lists them.", metavar="TASK")]
 Data: TypeAlias = Annotated[
     Path, Option("--data", metavar="FOLDER", help="The official files: a folder of benchmarks, or of this one.")
 ]
@@ -47,6 +47,7 @@ def evaluate() -> None:
 
 
 @with_settings
+@with_groups(Judging)
 def run(
     context: typer.Context,
     tasks: Names,
@@ -58,8 +59,10 @@ def run(
         Option("--limit", min=1, metavar="N", help="About N questions of each: whole pictures, always the same."),
     ] = None,
     control: Annotated[
-        list[Literal["blind", "shuffled"]] | None,
-        Option("--control", help="Ask again without pictures, or with those of other questions. Repeatable."),
+        list[str] | None,
+        Option(
+            "--control", metavar="blind|shuffled", help="Ask again without pictures, or with other ones. Repeatable."
+        ),
     ] = None,
     profile: Profile = None,
     jobs: Annotated[int, Option("--jobs", "-j", metavar="N", min=1, max=_MOST_JOBS, help="Answers made together.")] = 8,
@@ -76,12 +79,13 @@ def run(
     overwrite: Annotated[bool, Option("--overwrite", help="Throw away answers that are there.")] = False,
     everything: Everything = False,
     as_json: AsJson = False,
+    judging: Judging,
     settings: Settings,
 ) -> None:
     """Ask a model or a server the questions of benchmarks, score its answers, and keep both.
 
-    Run again, only what has no answer yet is asked. Generation is greedy and as long as in the paper, unless flags of
-    this command line say otherwise; settings of your own file do not count.
+    Run again, only what has no answer yet is asked. Answers are greedy and as long as in the paper, unless flags of
+    this command line say otherwise; what your own file says about that does not count.
 
     \b
     pumice evaluate run pope mme -m llava-hf/llava-1.5-7b-hf --data playground/data/eval -o results
@@ -89,6 +93,7 @@ def run(
     pumice evaluate run gqa --data eval -o results --shards 8
     """
     from pumice.cli.evaluating import Order, ask_all, prepare
+    from pumice.evaluate.controls import require_control
 
     if shard is not None and shard > shards:
         raise UsageError(f"--shard {shard} of --shards {shards}: parts are numbered from 1 to {shards}")
@@ -101,7 +106,7 @@ def run(
         tasks=tuple(dict.fromkeys(tasks)),
         data=data,
         out=out,
-        controls=tuple(dict.fromkeys(control or ())),
+        controls=tuple(dict.fromkeys(map(require_control, control or ()))),
         limit=limit,
         shards=shards,
         shard=None if shard is None else shard - 1,
@@ -109,6 +114,7 @@ def run(
         profile=profile,
         max_tokens=max_tokens,
         overwrite=overwrite,
+        judging=judging,
     )
     benchmarks = prepare(order)
     ask_all(benchmarks, order, settings, context.obj)
@@ -127,11 +133,13 @@ def tasks(
     print_tasks([(task, None if data is None else folder_of(task, data)) for task in TASKS.values()])
 
 
+@with_groups(Judging)
 def score(
     task: Annotated[str, Argument(help="A benchmark; pumice evaluate tasks lists them.")],
     answers: Annotated[
         Path, Argument(help="Its answers, by anyone: as the benchmark's or the original's tools write them.")
     ],
+    *,
     data: Data,
     out: Annotated[
         Path | None, Option("--out", "-o", metavar="FOLDER", help="Keep the result, for compare and report.")
@@ -142,6 +150,8 @@ def score(
         Option("--submission", metavar="FILE", help="Write what the benchmark's server takes, and score nothing."),
     ] = None,
     as_json: AsJson = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="Nothing on stderr but errors.")] = False,
+    judging: Judging,
     debug: Debug = False,
 ) -> None:
     """Score a file of answers, whoever made it.
@@ -149,19 +159,20 @@ def score(
     \b
     pumice evaluate score pope answers.jsonl --data playground/data/eval
     pumice evaluate score vqav2 answers.jsonl --data eval --submission upload.json
+    pumice evaluate score mm-vet answers.json --data eval -o results --judge https://api.openai.com/v1 --budget 2
     """
-    from pumice.cli.evaluating import find_task, folder_of, score_answers
+    from pumice.cli.evaluating import Order, find_task, folder_of, score_file
 
-    found = find_task(task)
-    folder = folder_of(found, data)
-    given = found.answers(answers)
     if submission is not None:
+        found = find_task(task)
         if found.submission is None:
             raise UsageError(f"{found.title} has no server to submit to", hint="leave --submission out")
-        found.submission(given, folder, submission)
+        found.submission(found.answers(answers), folder_of(found, data), submission)
         print(submission)
         return
-    result = score_answers(found, given, folder, profile, out)
+    require_folder(judging, out)
+    order = Order((task,), data, out or Path(), profile=profile, judging=judging)
+    result = score_file(task, answers, order, Settings(quiet=quiet), keep=out is not None)
     _print([result], everything=True, as_json=as_json)
 
 
@@ -191,8 +202,34 @@ def compare(
     )
 
 
-def report(folders: Annotated[list[Path], Argument(help="Folders of runs.")], debug: Debug = False) -> None:
-    """Write a page of HTML about runs."""
+def report(
+    folders: Annotated[list[Path], Argument(help="Folders of results, of one run each.", metavar="FOLDER")],
+    out: Annotated[
+        Path | None, Option("--out", "-o", metavar="FILE", help="The page. Default: report.html in the first folder.")
+    ] = None,
+    examples: Annotated[
+        int, Option("--examples", min=0, help="Answers that went wrong, of each benchmark and run.")
+    ] = 9,
+    overwrite: Annotated[bool, Option("--overwrite", help="Replace the page if it exists.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Write one page of HTML about runs: the radar beside LLaVA-1.5, figures with intervals, and what went wrong.
+
+    \b
+    pumice evaluate report results
+    pumice evaluate report results-7b results-13b -o sizes.html
+    """
+    from pumice.evaluate.report import report as written
+    from pumice.evaluate.results import read_results
+    from pumice.files import fresh_file
+
+    short = {folder: folder.resolve().name for folder in folders}
+    names = {folder: name if list(short.values()).count(name) == 1 else str(folder) for folder, name in short.items()}
+    page = written({names[folder]: read_results(folder) for folder in folders}, examples)
+    target = out or folders[0] / "report.html"
+    with fresh_file(target, overwrite=overwrite) as file:
+        file.write(page.encode("utf-8"))
+    print(target)
 
 
 def _as_published(context: typer.Context, settings: Settings) -> tuple[Settings, int | None]:
@@ -218,7 +255,7 @@ def _show(benchmarks: list[Benchmark], order: Order, settings: Settings, *, ever
     codes: list[int] = []
     for each in benchmarks:
         try:
-            result = conclude(each, order)
+            result = conclude(each, order, settings)
         except PumiceError as error:
             codes.append(error.exit_code)
             print(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
 from pumice.cli.answerers import Respondent
 from pumice.cli.counting import counting
+from pumice.cli.judging import Judging, judge_facts, with_verdicts
 from pumice.cli.parts import in_parts
 from pumice.cli.session import Opener
 from pumice.cli.settings import Settings
@@ -16,7 +17,7 @@ from pumice.errors import UsageError
 from pumice.evaluate.compare import Comparison, compare
 from pumice.evaluate.controls import Control, controlled
 from pumice.evaluate.layout import WHOLE, Place, Shard
-from pumice.evaluate.questions import JSON, Answer, Question
+from pumice.evaluate.questions import JSON, Question
 from pumice.evaluate.results import Result, read_result, read_results, write_result
 from pumice.evaluate.runner import (
     begin,
@@ -57,6 +58,7 @@ class Order:
     profile: str | None = None
     max_tokens: int | None = None
     overwrite: bool = False
+    judging: Judging = field(default_factory=Judging)
 
     @property
     def parts(self) -> Sequence[Shard]:
@@ -176,8 +178,8 @@ def _counted_after(before: int, counted: Callable[[int], None], failed: int) -> 
     counted(before + failed)
 
 
-def conclude(benchmark: Benchmark, order: Order) -> Result | None:
-    """Scores a benchmark's answers once all parts have ended; None if they have not.
+def conclude(benchmark: Benchmark, order: Order, settings: Settings) -> Result | None:
+    """Scores a benchmark's answers once all parts have ended, after a judge if need be; None if they have not.
 
     Raises: UsageError if they cannot be scored here, as those of a test split.
     """
@@ -185,10 +187,11 @@ def conclude(benchmark: Benchmark, order: Order) -> Result | None:
     if not merge(asked, place, order.shards):
         return None
     profile = task.require(order.profile or task.default_profile)
-    scored = task.score(task.answers(place.merged), benchmark.folder, profile)
+    answers = with_verdicts(task, task.answers(place.merged), benchmark.folder, profile, place, order.judging, settings)
+    scored = task.score(answers, benchmark.folder, profile)
     if len(asked) < len(benchmark.questions):
         scored = only(scored, asked, len(benchmark.questions), waiting(asked, place, WHOLE))
-    result = summarise(scored, task, place, run_facts(place))
+    result = summarise(scored, task, place, run_facts(place) | judge_facts(task, order.judging))
     write_result(result, scored.rows, picture_files(benchmark.questions))
     return result
 
@@ -203,11 +206,15 @@ def picture_files(questions: Sequence[Question]) -> dict[str, Path]:
     }
 
 
-def score_answers(task: Task, answers: Sequence[Answer], folder: Path, profile: str | None, out: Path | None) -> Result:
-    """Figures of anybody's answers; kept in ``out``, if it is given."""
-    scored = task.score(answers, folder, task.require(profile or task.default_profile))
-    result = summarise(scored, task, Place(out or Path(), task.name), {})
-    if out is not None:
+def score_file(name: str, answers: Path, order: Order, settings: Settings, *, keep: bool) -> Result:
+    """Figures of anybody's answers to a benchmark. keep: in the order's folder. Raises UsageError."""
+    task = find_task(name)
+    folder, place = folder_of(task, order.data), Place(order.out, task.name)
+    profile = task.require(order.profile or task.default_profile)
+    given = with_verdicts(task, task.answers(answers), folder, profile, place, order.judging, settings)
+    scored = task.score(given, folder, profile)
+    result = summarise(scored, task, place, judge_facts(task, order.judging))
+    if keep:
         write_result(result, scored.rows, {})
     return result
 

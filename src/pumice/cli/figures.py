@@ -61,8 +61,11 @@ def print_tasks(tasks: Sequence[tuple[Task, Path | None]]) -> None:
     for task, folder in tasks:
         print(f"{task.name}  {task.title}; scored as {', '.join(task.profiles)} (default: {task.default_profile})")
         for file in task.files:
-            there = "" if folder is None else "found: " if file.all(folder) else "missing: "
-            print(f"    {there}{task.folder}/{file.names[0]}  {file.what}; {file.source}")
+            found = [] if folder is None else file.all(folder)
+            mark = "" if folder is None else "found    " if found else "missing  "
+            print(f"    {mark}{found[0] if found else Path(task.folder, file.names[0])}: {file.what}")
+            if not found:
+                print(f"{' ' * (4 + len(mark))}from {file.source}")
 
 
 class _Table:
@@ -84,13 +87,14 @@ class _Table:
         from rich.text import Text
 
         console = Console()
+        if not console.is_terminal:
+            console = Console(width=1000)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
         for place, head in enumerate(self._head):
-            table.add_column(head, justify="right" if place in numbers else "left", no_wrap=not console.is_terminal)
+            table.add_column(head, justify="right" if place in numbers else "left")
         for cells in self._lines:
             table.add_row(*(Text(cell) for cell in cells))
-        wide = max(console.width, Console(width=1000).measure(table).maximum)
-        console.print(table, width=None if console.is_terminal else wide, crop=False)
+        console.print(table)
 
 
 def _published_heads() -> tuple[str, ...]:

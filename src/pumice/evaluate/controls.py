@@ -18,6 +18,14 @@ Control: TypeAlias = Literal["blind", "shuffled"]
 CONTROLS: tuple[Control, ...] = get_args(Control)
 
 
+def require_control(name: str) -> Control:
+    """A control by its name. Raises UsageError."""
+    for each in CONTROLS:
+        if each == name:
+            return each
+    raise UsageError(f"there is no control {name!r}", hint=f"there are {' and '.join(CONTROLS)}")
+
+
 def controlled(questions: Sequence[Question], control: Control) -> list[Question]:
     """The same questions, ids and clusters, with their pictures taken away or exchanged.
 

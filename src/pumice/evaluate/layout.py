@@ -63,6 +63,16 @@ class Place:
         return self.folder / self.name / "rows.jsonl"
 
     @property
+    def verdicts(self) -> Path:
+        """What a judge said."""
+        return self.folder / self.name / "verdicts.jsonl"
+
+    @property
+    def ledger(self) -> Path:
+        """What a judge has cost; of the whole folder."""
+        return self.folder / "judge.sqlite"
+
+    @property
     def merged(self) -> Path:
         """All answers."""
         return self.answers(WHOLE)
