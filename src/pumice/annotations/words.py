@@ -134,7 +134,7 @@ COCO: dict[str, str] = {
     "toaster": "~ toaster oven",
     "sink": "washbasin, wash basin < bathroom sink, kitchen sink, double sink ~ basin, faucet",
     "refrigerator": "fridge, icebox, mini fridge ~ freezer, cooler",
-    "book": "< novel, textbook, hardback, paperback, cookbook, hardcover ~ magazine, notebook, comic, dictionary,"
+    "book": "< textbook, hardback, paperback, cookbook, hardcover ~ novel, magazine, notebook, comic, dictionary,"
     " manual",
     "clock": "alarm clock, wall clock < clock face, clock tower, grandfather clock ~ watch, timepiece, timer",
     "vase": "< flower vase, glass vase ~ urn, jug, pot, pitcher vase, jar, bouquet",
