@@ -54,7 +54,7 @@ def relation(said: Relation, facts: Facts) -> Finding:
         if not pairs or noun.mention.loose or said.other.mention.loose:
             return finding
         ahead = [_ahead(one.box, other.box, said.relation) for one, other in pairs]
-        reason = f"the {noun.mention.category} is at {_points(found)}, the {said.other.mention.category} at {_points(others)}"
+        reason = f"{noun.mention.category} at {_points(found)}, {said.other.mention.category} at {_points(others)}"
         tolerance = 0.0 if facts.exact else APART
         if max(ahead) >= -tolerance:
             return Finding(Truth.TRUE if min(ahead) > APART else Truth.FITS, reason)

@@ -12,6 +12,12 @@ from pumice.annotations.numbers import NUMBERS
 
 NOUN = "N"  # a thing that annotations may know
 
+
+def word_set(words: str) -> frozenset[str]:
+    """The words between blanks."""
+    return frozenset(words.split())
+
+
 #: Every letter with its words; what is in no row is "d" (ends in -ing or -ed), "x" (an adverb in -ly) or "w".
 _ROLES: dict[str, str] = {
     "a": "a an",
@@ -63,7 +69,7 @@ _ROLES: dict[str, str] = {
 }
 
 #: A sentence with one of these says how things are in general, or what they are for, rather than what is to be seen.
-GENERIC = frozenset(
+GENERIC = word_set(
     """
     usually often typically generally commonly normally tend tends known popular important essential crucial always
     sometimes helps help helping used designed intended serves serve allow allows allowing ensure ensures ensuring
@@ -71,15 +77,15 @@ GENERIC = frozenset(
     purpose purposes when whenever potential variety consider considering essential necessary advisable recommended
     concept symbol symbolizes symbolize represents represent reason reasons encourage encourages
     contribute contributes contributing promote promotes affect impact risk attract attracts provide
-    """.split()
+    """
 )
 
 #: After "can" or "could" these say that something is there to be seen.
-PERCEIVED = frozenset("see spot find notice observe count make seen found spotted observed noticed counted".split())
+PERCEIVED = word_set("see spot find notice observe count make seen found spotted observed noticed counted")
 
 #: Colours by the names that people use for them.
 COLOURS: dict[str, str] = {
-    **{name: name for name in "red green blue yellow orange purple pink brown black white gray".split()},
+    **{name: name for name in sorted(word_set("red green blue yellow orange purple pink brown black white gray"))},
     "grey": "gray", "silver": "gray", "violet": "purple", "lavender": "purple", "magenta": "pink", "maroon": "red",
     "crimson": "red", "scarlet": "red", "navy": "blue", "teal": "blue", "turquoise": "blue", "cyan": "blue",
     "tan": "brown", "beige": "brown", "khaki": "brown", "golden": "yellow", "gold": "yellow", "blond": "yellow",
@@ -88,11 +94,11 @@ COLOURS: dict[str, str] = {
 #: Pairs that two people may call by each other's name.
 NEAR_COLOURS: frozenset[frozenset[str]] = frozenset(
     frozenset(pair.split("/"))
-    for pair in """
+    for pair in word_set("""
     brown/orange brown/yellow brown/red brown/black brown/gray brown/white yellow/orange yellow/white yellow/green
     red/orange red/pink red/purple pink/purple pink/orange pink/white purple/blue blue/green blue/gray blue/black
     gray/black gray/white gray/green gray/purple green/black
-    """.split()
+    """)
 )
 
 
@@ -126,7 +132,7 @@ def direction(words: list[str]) -> Direction:
 
 _ROLE: dict[str, str] = {word: letter for letter, words in reversed(_ROLES.items()) for word in words.split()}
 _ROLE |= {word: "#" for word, number in NUMBERS.items() if number}
-_ROLE |= {word: "C" for word in COLOURS}
+_ROLE |= dict.fromkeys(COLOURS, "C")
 _MARKS = {",": ",", ";": ";", ":": ":", "(": "(", ")": ")", "—": ",", "–": ",", "?": "?", "!": ".", ".": ".", "-": ","}
 
 

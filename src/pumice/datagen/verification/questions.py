@@ -20,7 +20,8 @@ _NO = re.compile(
     r"\W*(?:no|nope|nah|negative|incorrect|false|not (?:really|quite|at all|exactly)|wrong)\b(?! \w+ (?:is|are)\b)"
 )
 _ASKS_YES_NO = re.compile(
-    r"(?:.*, )?(?:and |so |but )?(?:is|are|was|were|does|do|did|can|could|has|have|would|will|isn't|aren't|doesn't|am i)\b"
+    r"(?:.*, )?(?:and |so |but )?"
+    r"(?:is|are|was|were|does|do|did|can|could|has|have|would|will|isn't|aren't|doesn't|am i)\b"
 )
 _ANY_ASKED = re.compile(r"(?:V?E|V|[vxwdPy]|pt*w?I|o)*\?*$")
 _NUMBER_FIRST = re.compile(r"(?:EV?|yx*P|V|x|d|pt*I|,|P)*(?P<number>[#0]|g)(?![C&]*N)")
@@ -62,7 +63,7 @@ def _asked(sentence: Sentence, agreed: bool) -> list[Content]:
     if "|" in sentence.shape or "k" in sentence.shape:
         return []
     found = [each.content for each in statements(sentence) if not each.denied]
-    special = [each for each in found if not isinstance(each, Existence)]
+    special: list[Content] = [each for each in found if not isinstance(each, Existence)]
     there = [each for each in found if isinstance(each, Existence) and not each.noun.mention.loose]
     if agreed:
         return [*there, *special]
@@ -73,7 +74,7 @@ def _asked(sentence: Sentence, agreed: bool) -> list[Content]:
 
 def completed(question: Sequence[Sentence], answer: Sentence) -> list[Statement]:
     """What the first sentence of an answer says about the thing that was asked for."""
-    if not question or not question[-1].nouns and not _what_is_it(question[-1]):
+    if not question or not (question[-1].nouns or _what_is_it(question[-1])):
         return []
     asked = question[-1]
     for reader in (_how_many, _which_colour, _where, _what_is_there, _which_size):
@@ -84,9 +85,8 @@ def completed(question: Sequence[Sentence], answer: Sentence) -> list[Statement]
 
 
 def _how_many(asked: Sentence, answer: Sentence) -> Content | None:
-    if "how" not in asked.words or "many" not in asked.words:
-        if not asked.words[0] == "count" and "number" not in asked.words:
-            return None
+    if not {"how", "many"} <= set(asked.words) and asked.words[0] != "count" and "number" not in asked.words:
+        return None
     noun = asked.nouns[0] if asked.nouns else None
     match = _NUMBER_FIRST.match(answer.shape)
     if noun is None or match is None or any(each.mention.category == noun.mention.category for each in answer.nouns):

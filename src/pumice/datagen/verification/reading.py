@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from pumice.annotations.numbers import NUMBERS, Bound
-from pumice.datagen.verification.lexicon import COLOURS
+from pumice.datagen.verification.lexicon import COLOURS, word_set
 from pumice.datagen.verification.sentences import KEPT, Noun, Sentence
 from pumice.datagen.verification.sizes import sizes
 from pumice.datagen.verification.spatial import spatial
@@ -15,7 +15,7 @@ from pumice.datagen.verification.statements import Colour, Count, Existence, Sta
 from pumice.datagen.verification.tone import denied, firm, hedged, whole
 
 _ORDINALS = {"second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6}
-_ROUGHLY = frozenset("about around approximately roughly nearly almost maybe perhaps to most than under".split())
+_ROUGHLY = word_set("about around approximately roughly nearly almost maybe perhaps to most than under")
 #: After a thing: "(on the table) is not (painted) dark red and white", but not "is a red car".
 _IS_COLOURED = re.compile(
     r"(?:[pB][tha]?[wxCd]*[wNI])?,?u?(?P<verb>V?)(?P<deny>g?)[xvd]*a?x*(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
@@ -93,15 +93,19 @@ def _groups(sentence: Sentence) -> Iterator[Statement]:
     group: list[Noun] = []
     for noun in (*sentence.nouns, None):
         joins = noun is not None and _part(noun) and group and _listed(sentence, group[-1], noun)
-        if joins and noun is not None and noun.mention.category == group[0].mention.category:
-            if noun.mention.word not in [each.mention.word for each in group]:
-                group.append(noun)
-                continue
+        if joins and noun is not None and _another_kind(group, noun):
+            group.append(noun)
+            continue
         if len(group) > 1:
             total = sum(each.mention.number or 1 for each in group)
             sure = all(firm(sentence, each) and not denied(sentence, each) for each in group)
             yield Statement(Count(tuple(group), total, "least", False), firm=sure)
         group = [noun] if noun is not None and _part(noun) else []
+
+
+def _another_kind(group: list[Noun], noun: Noun) -> bool:
+    words = [each.mention.word for each in group]
+    return noun.mention.category == group[0].mention.category and noun.mention.word not in words
 
 
 def _part(noun: Noun) -> bool:

@@ -91,7 +91,7 @@ def _settled(shape: str, words: list[str]) -> str:
         before = shape[at - 1] if at else ""
         if letter == "m" and words[at] in ("can", "could", "may") and _perceives(shape, words, at + 1):
             letters[at] = "x"
-        elif words[at] == "like" and before in ("V", "") or words[at] == "so":
+        elif words[at] == "so" or (words[at] == "like" and before in ("V", "")):
             letters[at] = "x"
         elif words[at] == "that" and after in tuple("NwC"):
             letters[at] = "t" if before in ("", "p", "o", "V") else "u"

@@ -5,17 +5,18 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
+from pumice.datagen.verification.lexicon import word_set
 from pumice.datagen.verification.sentences import Noun, Sentence
 from pumice.datagen.verification.statements import Measure, Size, Statement
 from pumice.datagen.verification.tone import denied, firm, hedged
 
-_SMALLER = frozenset("smaller smallest tiniest tinier shorter shortest narrower".split())
+_SMALLER = word_set("smaller smallest tiniest tinier shorter shortest narrower")
 _MEASURES: dict[str, Measure] = {
     "taller": "height", "tallest": "height", "shorter": "height", "shortest": "height",
     "wider": "width", "widest": "width", "narrower": "width",
 }  # fmt: skip
-_THING = frozenset("thing object item element subject one objects things items".split())
-_TAKES = frozenset("takes take occupies occupy covers cover fills fill".split())
+_THING = word_set("thing object item element subject one objects things items")
+_TAKES = word_set("takes take occupies occupy covers cover fills fill")
 _SPACE = re.compile(r"(?:x|w|p|t|I|o|s)*?n")
 #: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
 _TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow)*(?:uV)?Vx*$")

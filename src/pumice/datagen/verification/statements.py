@@ -76,7 +76,7 @@ Content: TypeAlias = Existence | Count | Colour | Place | Relation | Size
 
 @dataclass(frozen=True)
 class Statement:
-    """Something said, or ``denied`` ("is not red"). firm: as a fact, not as a guess or a rule; else it refutes nothing."""
+    """Something said, or ``denied`` ("is not red"). firm: as a fact, rather than as a guess or a rule."""
 
     content: Content
     denied: bool = False

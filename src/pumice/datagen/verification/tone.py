@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import re
 
-from pumice.datagen.verification.lexicon import GENERIC
+from pumice.datagen.verification.lexicon import GENERIC, word_set
 from pumice.datagen.verification.sentences import Noun, Sentence
 
 #: "A place for dogs" shows none, nor does one "as big as a dog", nor who comes "by car".
-_AFTER_THESE = frozenset("for as like than via per against by without".split())
+_AFTER_THESE = word_set("for as like than via per against by without")
 #: Words of people who can be seen to be such. A driver, an owner or a visitor is often only thought of.
-_PLAIN_PEOPLE = frozenset(
+_PLAIN_PEOPLE = word_set(
     """
     person human individual people man woman boy girl child kid baby toddler adult guy lady gentleman couple teenager
     pedestrian
-    """.split()
+    """
 )
 _BOUNDARY = ",;:(u"
 _PRESENTED = re.compile(r"(?:E[Vw]?|P|B|vV|s|I|R|V)x*(?:[athzQ#]?[CxwdS,]*N(?:,&|[,&]))*$")
@@ -111,7 +111,7 @@ def _bare(shape: str, noun: Noun) -> bool:
 
 
 def _clause_start(shape: str, at: int) -> int:
-    return max((shape.rfind(letter, 0, at) for letter in _BOUNDARY)) + 1
+    return max(shape.rfind(letter, 0, at) for letter in _BOUNDARY) + 1
 
 
 def _clause_end(shape: str, at: int) -> int:
