@@ -118,18 +118,20 @@ def _estimate(figure: Figure) -> Estimate:
 
 
 def _figures(names: Sequence[str], benchmarks: Sequence[_Benchmark]) -> Html:
-    header = ["benchmark", "run", "metric", "figure", "95 % interval", "questions", "pictures", "missing", "rules of"]
+    run = ["run"] if len(names) > 1 else []
+    header = ["benchmark", *run, "metric", "figure", "95 % interval", "questions", "pictures", "missing", "rules of"]
     rows = []
     for each in benchmarks:
         for name, result in zip(names, each.results, strict=True):
             if result is None:
                 continue
             headline = result.headline
-            own = [each.title, name, headline.name, _number(headline.value), _interval(headline)]
+            own = [each.title, *([name] if run else []), headline.name, _number(headline.value), _interval(headline)]
             counts = [f"{count:,}" for count in (result.questions, result.pictures, result.missing)]
             published = [_number(result.published.get(size, math.nan)) for size in ("7B", "13B")]
             rows.append([*own, *counts, result.profile, *published])
-    return table([*header, "LLaVA-1.5-7B", "LLaVA-1.5-13B"], rows, numeric={3, 4, 5, 6, 7, 9, 10})
+    numeric = {len(run) + at for at in (2, 3, 4, 5, 6, 8, 9)}
+    return table([*header, "LLaVA-1.5-7B", "LLaVA-1.5-13B"], rows, numeric)
 
 
 def _number(value: float) -> str:

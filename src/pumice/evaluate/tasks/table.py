@@ -1,9 +1,10 @@
-"""The benchmarks by name, in the order of the paper's table."""
+"""The benchmarks by name: those of the paper's table, in its order, then what is beyond it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pumice.evaluate.beyond import typographic, world
 from pumice.evaluate.task import Task
 from pumice.evaluate.tasks import (
     gqa,
@@ -34,4 +35,6 @@ TASKS: Mapping[str, Task] = {
     "llava-bench": llava_bench.LLAVA_BENCH,
     "mm-vet": mm_vet.MM_VET,
     "q-bench": q_bench.Q_BENCH,
+    "world": world.TASK,
+    "typographic": typographic.TASK,
 }
