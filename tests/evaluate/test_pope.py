@@ -43,7 +43,10 @@ def all_said() -> list[tuple[str, int, str]]:
 
 
 def original_lines(folder: Path) -> Path:
-    rows = [{"question_id": OFFSETS[name] + place, "prompt": "?", "text": text} for name, place, text in all_said()]
+    rows = [
+        {"question_id": OFFSETS[name] + place, "prompt": ITEMS[name][place - 1][1] + SHORT, "text": text}
+        for name, place, text in all_said()
+    ]
     return write_lines(folder / "original.jsonl", rows)
 
 
@@ -118,6 +121,24 @@ def _truth(folder: Path, question: Question) -> str:
         if (each["image"], each["text"] + SHORT) == (question.image_key, question.prompt)
     ]
     return str(label)
+
+
+def test_without_the_original_s_file_its_numbers_are_places(folder: Path, tmp_path: Path) -> None:
+    path = folder / "coco" / "coco_pope_random.json"
+    rows = [json.loads(line) for line in path.read_text().splitlines()]
+    write_lines(path, [{**row, "question_id": row["question_id"] * 7} for row in rows])  # an edition with gaps
+    scored = pope.score(pope.answers(original_lines(tmp_path)), folder, "llava")
+    assert (scored.value("F1 random"), scored.missing) == (pytest.approx(100 * F1["random"]), 0)
+
+
+def test_another_edition_s_words_are_matched_by_place(folder: Path, tmp_path: Path) -> None:
+    rows = [
+        {"question_id": each.id, "image": each.image_key, "text": f"Is there an {SHORT}", "category": each.category}
+        for each in pope.questions(folder)
+    ]
+    write_lines(folder / "llava_pope_test.jsonl", rows)
+    scored = pope.score(pope.answers(original_lines(tmp_path)), folder, "llava")
+    assert scored.value() == pytest.approx(100 * sum(F1.values()) / 3)
 
 
 def test_questions_are_numbered_and_put_as_in_the_paper(folder: Path) -> None:

@@ -13,9 +13,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 _MARKS = (";", "/", "[", "]", '"', "{", "}", "(", ")", "=", "+", "\\", "_", "-", ">", "<", "@", "`", ",", "?", "!")
 _PERIODS = 32
+_REMEMBERED = 1 << 15  # people mostly say the same words
 # The look-behind of VQA's and m4c's pattern is mistyped and does nothing; VLMEvalKit has put it right.
 _PERIOD = re.compile(r"\.(?!\d)")
 _LONE_PERIOD = re.compile(r"(?<!\d)\.(?!\d)")
@@ -53,11 +55,13 @@ _CONTRACTIONS: Mapping[str, str] = {
 }
 
 
+@lru_cache(_REMEMBERED)
 def official(answer: str) -> str:
     """As VQA's evaluation (GT-Vision-Lab's ``vqaEval.py``) compares answers that people did not agree upon."""
     return words(_without_marks(_one_line(answer), _COMMA_IN_NUMBER, _PERIOD))
 
 
+@lru_cache(_REMEMBERED)
 def m4c(answer: str) -> str:
     """As EvalAI compares answers, by M4C's copy: what the original uploads to VQAv2 and VizWiz, and TextVQA's measure.
 
@@ -67,6 +71,7 @@ def m4c(answer: str) -> str:
     return words(marks(_one_line(text)))
 
 
+@lru_cache(_REMEMBERED)
 def vlmevalkit(answer: str) -> str:
     """As VLMEvalKit's ``process_answer`` does."""
     return words(vlmevalkit_marks(_one_line(answer)))

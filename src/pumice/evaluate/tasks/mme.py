@@ -237,7 +237,7 @@ def _release(folder: Path) -> Iterator[Item]:
 
 def _cells(path: Path, least: int = 1) -> list[list[str]]:
     try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # answers may hold other ends of lines
     except OSError as error:
         raise unreadable(path, error) from error
     except UnicodeDecodeError as error:

@@ -62,13 +62,13 @@ def questions(folder: Path) -> Iterator[Question]:
     if _QUESTIONS.all(folder):
         yield from original.questions(_QUESTIONS.find(folder), images)
         return
+    places: Counter[str] = Counter()
     for item in _items(folder):
-        number = CATEGORIES.index(item.category) * _APART + int(item.number)
-        prompt = f"{item.asked}\n{SHORT}"
+        places[item.category] += 1
         yield Question(
-            str(number),
-            original.ask(prompt, images / item.image),
-            item.image,
+            id=_number(item.category, places[item.category]),
+            conversation=original.ask(f"{item.asked}\n{SHORT}", images / item.image),
+            image_key=item.image,
             category=item.category,
             id_is_number=True,
         )
@@ -150,8 +150,8 @@ def _row(item: Item, answer: Answer | None, profile: Profile) -> Row:
 
 
 def _asks_other(answer: Answer, item: Item) -> bool:
-    asked = answer.meta.get("question")
-    return isinstance(asked, str) and asked.split("\n")[0].strip() != item.asked
+    asked = answer.meta.get("question") or answer.prompt
+    return isinstance(asked, str) and bool(asked) and item.asked not in asked
 
 
 def _match(items: Mapping[_Key, Item], given: Sequence[Answer], folder: Path) -> Matched[_Key]:
@@ -175,19 +175,29 @@ def _match(items: Mapping[_Key, Item], given: Sequence[Answer], folder: Path) ->
 
 
 def _numbers(items: Mapping[_Key, Item], folder: Path) -> dict[str, _Key]:
-    """From the numbers of the original's question file, if it is there by picture and question, to questions here."""
+    """From the original's numbers to questions here: by picture and words if its question file is there and of the same
+    edition, else by their place in the category, which is what its own tool goes by."""
+    places: dict[str, list[_Key]] = defaultdict(list)
+    for key in items:
+        places[key[0]].append(key)
+    usual = {_number(name, place): key for name, keys in places.items() for place, key in enumerate(keys, 1)}
     if not _QUESTIONS.all(folder):
-        places = {category: place * _APART for place, category in enumerate(CATEGORIES)}
-        return {str(places[category] + int(number)): (category, number) for category, number in items}
-    waiting: dict[tuple[str, str, str], list[_Key]] = defaultdict(list)
-    for key, item in items.items():
-        waiting[item.category, item.image, item.asked].append(key)
-    found = {}
+        return usual
+    asked: dict[str, list[Question]] = defaultdict(list)
     for question in original.questions(_QUESTIONS.find(folder), folder):
-        keys = waiting[question.category, question.image_key, question.prompt.split("\n")[0]]
-        if keys:
-            found[question.id] = keys.pop(0)
+        asked[question.category].append(question)
+    found: dict[str, _Key] = {}
+    for category, keys in places.items():
+        known = {(items[key].image, items[key].asked): key for key in keys}
+        names = [(each.image_key, each.prompt.split("\n")[0]) for each in asked[category]]
+        same = len(set(names)) == len(names) and known.keys() >= set(names)
+        meant = [known[name] for name in names] if same else keys
+        found |= zip([each.id for each in asked[category]], meant, strict=False)
     return found
+
+
+def _number(category: str, place: int) -> str:
+    return str(CATEGORIES.index(category) * _APART + place)
 
 
 def _only_category(by_category: Mapping[str, Sequence[_Key]]) -> str:
@@ -209,8 +219,8 @@ def _items(folder: Path) -> Iterable[Item]:
             where = f"{path}, line {place}"
             number = original.text(record, "question_id", where)
             label = original.text(record, "label", where).strip().lower()
-            if label not in ("yes", "no") or numbers[number] > 1 or not number.isdecimal():
-                raise UsageError(f"{where}: expected a number of its own and a label yes or no, found {dict(record)}")
+            if label not in ("yes", "no") or numbers[number] > 1:
+                raise UsageError(f"{where}: expected an id of its own and a label yes or no, found {dict(record)}")
             yield Item(
                 category,
                 number,
