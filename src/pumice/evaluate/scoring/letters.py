@@ -74,11 +74,15 @@ def _reader(readers: Mapping[str, Reader], profile: str) -> Reader:
 
 
 def _evaluator(answer: str, options: Options) -> str | None:
-    """MMBench's evaluator of 2023; it knows letters up to E, whether or not the question has that many options."""
-    letters = string.ascii_uppercase[:5]
+    """MMBench's evaluator of 2023: a letter, else the one option whose text occurs."""
+    return _letter(answer) or _only([letter for letter, text in options.items() if text.lower() in answer.lower()])
+
+
+def _letter(answer: str) -> str | None:
+    """The evaluator knows letters up to E, whether or not the question has that many options."""
     if _FAILED in answer:
         return None
-    words = answer.split()
+    letters, words = string.ascii_uppercase[:5], answer.split()
     alone = [letter for letter in letters if letter in words]
     # "A" in a sentence may be an article.
     if len(alone) == 1 and not ("A" in words and len(words) > 3):
@@ -87,7 +91,7 @@ def _evaluator(answer: str, options: Options) -> str | None:
         marked = [letter for letter in letters if before + letter + after in words]
         if len(marked) == 1:
             return marked[0]
-    return _only([letter for letter, text in options.items() if text.lower() in answer.lower()])
+    return None
 
 
 def _original(answer: str, options: Options) -> str | None:

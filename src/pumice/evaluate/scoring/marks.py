@@ -18,18 +18,20 @@ Pair: TypeAlias = tuple[float, float]
 _NUMBER = re.compile(r"-?\d+(?:\.\d+)?")
 # Not "0.", which is what is left of "0.5" when the tokens run out.
 _GRADE = re.compile(r"[01]|(?:0?\.\d+|1\.0+)[.,;]?", re.ASCII)
-_LABEL = re.compile(r"\b(?:assistant|answer|response)\s*#?\s*[12]\b", re.IGNORECASE)
-_OF_TEN = re.compile(r"\s*/\s*10\b")
-# What may stand beside two marks in a line that holds nothing else.
-_BESIDE = {"score", "scores", "rating", "ratings", "and", "for", "is", "are", "vs", "the"}
+_MARK = r"(\d+(?:\.\d+)?)(?:\s*/\s*10\b)?"
+_PAIR = re.compile(rf"(?:scores?|ratings?|marks?)?[^\w-]*{_MARK}[\s,;|]+(?:and\s+)?{_MARK}(?!\d|\.\d|/)", re.IGNORECASE)
+_LABELLED = re.compile(rf"\b(?:assistant|answer|response)\s*#?\s*([12])\s*[^\w\s-]{{0,4}}\s*{_MARK}", re.IGNORECASE)
+# Marks with labels may stand in a line each.
+_LINES_OF_LABELS = 3
 _HIGHEST = 10.0
 
 
 def review_pair(content: str, profile: str) -> Pair | None:
     """The marks (1 to 10) of the reference answer and of the model's, in the first line of a review.
 
-    official: two marks with or without "/10" and labels, nothing else in the line. llava, vlmevalkit: two numbers
-    with a space or comma between them (``parse_score``). lmms-eval: the first two numbers.
+    official: two marks up to 10 at its start, with or without "/10", or behind "Assistant 1" and "Assistant 2". llava,
+    vlmevalkit: two numbers with one space or comma between them, and nothing else (``parse_score``). lmms-eval: the
+    first two numbers.
     """
     if profile == "official":
         return _plain_pair(content)
@@ -61,15 +63,14 @@ def grade(content: str, profile: str) -> float | None:
 
 
 def _plain_pair(content: str) -> Pair | None:
-    line = next((line for line in content.splitlines() if line.strip()), "")
-    bare = _OF_TEN.sub(" ", _LABEL.sub(" ", line))
-    marks = [float(each) for each in _NUMBER.findall(bare)]
-    words = re.findall(r"[^\W\d]+", bare)
-    if len(marks) != 2 or any(word.lower() not in _BESIDE for word in words):
-        return None
-    if not all(0.0 <= mark <= _HIGHEST for mark in marks):
-        return None
-    return marks[0], marks[1]
+    lines = [line for line in content.splitlines() if line.strip()][:_LINES_OF_LABELS]
+    labelled = _LABELLED.findall("\n".join(lines))
+    if [which for which, _ in labelled] == ["1", "2"]:
+        marks = [float(mark) for _, mark in labelled]
+    else:
+        pair = _PAIR.match(lines[0]) if lines else None
+        marks = [float(mark) for mark in pair.groups()] if pair else []
+    return (marks[0], marks[1]) if marks and max(marks) <= _HIGHEST else None
 
 
 def _float(text: str) -> float | None:
