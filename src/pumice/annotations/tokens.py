@@ -27,8 +27,9 @@ class Token:
 def tokens_of(text: str) -> list[Token]:
     """All words and whole numbers in order."""
     matches = list(_WORD.finditer(text))
+    followers: list[re.Match[str] | None] = [*matches[1:], None]
     tokens = []
-    for match, following in zip(matches, [*matches[1:], None], strict=True):
+    for match, following in zip(matches, followers[: len(matches)], strict=True):
         word = match[0].lower().replace("’", "'")
         bare = re.sub(r"'s?$", "", word)
         gap = text[match.end() : following.start()] if following is not None else "."
