@@ -105,6 +105,13 @@ def test_answers_without_prompts_go_by_the_order_of_a_picture(folder: Path) -> N
     assert mme.score(answers, folder, "llava").value("color") == 200.0
 
 
+def test_somebody_else_s_words_around_a_question_do_not_hide_it(folder: Path) -> None:
+    answers = [
+        replace(each, prompt=f"<image>\nQ: {each.prompt} Say y or n.") for each in answered(folder, ["Yes", "No"] * 3)
+    ]
+    assert mme.score(answers, folder, "llava").value("color") == 200.0
+
+
 def test_the_pictures_own_folders_hold_the_answers_too(folder: Path, tmp_path: Path) -> None:
     release = tmp_path / "other" / "MME_Benchmark_release_version"
     for subtask, items in ITEMS.items():

@@ -213,3 +213,13 @@ def test_published_answers_are_to_the_questions(published: Path, tmp_path: Path)
     signs = [(each.question_id, textvqa.question_of(each.prompt), [each.text] * 10, []) for each in answers]
     scored = textvqa.score(answers, write_textvqa(tmp_path, signs), "llava")
     assert (scored.value(), scored.missing, len(scored.rows)) == (pytest.approx(100.0), 0, 200)
+
+
+def test_textvqa_sees_through_somebody_else_s_prompt(tmp_path: Path) -> None:
+    folder = write_textvqa(tmp_path, SIGNS)
+    answers = [
+        Answer("0a1b", "stop", "<image>\nWhat is written?\nReference OCR token: STOP, ALL" + SHORT),
+        Answer("0a1b", "1. red", "Read the sign, then tell: which colour? Be short."),
+        Answer("0c2d", "coke"),
+    ]
+    assert textvqa.score(answers, folder, "official").value() == pytest.approx(100.0)

@@ -50,9 +50,7 @@ class File:
         if found:
             return found[0]
         if not folder.is_dir():
-            raise UsageError(
-                f"there is no folder {str(folder)!r}", hint=f"make it and put {self.what} there: {self.advice}"
-            )
+            raise UsageError(f"there is no folder {str(folder)!r}", hint=f"it is to hold {self.what}: {self.advice}")
         others = f" (or {', '.join(self.names[1:])})" if len(self.names) > 1 else ""
         raise UsageError(f"{folder} has no {self.names[0]}{others}: {self.what}", hint=self.advice)
 

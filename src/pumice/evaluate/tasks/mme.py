@@ -125,8 +125,8 @@ def score(given: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
 
 
 def plain(question: str) -> str:
-    """A question without what any tool appends to it."""
-    return question.replace(SHORT, "").replace(_ASKED_FOR, "").strip()
+    """A question without what any tool puts around it."""
+    return question.replace(original.PICTURE, "").replace(SHORT, "").replace(_ASKED_FOR, "").strip()
 
 
 def _headline(present: set[str]) -> str:
@@ -174,7 +174,9 @@ def _keyed(items: Sequence[Item], given: Sequence[Answer]) -> Iterator[tuple[_Ke
         picture = name.parts[0] if len(name.parts) > 1 else "", _stem(name.name)
         key = (*picture, plain(answer.prompt))
         if answer.prompt:
-            yield key if key in known else None, answer
+            # Somebody else's words around the question do not hide it.
+            within = [each for each in of_picture[picture] if each[2] in answer.prompt]
+            yield key if key in known else max(within, key=lambda each: len(each[2]), default=None), answer
         else:
             yield next(waiting.get(picture, iter(())), None), answer
 

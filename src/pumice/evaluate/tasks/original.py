@@ -13,6 +13,8 @@ from pumice.evaluate.predictions import Record, read_records
 from pumice.evaluate.questions import Question
 from pumice.prompts.conversation import Conversation, Image
 
+#: A picture's placeholder in prompts.
+PICTURE = "<image>"
 ZIP = "the original's eval.zip (LLaVA, docs/Evaluation.md)"
 
 
@@ -48,6 +50,14 @@ def text(record: Record, key: str, place: str) -> str:
             f"{place}: expected {key!r}, found {', '.join(record) or 'nothing'}", hint="is it the right file?"
         )
     return str(value)
+
+
+def whole(record: Record, key: str, place: str) -> int:
+    """A number of a record. Raises UsageError if it is none."""
+    value = text(record, key, place)
+    if not value.isdecimal():
+        raise UsageError(f"{place}: expected a number {key!r}, found {value!r}")
+    return int(value)
 
 
 def texts(record: Record, key: str, place: str) -> list[str]:

@@ -24,7 +24,6 @@ _QUESTIONS = File(("llava_test_CQM-A.json",), "the original's questions", origin
 _PROBLEMS = File(("problems.json", "data/scienceqa/problems.json"), "questions with their answers", _SITE)
 _SPLITS = File(("pid_splits.json", "data/scienceqa/pid_splits.json"), "which questions are the test", _SITE)
 _IMAGES = ("images/test", "test", "data/scienceqa/images/test", "images")
-_PICTURE = "<image>"
 _UNREAD = "names no option"
 _SUBJECTS = {"natural science": "NAT", "social science": "SOC", "language science": "LAN"}
 _LOWER_GRADES = tuple(f"grade{number}" for number in range(1, 7))
@@ -147,7 +146,7 @@ def _image_key(name: str, problem: Record) -> str:
 
 
 def _prompt(asked: str) -> str:
-    return f"{asked.replace(_PICTURE, '').strip()}\n{LETTER}"
+    return f"{asked.replace(original.PICTURE, '').strip()}\n{LETTER}"
 
 
 def _first_turn(record: Record, place: str) -> str:

@@ -5,6 +5,7 @@ The paper's prompt holds the words that an OCR system found; without them LLaVA-
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
@@ -71,6 +72,7 @@ def score(given: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
 def question_of(prompt: str) -> str:
     """The question within a prompt, in small letters: before or after the words found, or in the older form
     ``OCR tokens: ... Question: ... Short answer:``. A prompt of one line is the question."""
+    prompt = prompt.replace(original.PICTURE, "").strip()
     if prompt.startswith("OCR tokens: ") and "Question: " in prompt:
         return prompt.split("Question: ", 1)[1].split(" Short answer:", maxsplit=1)[0].lower()
     lines = prompt.split("\n")
@@ -84,17 +86,19 @@ def _key(record: Record, place: str) -> _Key:
 def _key_of(truth: Mapping[_Key, Record]) -> Callable[[Answer], _Key | None]:
     """An answer is to (picture, question) if it tells its prompt, else to a question's number, else to a picture that
     only one question is about."""
-    by_name: dict[str, list[_Key]] = {}
+    by_name: dict[str, list[_Key]] = defaultdict(list)
     for key, record in truth.items():
         for name in {str(record.get("question_id")), key[0]}:
-            by_name.setdefault(name, []).append(key)
+            by_name[name].append(key)
 
     def key_of(answer: Answer) -> _Key | None:
         key = (answer.question_id, question_of(answer.prompt))
-        if answer.prompt and key in truth:
+        if key in truth:
             return key
         found = by_name.get(answer.question_id, [])
-        return found[0] if len(found) == 1 else None
+        # Somebody else's words around the question do not hide it.
+        within = [each for each in found if answer.prompt and each[1] in answer.prompt.lower()]
+        return max(within, key=lambda each: len(each[1])) if within else found[0] if len(found) == 1 else None
 
     return key_of
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pumice.errors import UsageError
 from pumice.evaluate.formula import mean
-from pumice.evaluate.predictions import Record, read_answers, read_object
+from pumice.evaluate.predictions import Record, read_answers, read_object, read_records
 from pumice.evaluate.questions import Answer, Question
 from pumice.evaluate.scoring.matching import match
 from pumice.evaluate.scoring.normalise import m4c
@@ -52,7 +52,7 @@ def questions(folder: Path) -> Iterator[Question]:
     images = original.pictures(folder, (subset,))
     for number, record in enumerate(_list(content, "questions", path), 1):
         place = f"{path}, question {number}"
-        image = f"COCO_{subset}_{int(original.text(record, 'image_id', place)):012d}.jpg"
+        image = f"COCO_{subset}_{original.whole(record, 'image_id', place):012d}.jpg"
         prompt = f"{original.text(record, 'question', place)}\n{SHORT}"
         yield Question(
             original.text(record, "question_id", place), original.ask(prompt, images / image), image, id_is_number=True
@@ -89,12 +89,8 @@ def submission(answers: Sequence[Answer], folder: Path, path: Path) -> None:
 
 def _all_ids(folder: Path) -> Iterator[int]:
     path = _ALL.find(folder)
-    if path.suffix == ".jsonl":
-        yield from (int(each.id) for each in original.questions(path, folder))
-    else:
-        yield from (
-            int(original.text(each, "question_id", str(path))) for each in _list(read_object(path), "questions", path)
-        )
+    rows = read_records(path) if path.suffix == ".jsonl" else _list(read_object(path), "questions", path)
+    return (original.whole(row, "question_id", str(path)) for row in rows)
 
 
 def _row(truth: Record, answer: Answer | None, subset: str, profile: Profile) -> Row:
@@ -103,7 +99,7 @@ def _row(truth: Record, answer: Answer | None, subset: str, profile: Profile) ->
     said = "" if answer is None else answer.text
     return Row(
         question_id=original.text(truth, "question_id", place),
-        cluster=f"COCO_{subset}_{int(original.text(truth, 'image_id', place)):012d}.jpg",
+        cluster=f"COCO_{subset}_{original.whole(truth, 'image_id', place):012d}.jpg",
         values={"accuracy": 0.0 if answer is None else vqav2_accuracy(said, people, profile)},
         group=str(truth.get("answer_type") or ""),
         answer=said,
