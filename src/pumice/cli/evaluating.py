@@ -14,6 +14,7 @@ from pumice.cli.parts import in_parts
 from pumice.cli.session import Opener
 from pumice.cli.settings import Settings
 from pumice.errors import UsageError
+from pumice.evaluate.answers_file import key_of
 from pumice.evaluate.compare import Comparison, compare
 from pumice.evaluate.controls import Control, controlled
 from pumice.evaluate.layout import WHOLE, Place, Shard
@@ -221,8 +222,10 @@ def score_file(name: str, answers: Path, order: Order, settings: Settings, *, ke
 
 def failed(benchmark: Benchmark, order: Order) -> list[tuple[str, int]]:
     """Why single questions have no answer, with the exit code of each."""
+    asked = {key_of(question) for question in benchmark.asked}
     found = [each for part in order.parts for each in failures(benchmark.place, part)]
-    return [(str(each["error"]), int(str(each["code"]))) for each in found]
+    mine = [each for each in found if (each["question_id"], each["prompt"]) in asked]
+    return [(str(each["error"]), int(str(each["code"]))) for each in mine]
 
 
 def compared(first: Path, second: Path) -> list[tuple[Comparison, str]]:

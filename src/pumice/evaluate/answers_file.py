@@ -112,24 +112,30 @@ class AnswersFile:
         ordered = [waiting[key].popleft() for key in keys if waiting[key]]
         asked = set(keys)
         ordered += dict.fromkeys(line for key, lines in waiting.items() if key not in asked for line in lines)
-        if ordered != self._whole().splitlines():
+        content = b"".join(line + b"\n" for line in ordered)
+        if content != self._content():
             with fresh_file(self.path, overwrite=True) as file:
-                file.writelines(line + b"\n" for line in ordered)
+                file.write(content)
 
     def _recover(self) -> None:
         self.read()
-        if self.path.exists() and len(self._whole()) < self.path.stat().st_size:
-            os.truncate(self.path, len(self._whole()))
+        whole = len(self._whole())
+        if whole < len(self._content()):
+            os.truncate(self.path, whole)
 
     def _whole(self) -> bytes:
-        """The file up to its last end of a line; empty if there is none."""
+        """The file up to its last end of a line."""
+        content = self._content()
+        return content[: content.rfind(b"\n") + 1]
+
+    def _content(self) -> bytes:
+        """What is in the file; nothing if there is none."""
         try:
-            content = self.path.read_bytes()
+            return self.path.read_bytes()
         except FileNotFoundError:
             return b""
         except OSError as error:
             raise UsageError(f"{self.path} cannot be read: {error.strerror or error}") from error
-        return content[: content.rfind(b"\n") + 1]
 
 
 def _written(question: Question, text: str, model: str) -> bytes:

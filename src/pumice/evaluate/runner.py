@@ -165,8 +165,7 @@ def merge(questions: Sequence[Question], place: Place, count: int) -> bool:
         failed = {(str(each["question_id"]), str(each["prompt"])) for each in failures(place, shard)}
         if not {key_of(question) for question in left} <= failed:
             return False
-    if count > 1:
-        AnswersFile(place.merged).write(files, questions)
+    AnswersFile(place.merged).write(files if count > 1 else [], questions)
     return True
 
 
@@ -189,7 +188,11 @@ def _pending(file: AnswersFile, part: Sequence[Question], place: Place) -> list[
 
 
 def _write_errors(place: Place, shard: Shard, errors: Sequence[tuple[Question, PumiceError]]) -> None:
-    with fresh_file(place.errors(shard), overwrite=True) as file:
+    path = place.errors(shard)
+    if not errors:
+        path.unlink(missing_ok=True)
+        return
+    with fresh_file(path, overwrite=True) as file:
         for question, error in errors:
             name, prompt = key_of(question)
             line = {"question_id": name, "prompt": prompt, "error": str(error), "hint": error.hint or ""}
