@@ -1,21 +1,35 @@
-"""The offline teacher: writes samples of every kind from annotations alone, without any network."""
+"""The offline teacher: writes samples of every kind from annotations alone, without any network.
+
+draft = write(scene, "counting", seed=0)
+"""
 
 from __future__ import annotations
 
 import random
-from collections import Counter
+from collections.abc import Callable
 
-from pumice.annotations.categories import plural
 from pumice.annotations.scene import Scene
+from pumice.datagen.rules.counting import counting
+from pumice.datagen.rules.describing import conversation, detail
+from pumice.datagen.rules.grounding import grounding
+from pumice.datagen.rules.negatives import negatives
+from pumice.datagen.rules.positions import positions
+from pumice.datagen.rules.reasoning import reasoning
+from pumice.datagen.rules.subject import Subject, subject
 from pumice.datagen.samples import Draft, Exchange, Kind
+
+_WRITERS: dict[Kind, Callable[[Subject, random.Random], list[Exchange]]] = {
+    "conversation": conversation,
+    "detail": detail,
+    "reasoning": reasoning,
+    "negatives": negatives,
+    "counting": counting,
+    "position": positions,
+    "grounding": grounding,
+}
 
 
 def write(scene: Scene, kind: Kind, seed: int) -> Draft | None:
-    """A draft of this kind, the same for the same arguments; None if the scene says too little for one."""
-    rng = random.Random(f"{seed}:{scene.id}:{kind}")
-    counts = Counter(thing.category for thing in scene.things if scene.count(thing.category))
-    if not counts:
-        return None
-    name, count = rng.choice(sorted(counts.items()))
-    answer = f"There is one {name}." if count == 1 else f"There are {count} {plural(name)}."
-    return Draft(kind, (Exchange(f"How many {plural(name)} are there?", answer),))
+    """A draft of this kind, the same for the same arguments; None if the annotations say too little for one."""
+    exchanges = _WRITERS[kind](subject(scene), random.Random(f"{seed}:{scene.id}:{kind}"))
+    return Draft(kind, tuple(exchanges)) if exchanges else None
