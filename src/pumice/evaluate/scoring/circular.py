@@ -25,7 +25,7 @@ class Rotation:
 
     options: letter to text, as shown. original: letter as shown to letter as in the table, where they differ.
     expected: the right letter, as in the table. text: the answer; None if there is none. extracted: what a judge said
-    about an answer that no rule could read. cluster: the picture; "" if it is not known. category, ability: the
+    about an answer that no rule could read. cluster: the picture; "" if it is not known. asked: the words of the question. category, ability: the
     benchmark's names for the kind of question, the finer and the coarser.
     """
 
@@ -35,6 +35,7 @@ class Rotation:
     expected: str
     text: str | None
     cluster: str
+    asked: str = ""
     category: str = ""
     ability: str = ""
     original: Mapping[str, str] | None = None
@@ -88,6 +89,7 @@ def _row(turns: Sequence[Rotation], profile: str, dice: random.Random | None) ->
         values=values,
         group=first.category,
         correct=right,
+        asked=first.asked,
         answer=" | ".join(turn.text if turn.text is not None else "(none)" for turn in turns),
         expected=" | ".join(turn.expected for turn in turns),
         note=f"read as {' '.join(letter or '?' for letter in read)}" + (f"; {unread} not understood" if unread else ""),

@@ -106,6 +106,7 @@ def _row(
         cluster=name if question is None else question.image_key,
         values=values,
         group=category.removeprefix(PREFIX),
+        asked="" if question is None else question.prompt,
         answer="" if answer is None else answer.text,
         note=in_words(answer),
     )

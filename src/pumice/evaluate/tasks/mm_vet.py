@@ -116,16 +116,10 @@ def _score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     matched = match(
         pictures or [answer.question_id for answer in answers], answers, lambda answer: answer.question_id, "MM-Vet"
     )
-    rows = []
-    for name, answer in matched.pairs:
-        capabilities = known[name].capabilities if name in known else ()
-        marks = reading.marks(answer, runs)
-        values = {f"{what} {run}": mark for run, mark in marks.items() for what in ("grade", *capabilities)}
-        said = "" if answer is None else answer.text
-        expected = known[name].answer if name in known else ""
-        rows.append(
-            Row(name, pictures.get(name, name), values, "+".join(capabilities), None, said, expected, in_words(answer))
-        )
+    rows = [
+        _row(name, answer, known.get(name), pictures.get(name, name), reading.marks(answer, runs))
+        for name, answer in matched.pairs
+    ]
     metrics = [Metric("total", _mean("grade", runs))]
     metrics += [Metric(f"run {run}", _mean("grade", [run])) for run in runs if len(runs) > 1]
     metrics += [Metric(each, _mean(each, runs)) for each in CAPABILITIES if any(each in row.group for row in rows)]
@@ -138,6 +132,20 @@ def _score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
         notes += ("Without the questions every one of them counts as a picture of its own.",)
     scored = Scored("mm-vet", profile, "total", tuple(rows), tuple(metrics), matched.missing, notes)
     return with_spread(scored, runs)
+
+
+def _row(name: str, answer: Answer | None, truth: Truth | None, picture: str, marks: Mapping[int, float]) -> Row:
+    capabilities = () if truth is None else truth.capabilities
+    return Row(
+        question_id=name,
+        cluster=picture,
+        values={f"{what} {run}": mark for run, mark in marks.items() for what in ("grade", *capabilities)},
+        group="+".join(capabilities),
+        asked="" if truth is None else truth.question,
+        answer="" if answer is None else answer.text,
+        expected="" if truth is None else truth.answer,
+        note=in_words(answer),
+    )
 
 
 def _mean(what: str, runs: Sequence[int], group: str | None = None) -> Formula:

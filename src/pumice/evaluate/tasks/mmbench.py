@@ -153,6 +153,7 @@ def _rotations(
                 expected=row.answer,
                 text=None if answer is None else answer.text,
                 cluster=row.cluster,
+                asked=row.question,
                 category=row.cells.get("category", ""),
                 ability=row.ability,
                 original=original,

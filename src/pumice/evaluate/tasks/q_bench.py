@@ -142,6 +142,7 @@ def _row(item: _Item, answer: Answer | None, profile: str) -> Row:
         values={name: float(right) for name in ("right", *parts) if name},
         group=parts[0],
         correct=right,
+        asked=item.words,
         answer="" if answer is None else answer.text,
         expected=f"{item.answer}. {item.options[item.answer]}",
         note="no answer" if answer is None else f"read as {letter or 'no option'}",

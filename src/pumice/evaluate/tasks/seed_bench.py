@@ -141,6 +141,7 @@ def _row(item: _Item, answer: Answer | None, profile: str) -> Row:
         values={"right": float(right), "video" if item.video else "image": float(right)},
         group=item.kind,
         correct=right,
+        asked=item.words,
         answer="" if answer is None else answer.text,
         expected=item.answer,
         note="no answer" if answer is None else f"read as {letter or 'no option'}",
