@@ -117,7 +117,7 @@ class BatchBooks:
             attempt = int(found["custom_id"])
         except (ValueError, KeyError, TypeError, RecursionError):
             return None
-        rows = self._ledger.rows(_LINE, attempt, batch.number)
+        rows = self._ledger.rows(_LINE, attempt, batch.number) if 0 < attempt < 2**63 else []
         if not rows:
             return None
         key, model, expected, state = rows[0]

@@ -16,6 +16,7 @@ from email.utils import parsedate_to_datetime
 
 from pumice.errors import UsageError
 
+_MOMENT_S = 1e-6  # less is an error of rounding
 _LONGEST_NAP_S = 1.0  # then the buckets are looked at again: a header may have come
 _PARTS = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
@@ -96,7 +97,7 @@ class Pace:
     async def turn(self, tokens: int) -> None:
         """Returns when one more request of about ``tokens`` may be sent, and counts it."""
         async with self._queue:
-            while (wait_s := self._wait_s(tokens)) > 0:
+            while (wait_s := self._wait_s(tokens)) > _MOMENT_S:
                 await self._sleep(min(wait_s, _LONGEST_NAP_S))
             now = self._clock()
             for bucket, need in self._needs(tokens):
