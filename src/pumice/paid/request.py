@@ -76,6 +76,6 @@ def _settled(value: JSON) -> JSON:
         return int(value)
     if isinstance(value, Mapping):
         return {name: _settled(each) for name, each in value.items()}
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
         return [_settled(each) for each in value]
     return value
