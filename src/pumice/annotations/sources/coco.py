@@ -26,12 +26,12 @@ def open_coco(paths: Sequence[Path]) -> Source:
     names: dict[str, str] = {}
     for path in paths:
         for member in members(path):
-            if member.key == "" and member.index >= 0:
+            if member.key == "" and member.number >= 0:
                 raise UsageError(
                     f"{path} is a list, expected COCO's annotations: an object with 'images' and 'annotations'",
                     hint="a file of results has no pictures to describe",
                 )
-            if member.index < 0:
+            if member.number < 0:
                 continue
             if member.key == "images":
                 _picture(shelf, member)
@@ -44,7 +44,7 @@ def open_coco(paths: Sequence[Path]) -> Source:
         raise UsageError(f"no picture is described in {', '.join(map(str, paths))}")
     for table in ("caption", "thing") if names else ("caption",):
         missing = shelf.without(table)
-        if missing:
+        if 0 < missing < count:
             shelf.left_out[f"pictures without a {table}"] = missing
     for category, things in shelf.categories():
         if category not in names:
@@ -53,7 +53,7 @@ def open_coco(paths: Sequence[Path]) -> Source:
 
 
 def _picture(shelf: Shelf, member: Member) -> None:
-    fields, place = member.fields, member.place
+    fields, place = member.fields, member
     if "file_name" not in fields and isinstance(fields.get("coco_url"), str):
         name = "/".join(text_of(fields, "coco_url", place).split("/")[-2:])  # LVIS: .../val2017/000000397133.jpg
     else:
@@ -68,7 +68,7 @@ def _picture(shelf: Shelf, member: Member) -> None:
 
 
 def _annotation(shelf: Shelf, member: Member) -> None:
-    fields, place = member.fields, member.place
+    fields, place = member.fields, member
     key = id_of(fields, "image_id", place)
     own = id_of(fields, "id", place) if "id" in fields else None
     if "caption" in fields:
@@ -82,7 +82,7 @@ def _annotation(shelf: Shelf, member: Member) -> None:
 
 
 def _category(names: dict[str, str], member: Member) -> None:
-    fields, place = member.fields, member.place
+    fields, place = member.fields, member
     key, name = id_of(fields, "id", place), text_of(fields, "name", place).replace("_", " ").strip()
     if not name or names.setdefault(key, name) != name:
         raise UsageError(f"{place}: category {key} is {name!r} here, and {names.get(key)!r} before")

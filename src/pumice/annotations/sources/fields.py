@@ -1,4 +1,7 @@
-"""Fields of annotations, read with the place in the message if one is not what it must be."""
+"""Fields of annotations, read with the place in the message if one is not what it must be.
+
+A place is whatever can be written as text; it is, only if there is something to say.
+"""
 
 from __future__ import annotations
 
@@ -12,13 +15,13 @@ from pumice.boxes import Box
 from pumice.errors import UsageError
 
 
-def text_of(fields: Mapping[str, object], name: str, place: str) -> str:
+def text_of(fields: Mapping[str, object], name: str, place: object) -> str:
     """A text. Raises: UsageError."""
     found = fields.get(name)
     return found if isinstance(found, str) else _wrong(fields, name, "a text", place)
 
 
-def id_of(fields: Mapping[str, object], name: str, place: str) -> str:
+def id_of(fields: Mapping[str, object], name: str, place: object) -> str:
     """A number or a text that identifies something, as text. Raises: UsageError."""
     found = fields.get(name)
     if isinstance(found, bool) or not isinstance(found, int | str) or found == "":
@@ -26,7 +29,7 @@ def id_of(fields: Mapping[str, object], name: str, place: str) -> str:
     return str(found)
 
 
-def size_of(fields: Mapping[str, object], name: str, place: str) -> int | None:
+def size_of(fields: Mapping[str, object], name: str, place: object) -> int | None:
     """Pixels, None if the field is not there. Raises: UsageError."""
     found = fields.get(name)
     if found is None:
@@ -36,7 +39,7 @@ def size_of(fields: Mapping[str, object], name: str, place: str) -> int | None:
     return round(found)
 
 
-def numbers_of(fields: Mapping[str, object], names: tuple[str, ...], place: str) -> tuple[float, ...]:
+def numbers_of(fields: Mapping[str, object], names: tuple[str, ...], place: object) -> tuple[float, ...]:
     """Finite numbers: of one field that lists four, or of a field each. Raises: UsageError."""
     listed = fields.get(names[0]) if len(names) == 1 else [fields.get(name) for name in names]
     if isinstance(listed, list) and (len(names) > 1 or len(listed) == 4):
@@ -52,7 +55,7 @@ def clipped(box: Box) -> Box:
     return left, top, right, bottom
 
 
-def relative(name: str, place: str) -> str:
+def relative(name: str, place: object) -> str:
     """The name of a picture below the folder of pictures. Raises: UsageError if it leads out of there."""
     name = name.replace("\\", "/").strip()
     parts = PurePosixPath(name).parts
@@ -61,6 +64,6 @@ def relative(name: str, place: str) -> str:
     return "/".join(parts)
 
 
-def _wrong(fields: Mapping[str, object], name: str, expected: str, place: str) -> NoReturn:
+def _wrong(fields: Mapping[str, object], name: str, expected: str, place: object) -> NoReturn:
     found = json.dumps(fields[name])[:60] if name in fields else f"none among {', '.join(fields) or 'no fields'}"
     raise UsageError(f"{place}: expected {expected} for {name!r}, found {found}")

@@ -32,7 +32,7 @@ def open_regions(paths: Sequence[Path]) -> Source:
     objects: set[Path] = set()
     for path in sorted(paths, key=_says_sizes, reverse=True):
         for member in members(path):
-            fields, place = member.fields, member.place
+            fields, place = member.fields, member
             _picture(shelf, member)
             for region in _listed(fields, "regions", place):
                 box = numbers_of(region, ("x", "y", "width", "height"), place)
@@ -58,12 +58,12 @@ def _says_sizes(path: Path) -> bool:
     return first is not None and isinstance(first.value, dict) and "width" in first.value
 
 
-def _key(fields: Mapping[str, object], place: str) -> str:
+def _key(fields: Mapping[str, object], place: object) -> str:
     return id_of(fields, "image_id" if "image_id" in fields else "id", place)
 
 
 def _picture(shelf: Shelf, member: Member) -> None:
-    fields, place = member.fields, member.place
+    fields, place = member.fields, member
     key = _key(fields, place)
     size = size_of(fields, "width", place), size_of(fields, "height", place)
     if size == (None, None) and shelf.knows(key):
@@ -73,7 +73,7 @@ def _picture(shelf: Shelf, member: Member) -> None:
     shelf.picture(key, relative(name, place), size, place)
 
 
-def _thing(shelf: Shelf, key: str, fields: Mapping[str, object], place: str) -> None:
+def _thing(shelf: Shelf, key: str, fields: Mapping[str, object], place: object) -> None:
     names = fields.get("names", [fields.get("name")])
     name = names[0] if isinstance(names, list) and names else None
     if not isinstance(name, str) or not name.strip():
@@ -86,7 +86,7 @@ def _thing(shelf: Shelf, key: str, fields: Mapping[str, object], place: str) -> 
     shelf.thing(key, Marked(name.strip().lower(), box, own, colour=colours[0] if len(colours) == 1 else None))
 
 
-def _listed(fields: Mapping[str, object], name: str, place: str) -> Iterator[Mapping[str, object]]:
+def _listed(fields: Mapping[str, object], name: str, place: object) -> Iterator[Mapping[str, object]]:
     listed = fields.get(name, [])
     if not isinstance(listed, list):
         raise UsageError(f"{place}: expected a list of {name}, found {json.dumps(listed)[:60]}")

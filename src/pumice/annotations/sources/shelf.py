@@ -56,7 +56,7 @@ class Shelf:
         self._waiting: dict[str, list[tuple[object, ...]]] = {}
 
     def picture(
-        self, key: str, file: str, size: tuple[int | None, int | None], place: str, closed: str | None = None
+        self, key: str, file: str, size: tuple[int | None, int | None], place: object, closed: str | None = None
     ) -> None:
         """A picture; again is no harm, under another name it is.
 
