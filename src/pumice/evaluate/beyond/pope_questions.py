@@ -5,8 +5,8 @@
 
 Of every picture three things that are there, and three that are not (Li et al. 2023, "Evaluating Object Hallucination
 in Large Vision-Language Models"): any ("random"), those that most pictures show ("popular"), or those that are most
-often seen beside the thing that was just asked about ("adversarial"). The original's list of pictures is drawn without a
-seed and cannot be had again; here the same scenes and the same seed give the same files.
+often seen beside the thing that was just asked about ("adversarial"). The original draws its pictures without a seed,
+so its very list cannot be had again; here the same scenes and the same seed give the same files.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pumice.evaluate.beyond import typographic, world
+from pumice.evaluate.beyond import chair, counting, grounding, position, typographic, world
 from pumice.evaluate.task import Task
 from pumice.evaluate.tasks import (
     gqa,
@@ -36,5 +36,9 @@ TASKS: Mapping[str, Task] = {
     "mm-vet": mm_vet.MM_VET,
     "q-bench": q_bench.Q_BENCH,
     "world": world.TASK,
+    "counting": counting.TASK,
+    "position": position.TASK,
+    "grounding": grounding.TASK,
+    "chair": chair.TASK,
     "typographic": typographic.TASK,
 }
