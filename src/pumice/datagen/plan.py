@@ -1,7 +1,7 @@
 """What is to be made of every scene: how many samples of which kind. A plan and a scene decide them, nothing else does.
 
-    plan = Plan(read_rates("conversation=3,detail=0.5"), seed=0)
-    [order.id for order in plan.orders("139")]     # ["139-conversation", "139-conversation-2", ...]
+plan = Plan(read_rates("conversation=3,detail=0.5"), seed=0)
+[order.id for order in plan.orders("139")]     # ["139-conversation", "139-conversation-2", ...]
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, cast
+from typing import Literal, TypeAlias
 
 from pumice.datagen.samples import KINDS, Json, Kind
 from pumice.errors import UsageError
@@ -96,7 +96,7 @@ def read_rates(text: str) -> dict[Kind, float]:
             raise UsageError(f"--kinds: nobody knows the kind {name!r}", hint=hint)
         if name in rates:
             raise UsageError(f"--kinds names {name} twice")
-        rates[cast("Kind", name)] = _rate(name, number.strip() or "1")
+        rates[name] = _rate(name, number.strip() or "1")
     return rates
 
 

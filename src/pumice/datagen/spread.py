@@ -6,11 +6,12 @@ What is done must depend on its chunk alone, so that the results are the same wh
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import signal
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
@@ -35,7 +36,7 @@ def chunks(items: Iterable[Item], size: int) -> Iterator[list[Item]]:
         yield chunk
 
 
-def in_order(work: Callable[[Item], Result], items: Iterable[Item], where: Where) -> Iterator[Result]:
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], where: Where) -> Generator[Result, None, None]:
     """``work`` of every item, in the order of the items; only a few are held at a time.
 
     work, items and results must be picklable unless ``where`` is 1. Close the iterator to end the processes early.
@@ -46,7 +47,7 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], where: Where
     if where == "ray":
         return _by_ray(work, items)
     if where == 1:
-        return map(work, items)
+        return (work(item) for item in items)
     return _by_processes(work, items, where)
 
 
@@ -62,7 +63,7 @@ def _windowed(
         yield result(under_way.popleft())
 
 
-def _by_processes(work: Callable[[Item], Result], items: Iterable[Item], count: int) -> Iterator[Result]:
+def _by_processes(work: Callable[[Item], Result], items: Iterable[Item], count: int) -> Generator[Result, None, None]:
     pool = ProcessPoolExecutor(count, mp_context=get_context("spawn"), initializer=_attend_to_parent)
     try:
         yield from _windowed(
@@ -91,7 +92,7 @@ def _attend_to_parent() -> None:
         threading.Thread(target=leave, daemon=True, name="parent").start()
 
 
-def _by_ray(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+def _by_ray(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result, None, None]:
     if find_spec("ray") is None:
         raise UsageError("--ray needs Ray", hint="pip install 'pumice[scale]'")
     import ray
@@ -99,7 +100,7 @@ def _by_ray(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[R
     mine = not ray.is_initialized()
     if mine:
         try:
-            ray.init(include_dashboard=False, log_to_driver=False, logging_level="error")
+            ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
             raise ServerError(
                 f"Ray cannot be reached: {error}", hint="RAY_ADDRESS names the cluster; without it one is started here"
@@ -112,14 +113,15 @@ def _by_ray(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[R
             ray.shutdown()
 
 
-def _ray_results(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Any]:
+def _ray_results(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Any, None, None]:
     import ray
     from ray.exceptions import RayError, RayTaskError
 
-    task = ray.remote(num_cpus=1)(work)
-    processors = max(1, int(ray.cluster_resources().get("CPU", 1)))
+    task: Any = ray.remote(num_cpus=1)(_done)
+    resources: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # it has no types
+    processors = max(1, int(resources.get("CPU", 1)))
     try:
-        yield from _windowed(task.remote, ray.get, items, _AHEAD * processors)
+        yield from _windowed(lambda item: task.remote(work, item), ray.get, items, _AHEAD * processors)
     except RayTaskError as error:
         if isinstance(error.cause, PumiceError):
             raise error.cause from error
@@ -128,3 +130,7 @@ def _ray_results(work: Callable[[Item], Result], items: Iterable[Item]) -> Itera
         raise ServerError(
             f"Ray lost a task: {error}", hint="run the same command again; it goes on where it was"
         ) from error
+
+
+def _done(work: Callable[[Item], Result], item: Item) -> Result:
+    return work(item)
