@@ -45,7 +45,7 @@ def asked_all(
     limits: Limits = QUICK,
     budget: Budget | None = None,
     prices: Prices = PRICES,
-    timeout_s: float = 0.5,
+    timeout_s: float = 30,
     concurrency: int = 50,
     key: str | None = "k",
 ) -> dict[str, Answer | PumiceError]:

@@ -116,15 +116,19 @@ class Teacher:
         faults: Mapping[str, float] | None = None,
         most_faults: int = 3,
         latency_s: float = 0.0,
+        gather: int = 0,
         bucket: Bucket | None = None,
         seed: int = 0,
         key: str | None = None,
     ) -> None:
-        """faults: how likely each kind is. key: what callers must send; None lets everybody in."""
+        """faults: how likely each kind is. key: what callers must send; None lets everybody in.
+
+        gather: nobody is answered before so many have asked at the same time.
+        """
         unknown = set(faults or {}) - {*OF_WORDS, *OF_THE_WAY}
         assert not unknown, f"no such faults: {unknown}"
         self.reply, self.faults, self.most_faults, self.latency_s = reply, dict(faults or {}), most_faults, latency_s
-        self.bucket, self.seed, self.key = bucket, seed, key
+        self.gather, self.bucket, self.seed, self.key = gather, bucket, seed, key
         self.books = Books()
         self.batches = Batches(self._line)
         self.url = ""
@@ -175,6 +179,8 @@ class Teacher:
             while (await request.receive())["type"] != "http.disconnect":
                 pass
             return Response()
+        while self.books.most_in_flight < self.gather:
+            await asyncio.sleep(0.01)
         await asyncio.sleep(self.latency_s)
         return self._said(key, body, fault, headers)
 
