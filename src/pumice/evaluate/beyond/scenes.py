@@ -31,7 +31,7 @@ INSTANCES = File(
 CAPS_BOXES = File(("caps_boxes*.jsonl",), "captions and boxes as the original's data generation reads them", "LLaVA")
 REGIONS = File(
     ("region_descriptions*.json", "regions*.json"),
-    "phrases with boxes",
+    "phrases with boxes, image_data.json with the pictures' sizes beside it",
     "https://homes.cs.washington.edu/~ranjay/visualgenome",
 )
 FILES = (INSTANCES, CAPS_BOXES)
@@ -71,9 +71,8 @@ def gallery(folder: Path, *, regions: bool = False) -> Gallery:
 
 
 def _annotated(kind: SourceKind, path: Path, folder: Path) -> Gallery:
-    captions = path.with_name(path.name.replace("instances", "captions"))
-    paths = [path] if captions == path or not captions.exists() else [captions, path]
-    source = open_source(kind, paths)
+    beside = path.with_name("image_data.json" if kind == "regions" else path.name.replace("instances", "captions"))
+    source = open_source(kind, [*([beside] if beside != path and beside.exists() else []), path])
     subset = path.stem.rpartition("_")[2]
     pictures = original.pictures(folder, (subset, *_PLACES))
     scenes = tuple(source)
