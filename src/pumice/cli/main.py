@@ -48,13 +48,18 @@ COMMANDS = {
 }
 # Commands that have commands of their own. One of these may be found under two names.
 GROUPS = {
-    "data": {"convert": ("pumice.cli.data", "convert"), "doctor": ("pumice.cli.data", "doctor")},
+    "data": {
+        "convert": ("pumice.cli.data", "convert"),
+        "doctor": ("pumice.cli.data", "doctor"),
+        "balance": ("pumice.cli.data", "balance"),
+    },
     "evaluate": {
         "run": ("pumice.cli.evaluate", "run"),
         "tasks": ("pumice.cli.evaluate", "tasks"),
         "score": ("pumice.cli.evaluate", "score"),
         "compare": ("pumice.cli.evaluate", "compare"),
         "report": ("pumice.cli.evaluate", "report"),
+        "pope-questions": ("pumice.cli.pope_questions", "pope_questions"),
     },
     "models": {
         "list": ("pumice.cli.models", "list_models"),

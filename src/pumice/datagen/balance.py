@@ -7,16 +7,20 @@ the phrase are taken, or a hundred of them at random where there are more.
 
 from __future__ import annotations
 
+import json
 import random
 from array import array
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
+from pathlib import Path
 
+from pumice.annotations.sources.source import Source
 from pumice.data.rules import PLACEHOLDER
-from pumice.datagen.phrases import phrases_of
+from pumice.datagen.phrases import phrases_of, require_tagger
 from pumice.datagen.samples import Json
 from pumice.datagen.spread import chunks, in_order
+from pumice.files import fresh_file
 
 #: Requests for a brief caption, eleven as LLaVA has them; each record gets one at random.
 INSTRUCTIONS = (
@@ -44,18 +48,38 @@ class Rule:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Options:
+    """images: where pictures must be, if anybody looks. workers: processes. watch: told how many captions were read."""
+
+    images: Path | None = None
+    workers: int = 1
+    overwrite: bool = False
+    watch: Callable[[int], object] = lambda read: None
+
+
+@dataclass(frozen=True)
+class Captioned:
+    """A picture and one of its captions."""
+
+    id: str
+    image: str
+    caption: str
+
+
 @dataclass
 class Balance:
     """Which captions were chosen, by their numbers, and what was counted.
 
-    phrases: distinct ones; frequent: those that count. longest: captions with the commonest phrase, of all and of those
-    that were chosen.
+    phrases: distinct ones; frequent: those that count. commonest: the phrase in most captions, in how many, and in how
+    many of those that were chosen.
     """
 
     chosen: bytearray
     phrases: int = 0
     frequent: int = 0
-    longest: tuple[str, int, int] = ("", 0, 0)
+    captions: int = 0
+    commonest: tuple[str, int, int] = ("", 0, 0)
 
     @property
     def count(self) -> int:
@@ -76,17 +100,17 @@ class _Index:
         self.ends.append(len(self.row))
 
 
-def choose(captions: Iterable[str], rule: Rule, workers: int, watch: Callable[[int], object]) -> Balance:
-    """Which of the captions to take. watch: told how many were read. Captions are not held; their phrases are.
+def choose(captions: Iterable[str], rule: Rule, options: Options) -> Balance:
+    """Which of the captions to take. Captions are not held; their phrases are.
 
     Raises: UsageError if the tagger is not installed.
     """
     index = _Index()
-    with closing(in_order(phrases_of, chunks(captions, _CHUNK), workers)) as results:
+    with closing(in_order(phrases_of, chunks(captions, _CHUNK), options.workers)) as results:
         for found in results:
             for phrases in found:
                 index.add(phrases)
-            watch(len(index.ends))
+            options.watch(len(index.ends))
     return _chosen(index, rule)
 
 
@@ -104,25 +128,48 @@ def _chosen(index: _Index, rule: Rule) -> Balance:
     for number in order:
         if counts[number] < rule.least:
             continue
-        found = members[starts[number] : starts[number] + counts[number]]
-        if len(found) > rule.most:
-            found = np.array(random.Random(f"{rule.seed}:{names[number]}").sample(found.tolist(), rule.most))
-        chosen[found] = 1
-    balance = Balance(bytearray(chosen.tobytes()), len(names), int((counts >= rule.least).sum()))
+        taken = members[starts[number] : starts[number] + counts[number]]
+        if len(taken) > rule.most:
+            taken = np.array(random.Random(f"{rule.seed}:{names[number]}").sample(taken.tolist(), rule.most))
+        chosen[taken] = 1
+    found = Balance(bytearray(chosen.tobytes()), len(names), int((counts >= rule.least).sum()), len(ends))
     if names:
         last = order[-1]
-        found = members[starts[last] : starts[last] + counts[last]]
-        balance.longest = (names[last], len(found), int(chosen[found].sum()))
-    return balance
+        with_it = members[starts[last] : starts[last] + counts[last]]
+        found.commonest = (names[last], len(with_it), int(chosen[with_it].sum()))
+    return found
 
 
-def records(captions: Iterable[tuple[str, str, str]], balance: Balance, rule: Rule) -> Iterator[dict[str, Json]]:
-    """LLaVA's records of the chosen captions. captions: (id, picture, caption), in the same order as before."""
-    for number, (name, image, caption) in enumerate(captions):
-        if balance.chosen[number]:
-            asked = random.Random(f"{rule.seed}:{name}").choice(INSTRUCTIONS)
-            turns: list[Json] = [
-                {"from": "human", "value": f"{PLACEHOLDER}\n{asked}"},
-                {"from": "gpt", "value": caption},
-            ]
-            yield {"id": name, "image": image, "conversations": turns}
+def balance(source: Source, target: Path, rule: Rule, options: Options) -> Balance:
+    """Writes LLaVA's records of the chosen captions of ``source``, a JSON list.
+
+    Raises: UsageError if the target is there, or the tagger is not installed.
+    """
+    require_tagger()
+    found = choose((each.caption for each in _captions(source, options.images)), rule, options)
+    with fresh_file(target, overwrite=options.overwrite) as file:
+        before = b"[\n"
+        for number, each in enumerate(_captions(source, options.images)):
+            if found.chosen[number]:
+                file.write(before + json.dumps(_record(each, rule), ensure_ascii=False).encode("utf-8", "replace"))
+                before = b",\n"
+        file.write(b"\n]\n" if found.count else b"[\n]\n")
+    return found
+
+
+def _captions(source: Source, images: Path | None) -> Iterator[Captioned]:
+    for scene in source:
+        if images is None or (images / scene.image).is_file():
+            for number, caption in enumerate(scene.captions):
+                yield Captioned(
+                    scene.id if len(scene.captions) == 1 else f"{scene.id}-{number + 1}", scene.image, caption
+                )
+
+
+def _record(captioned: Captioned, rule: Rule) -> dict[str, Json]:
+    asked = random.Random(f"{rule.seed}:{captioned.id}").choice(INSTRUCTIONS)
+    turns: list[Json] = [
+        {"from": "human", "value": f"{PLACEHOLDER}\n{asked}"},
+        {"from": "gpt", "value": captioned.caption},
+    ]
+    return {"id": captioned.id, "image": captioned.image, "conversations": turns}
