@@ -71,11 +71,13 @@ class _Found:
 class Vocabulary:
     """Names and what they stand for. Build one with ``coco``, ``world`` or ``vocabulary_for``."""
 
-    def __init__(self, senses: Mapping[str, _Sense], categories: Iterable[str]) -> None:
+    def __init__(
+        self, senses: Mapping[str, _Sense], categories: Iterable[str], traps: Iterable[str] = near.TRAPS
+    ) -> None:
         self.categories = frozenset(categories)
         self._senses = dict(senses)
         forms: dict[tuple[str, ...], tuple[_Sense | None, bool]] = {}
-        for phrase in near.TRAPS:
+        for phrase in traps:
             forms[words_of(phrase)] = (None, False)
         for word, sense in senses.items():
             forms[words_of(plural(word))] = (sense, True)
@@ -106,7 +108,11 @@ class Vocabulary:
             one = not each.plural or plural(sense.word) == sense.word
             if one and near.elsewhere(sense.word, before, after):
                 continue
-            if one and not last.possessive and ((after and each.last + 1 in starts) or near.modifies(after)):
+            if (
+                one
+                and not last.possessive
+                and ((after and each.last + 1 in starts) or near.modifies(after, sense.categories))
+            ):
                 continue
             mention = Mention(
                 tokens[each.first].start, last.end, sense.word, sense.category, sense.categories, each.plural
@@ -158,8 +164,9 @@ def coco() -> Vocabulary:
 
 @lru_cache(maxsize=1)
 def world() -> Vocabulary:
-    """The synthetic world's names; nothing there has a synonym."""
-    return Vocabulary({name: _Sense(name, name, (name,), False, False) for name in NAMES}, NAMES)
+    """The synthetic world's names and "thing" for any of them; nothing there has a synonym, or a double meaning."""
+    senses = {name: _Sense(name, name, (name,), False, False) for name in NAMES}
+    return Vocabulary({**senses, "thing": _Sense("thing", "thing", NAMES, False, False)}, NAMES, traps=())
 
 
 def vocabulary_for(scene: Scene) -> Vocabulary:

@@ -17,27 +17,31 @@ def _phrases(text: str) -> tuple[str, ...]:
 #: Nouns that make a modifier of the word before them: what they name is something else, which may stand without it.
 HEADS: frozenset[str] = _set(
     """
-    station stop track rail railing depot yard terminal tunnel crossing platform shelter lane rack route schedule
-    ride rides shop store market stand factory company show race ranch farm barn stable stall pen kennel park leash
-    collar house food treat bowl tag crate bed sled sledding trailer cart carriage drawn saddle harness art
-    statue sculpture figurine toy doll logo sticker drawing painting costume mask balloon print pattern design
-    decoration flavored flavoured filling filled carrier ornament puppet
-    shaped shape themed theme mural poster decal cutout tattoo emblem symbol cartoon sign image
-    door window windshield hood tire wheel bumper mirror interior seat fender headlight dealership wash alarm
-    handle lid cap opener holder rim top cloth tablecloth leg arm back cover covering cushion case sleeve bag box
-    pad mat stain peel skin tree juice pie sauce crust dough topping slice box oven cutter tray pan plate batter mix
-    frosting icing stand knife pole lift slope resort boot jacket goggles suit jump trail run patrol gear equipment
-    field court game match team uniform cap helmet league season diamond player glove practice dugout net paper
-    brush tank seat bathroom faucet basin cabinet drawer door magnet shelf shelves case cart page cover report mark
-    store keeper end worm face hand dial frame sheet spread post board linen room time hours side area space size
-    trip tour travel traffic ownership owner enthusiast lover club culture industry service system network fare
-    pass ticket license training safety behavior behaviour activity activities industry maintenance repair parts
-    part key keys engine motor fuel exhaust deck dock harbor harbour launch ramp slip wake flight pilot crew cabin
-    cockpit wing tail nose runway hangar propeller show model food beer bread soup salad garden pot stem leaf leaves
-    petals hair fur wool milk meat dung manure hide ear trunk tusk tusks cub den enclosure habitat exhibit sanctuary
-    reserve cage feeder nest bath feather feathers beak trap charger cable cord pad screen button buttons app call
-    number case conversation booth stick shoot rally park surfing boarding flying riding racing watching walking
-    grooming string pocket strap zipper stroller clothes clothing carrier carriages shower care size sized
+    activities activity app area art barn basin bathroom batter beak beer behavior behaviour boot booth bread bumper
+    button buttons cabin cabinet carriage carriages carrier cart cartoon charger cloth clothes clothing club cockpit
+    collar company conversation cord costume court covering crate crew crossing crust cub culture cushion cutout cutter
+    dealership decal deck decoration den depot dial diamond doll door dough drawer drawing drawn dugout dung ear emblem
+    enclosure engine enthusiast equipment exhaust exhibit factory farm faucet feather feathers fender field figurine
+    filled filling flavored flavoured flight food frosting fur game garden gear glove goggles habitat hair hangar
+    harbor harbour harness headlight helmet holder hours house icing image industry interior juice keeper kennel key
+    keys knife leaf league leash leaves leg license linen logo lover magnet maintenance manure mat meat milk mirror mix
+    motor mural net network nose opener ornament oven owner ownership painting pan paper part parts patrol pattern
+    petals pie pilot platform player poster pot practice propeller puppet rack railing ramp ranch repair reserve resort
+    rim room route runway saddle safety salad sanctuary sauce schedule screen sculpture shape shaped sheet shelf
+    shelter shelves side sized skin sled sleeve slice slope soup stable stain station statue stem strap stroller suit
+    symbol system tablecloth tail tattoo team terminal theme themed ticket tire topping toy traffic trailer training
+    tray tree trunk tunnel tusk tusks uniform wheel window windshield wing wool yard zipper
+    bag box case feeder lane pen service space string track worm
+    """
+)
+#: The same, but also what one does: "a car park", while "a man and a dog run", and "the clock shows" the time.
+HEADS_OR_VERBS: frozenset[str] = _set(
+    """
+    alarm arm back balloon bath bed board bowl brush cable cage call cap care cover design dock end face
+    fare frame fuel hand handle hide hood jacket jump launch lid lift mark market mask match model nest
+    number pad page park pass peel plate pocket pole post print race rail rally report ride run season seat service
+    shoot shop show shower sign size slip spread stall stand stick sticker stop store tag tank time top
+    tour trail trap travel treat trip wake wash worm
     """
 )
 
@@ -51,7 +55,8 @@ UNREAL: frozenset[str] = _set(
 )
 #: Things of these materials are real, unless they were alive or drove.
 MATERIALS: frozenset[str] = _set("plastic wooden metal stone paper ceramic porcelain chocolate")
-ALIVE: frozenset[str] = _set("person bird cat dog horse sheep cow elephant bear zebra giraffe car truck train airplane")
+LIVING: frozenset[str] = _set("person bird cat dog horse sheep cow elephant bear zebra giraffe")
+ALIVE: frozenset[str] = LIVING | _set("car truck train airplane")
 COLOURS: frozenset[str] = _set(
     "black white grey gray brown red yellow green blue pink purple tan beige gold golden silver orange cream"
 )
@@ -100,14 +105,14 @@ TRAPS: tuple[str, ...] = _phrases(
     ski resort, ski lodge, ski pole, ski jacket, ski boot, ski suit, ski mask, ski goggles, ski gear, ski area,
     ski trail, ski jump, ski run, ski equipment, ski hill, ski patrol, ski mountain, ski outfit, ski pants,
     ski cap, ski hat, chair lift, chairlift, kite string, kite tail, kite festival, kite surfing, kite boarding,
-    kite board, kite flying, kiteboard, kite shop, frisbee golf, disc golf, surf shop, ball park, ball game,
+    kite board, kite flying, bird watching, horse racing, car racing, dog walking service, dog sledding, bike riding,
+    horseback riding, kiteboard, kite shop, frisbee golf, disc golf, surf shop, ball park, ball game,
     ball field, ball cap, ball gown, disco ball, eye ball, crystal ball, ball of yarn, ball of string, bat mobile,
     baseball cap, baseball hat, baseball field, baseball game, baseball team, baseball uniform, baseball diamond,
     baseball park, baseball stadium, baseball match, baseball helmet, baseball jersey, baseball practice,
     football field, football game, football team, basketball court, basketball hoop, volleyball net, golf club,
     tennis court, tennis match, tennis game, tennis net, tennis shoes, tennis outfit, tennis skirt, sports bar,
     wine rack, cup board, cupboard, tea kettle, teapot, coffee pot, coffee maker, coffee shop, coffee machine,
-    glass door, glass window, glass case, glass table, glass top, glass shelf, glass panel, glass wall, glass bowl,
     eye glasses, eyeglasses, glasses, sunglasses, sun glasses, reading glasses, magnifying glass, stained glass,
     looking glass, computer desk, computer chair, phone charger, bar of soap, candy bar, handle bar, handle bars,
     chocolate bar, towel bar, teddy bear shop, stuffing, plush carpet, display case, window display, plant life,
@@ -163,9 +168,13 @@ FOLLOWERS: frozenset[str] = _set(
 )
 
 
-def modifies(after: Sequence[str]) -> bool:
+def modifies(after: Sequence[str], categories: Sequence[str]) -> bool:
     """Whether a noun in the singular only describes the one behind it: "train" before "station"."""
-    return bool(after) and not HEADS.isdisjoint({after[0], after[0].removesuffix("s")})
+    if not after:
+        return False
+    if not HEADS.isdisjoint({after[0], after[0].removesuffix("s"), after[0].removesuffix("es")}):
+        return True
+    return after[0] in HEADS_OR_VERBS and LIVING.isdisjoint(categories)
 
 
 def elsewhere(word: str, before: Sequence[str], after: Sequence[str]) -> bool:

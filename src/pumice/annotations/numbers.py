@@ -69,7 +69,7 @@ def said_before(words: Sequence[str], plural: bool, paired: bool = False) -> Sai
     plural: the noun is one. paired: it comes in pairs (scissors, skis), so that "a pair of" counts none.
     """
     at = len(words) - 1
-    while at >= 0 and words[at] not in NUMBERS and (words[at] in _BETWEEN or words[at].endswith(("ed", "ing"))):
+    while at >= 0 and words[at] not in NUMBERS and _describes(words[at]):
         at -= 1
     if at < 0 or len(words) - at > 4:
         return None
@@ -81,6 +81,11 @@ def said_before(words: Sequence[str], plural: bool, paired: bool = False) -> Sai
     if word == "of" and before and plural:
         return _group(before[-1], paired)
     return None
+
+
+def _describes(word: str) -> bool:
+    """Whether the word can stand between a number and what is counted."""
+    return word in _BETWEEN or (word.endswith(("ed", "ing")) and not word.endswith("eed"))
 
 
 def _group(word: str, paired: bool) -> Said | None:

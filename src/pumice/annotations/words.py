@@ -10,7 +10,7 @@ from __future__ import annotations
 #: "<", words for a part of its kind ("man": of three persons two may be men), then, behind "~", words that may or may
 #: not be annotated as it ("desk"): they can confirm, never refute.
 COCO: dict[str, str] = {
-    "person": "human, individual, pedestrian, people < man, woman, boy, girl, child, kid, baby, toddler, infant,"
+    "person": "human, individual, pedestrian, persons < man, woman, boy, girl, child, kid, baby, toddler, infant,"
     " teenager, teen, adult, guy, lady, gentleman, male, female, mother, father, mom, dad, parent, son, daughter,"
     " brother, sister, sibling, husband, wife, bride, groom, friend, grandmother, grandfather, player, tennis player,"
     " baseball player, soccer player, basketball player, hitter, catcher, umpire, referee,"
@@ -36,8 +36,7 @@ COCO: dict[str, str] = {
     "bus": "autobus < school bus, double decker, double decker bus, tour bus, city bus, minibus, shuttle bus,"
     " transit bus, trolley bus, trolleybus ~ coach, trolley, shuttle",
     "train": "locomotive < subway train, passenger train, freight train, steam train, steam engine, bullet train,"
-    " commuter train, tram, streetcar, monorail ~ subway, trolley, caboose, railcar, train car, train engine,"
-    " train cars",
+    " commuter train, tram, streetcar, monorail ~ subway, trolley, caboose, railcar, train car, train engine",
     "truck": "lorry < fire truck, firetruck, dump truck, tow truck, semi truck, semi, garbage truck, delivery truck,"
     " food truck, tractor trailer, big rig ~ pickup, pickup truck, pick up, pick up truck, fire engine, moving van,"
     " camper, trailer, tanker",
@@ -68,7 +67,7 @@ COCO: dict[str, str] = {
     "backpack": "back pack, knapsack, rucksack ~ bag, pack, book bag, bookbag, luggage, baggage",
     "umbrella": "parasol, brolly ~ canopy, sunshade",
     "handbag": "purse, hand bag, pocketbook < clutch purse ~ bag, tote, tote bag, shoulder bag, messenger bag, satchel",
-    "tie": "necktie, neck tie < bow tie, bowtie, bow-tie",
+    "tie": "necktie, neck tie < bow tie, bowtie",
     "suitcase": "suit case < carry on, briefcase, trunk suitcase ~ bag, luggage, baggage, duffel bag, duffle bag,"
     " travel bag, piece of luggage",
     "frisbee": "flying disc, flying disk ~ disc, disk",
@@ -128,7 +127,7 @@ COCO: dict[str, str] = {
     "keyboard": "computer keyboard, wireless keyboard ~ keypad, piano keyboard",
     "cell phone": "cellphone, cellular phone, mobile phone, mobile, smartphone, smart phone, cellular telephone,"
     " iphone, camera phone, flip phone ~ phone, telephone, device, blackberry",
-    "microwave": "microwave oven, microwave-oven ~ oven",
+    "microwave": "microwave oven ~ oven",
     "oven": "< wall oven, toaster oven, pizza oven, stove top oven, stovetop oven ~ stove, stovetop, stove top,"
     " cooker, range, burner",
     "toaster": "~ toaster oven",
@@ -160,7 +159,7 @@ SUPER: dict[str, str] = {
 }
 
 IRREGULAR: dict[str, str] = {
-    "man": "men", "woman": "women", "child": "children", "person": "persons", "people": "people", "goose": "geese",
+    "man": "men", "woman": "women", "child": "children", "person": "people", "persons": "persons", "goose": "geese",
     "mouse": "mice", "knife": "knives", "calf": "calves", "sheep": "sheep", "cattle": "cattle", "ox": "oxen",
     "bison": "bison", "scissors": "scissors", "skis": "skis", "shears": "shears", "broccoli": "broccoli",
     "aircraft": "aircraft", "watercraft": "watercraft", "die": "dice", "fish": "fish", "half": "halves",
