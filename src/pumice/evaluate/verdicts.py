@@ -71,11 +71,11 @@ class VerdictFile:
         """Keeps a verdict. Raises UsageError if the disk refuses."""
         self._verdicts[verdict.question_id, verdict.run] = verdict
         told = {name: value for name, value in asdict(verdict).items() if value not in ("", None)}
-        line = json.dumps(told, ensure_ascii=False) + "\n"
+        line = json.dumps(told) + "\n"
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(line)
+            with self.path.open("ab", buffering=0) as file:
+                file.write(line.encode())  # in one piece: a line of another process is before it or behind it
         except OSError as error:
             raise UsageError(
                 f"{self.path} cannot be written: {error.strerror or error}", hint="check the free space, start again"
@@ -103,11 +103,12 @@ def name_of(answer: Answer) -> str:
 
 
 def with_verdicts(answers: Sequence[Answer], file: VerdictFile, runs: int) -> tuple[Answer, ...]:
-    """The answers, each with what the judge said in every run."""
+    """The answers, each with what the judge said in every run; those that the file does not know as they are."""
     told = []
     for answer in answers:
         found = [file.find(name_of(answer), run) for run in range(1, runs + 1)]
-        told.append(carrying(answer, [verdict for verdict in found if verdict is not None]))
+        verdicts = [verdict for verdict in found if verdict is not None]
+        told.append(carrying(answer, verdicts) if verdicts else answer)
     return tuple(told)
 
 

@@ -25,8 +25,8 @@ class Rotation:
 
     options: letter to text, as shown. original: letter as shown to letter as in the table, where they differ.
     expected: the right letter, as in the table. text: the answer; None if there is none. extracted: what a judge said
-    about an answer that no rule could read. cluster: the picture; "" if it is not known. asked: the words of the question. category, ability: the
-    benchmark's names for the kind of question, the finer and the coarser.
+    about an answer that no rule could read. cluster: the picture; "" if it is not known. asked: the words of the
+    question. category, ability: the benchmark's names for the kind of question, the finer and the coarser.
     """
 
     index: int

@@ -15,7 +15,7 @@ from typing import cast
 from pumice.errors import UsageError
 from pumice.evaluate.formula import mean
 from pumice.evaluate.predictions import Record, read_answers, read_json
-from pumice.evaluate.questions import JSON, Answer, Question
+from pumice.evaluate.questions import Answer, Question
 from pumice.evaluate.scoring.letters import seed_letter
 from pumice.evaluate.scoring.matching import match
 from pumice.evaluate.statistic import Metric, Row, Scored
@@ -58,11 +58,12 @@ def _items(folder: Path) -> list[_Item]:
     data = document.get("questions") if isinstance(document, Mapping) else document
     if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
         raise UsageError(f"{path}: expected an object with a list of 'questions'", hint=_QUESTIONS.advice)
-    names = {number: name for name, number in kinds.items()} if isinstance(kinds, Mapping) else {}
+    named = kinds if isinstance(kinds, Mapping) else {}
+    names = {number: name for name, number in named.items() if isinstance(number, int)}
     return [_item(cast(Record, each), names, f"{path}, item {number}") for number, each in enumerate(data, 1)]
 
 
-def _item(value: Record, names: Mapping[JSON, str], place: str) -> _Item:
+def _item(value: Record, names: Mapping[int, str], place: str) -> _Item:
     """A question; for scoring its id, kind and answer are enough, under the names of the benchmark's results as
     well."""
     name = original.text(value, "q_id" if "q_id" in value else "question_id", place)
@@ -74,7 +75,7 @@ def _item(value: Record, names: Mapping[JSON, str], place: str) -> _Item:
         words=str(value.get("question") or ""),
         options={letter: str(text) for letter, text in options.items() if text is not None},
         answer=str(value.get("answer") or value.get("gt") or ""),
-        kind=names.get(number, f"kind {kind}"),
+        kind=names.get(kind, f"kind {kind}"),
         number=kind,
         video=value.get("data_type") == "video" or kind in _FRAME_FOLDERS,
         picture=str(value.get("data_id") or name),
