@@ -179,15 +179,11 @@ def vocabulary_for(scene: Scene) -> Vocabulary:
 
 @lru_cache(maxsize=64)
 def _coco_with(further: frozenset[str]) -> Vocabulary:
-    senses: dict[str, _Sense] = {}
+    senses = {name: _Sense(name, name, (name,), False, False) for name in COCO}
     for category, words in COCO.items():
-        exact, narrow, loose = _graded(words)
-        for word in (category, *exact):
-            _add(senses, word, category, narrow=False, loose=False)
-        for word in narrow:
-            _add(senses, word, category, narrow=True, loose=False)
-        for word in loose:
-            _add(senses, word, category, narrow=False, loose=True)
+        for grade, graded in enumerate(_graded(words)):
+            for word in graded:
+                _add(senses, word, category, narrow=grade == 1, loose=grade == 2)
     for word, members in SUPER.items():
         senses[word] = _Sense(word, word, tuple(members.split(", ")), False, word == "van")
     for name in sorted(further):
