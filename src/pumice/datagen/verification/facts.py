@@ -20,7 +20,8 @@ class Facts:
     """Built once for a scene with ``facts``.
 
     captioned: categories that a caption speaks of; words: the very names it uses. numbers, colours: what captions say
-    of a category. exact: nothing was overlooked, and every place is one of nine fields (the synthetic world).
+    of a category. exact: nothing was overlooked, and every place is one of nine fields; so it is in the synthetic
+    world, whose captions say nothing that its things do not.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -36,7 +37,7 @@ class Facts:
         self.numbers: dict[str, set[int]] = defaultdict(set)
         self.colours: dict[str, set[str]] = defaultdict(set)
         self.coloured_all: set[str] = set()
-        for caption in scene.captions:
+        for caption in () if self.exact else scene.captions:
             for sentence in sentences(caption, self.vocabulary):
                 for statement in statements(sentence):
                     if not statement.denied:
@@ -60,21 +61,21 @@ class Facts:
         return not self.captioned.isdisjoint(noun.mention.categories)
 
     def coloured(self, things: Collection[Thing]) -> bool:
-        """Whether the colour of each of them is known."""
-        return bool(things) and all(thing.colour is not None for thing in things)
+        """Whether the colour of each of them is known, or is of no account as in the world."""
+        return any(thing.colour for thing in things) and (self.exact or all(thing.colour for thing in things))
 
     def _hear(self, content: object) -> None:
         if isinstance(content, Existence):
             self.captioned.update(content.noun.mention.categories)
             self.words.add(content.noun.mention.word)
         elif isinstance(content, Count) and content.bound != "about" and content.number:
-            for category in content.nouns[0].mention.categories:
-                self.numbers[category].add(content.number)
-        elif isinstance(content, Colour) and not content.noun.mention.loose:
-            for category in content.noun.mention.categories:
-                self.colours[category].update(content.colours)
-                if content.noun.mention.plural:
-                    self.coloured_all.add(category)
+            if len(content.nouns[0].mention.categories) == 1:
+                self.numbers[content.nouns[0].mention.category].add(content.number)
+        elif isinstance(content, Colour) and len(content.noun.mention.categories) == 1:
+            mention = content.noun.mention
+            self.colours[mention.category].update(() if mention.loose else content.colours)
+            if mention.plural:
+                self.coloured_all.add(mention.category)
 
 
 @lru_cache(maxsize=SCENES_KEPT)

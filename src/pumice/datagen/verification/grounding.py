@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
 from pumice.boxes import Box, has_area, iou, written_boxes
 from pumice.datagen.verification.claims import Claim, Verdict
 from pumice.datagen.verification.facts import Facts
-from pumice.datagen.verification.sentences import Noun, Sentence, sentences
+from pumice.datagen.verification.sentences import Noun, sentences
 
 _WRITTEN = re.compile(r"\[[\s\d.,-]*\]")
 AGREED = 0.5  # intersection over union from which a box is the thing's
@@ -21,9 +21,9 @@ def without_boxes(text: str) -> str:
     return _WRITTEN.sub("", text)
 
 
-def boxed(known: Facts, question: Sequence[Sentence], answer: str, number: int) -> Iterator[Claim]:
+def boxed(known: Facts, question: str, answer: str, number: int) -> Iterator[Claim]:
     """A claim for every box, about what is named last before it; the first may be what the question asks for."""
-    asked = [noun for sentence in question for noun in sentence.nouns]
+    asked = [noun for sentence in sentences(question, known.vocabulary) for noun in sentence.nouns]
     noun = asked[-1] if asked else None
     start = 0
     for match in _WRITTEN.finditer(answer):

@@ -120,7 +120,7 @@ def colour(said: Colour, facts: Facts) -> Finding:
     if not found or mention.loose:
         return Finding(Truth.OPEN, f"no {mention.word} is annotated for sure")
     if facts.coloured(found):
-        shown = sorted({str(thing.colour) for thing in found})
+        shown = sorted({thing.colour for thing in found if thing.colour is not None})
         fitting = facts.things(mention.categories, said.colours)
         reason = f"{_counted(said.noun, len(found)) if not said.noun.colours else 'annotated'}: {', '.join(shown)}"
         if not fitting:

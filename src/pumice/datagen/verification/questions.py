@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pumice.annotations.numbers import NUMBERS
@@ -23,6 +23,7 @@ _ASKS_YES_NO = re.compile(
     r"(?:.*, )?(?:and |so |but )?"
     r"(?:is|are|was|were|does|do|did|can|could|has|have|would|will|isn't|aren't|doesn't|am i)\b"
 )
+_HOW_MANY = re.compile(r"\bhow many\b|\bnumber of\b|^(?:please )?count\b|\bcount the\b")
 _ANY_ASKED = re.compile(r"(?:V?E|V|[vxwdPy]|pt*w?I|o)*\?*$")
 _NUMBER_FIRST = re.compile(r"(?:EV?|yx*P|V|x|d|pt*I|,|P)*(?P<number>[#0]|g)(?![C&]*N)")
 _COLOUR_FIRST = re.compile(r"(?:yV|V|x|a|t|K)*(?P<colours>C(?:(?:,&|[&,])C)*)")
@@ -38,6 +39,12 @@ class Asked:
     text: str
 
 
+def asking(question: Iterable[Sentence]) -> Sentence | None:
+    """The sentence that asks, without how to answer; the first one if none has a question mark."""
+    found = list(question)
+    return next((each for each in reversed(found) if each.asks), found[0] if found else None)
+
+
 def polarity(answer: str) -> bool | None:
     """Whether an answer begins with a yes or a no; None if with neither."""
     start = answer[:40].lower()
@@ -46,16 +53,16 @@ def polarity(answer: str) -> bool | None:
     return False if _NO.match(start) else None
 
 
-def yes_no(question: Sequence[Sentence], answer: str) -> Asked | None:
+def yes_no(question: Sentence | None, answer: str) -> Asked | None:
     """What is affirmed or denied by a yes or a no."""
     agreed = polarity(answer)
-    if agreed is None or not question or not _ASKS_YES_NO.match(question[-1].text.lower()):
+    if agreed is None or question is None or not _ASKS_YES_NO.match(question.text.lower()):
         return None
-    contents = _asked(question[-1], agreed)
+    contents = _asked(question, agreed)
     if not contents:
         return None
     word = "yes" if agreed else "no"
-    return Asked(tuple(contents), not agreed, f"{question[-1].text} - {word}")
+    return Asked(tuple(contents), not agreed, f"{question.text} - {word}")
 
 
 def _asked(sentence: Sentence, agreed: bool) -> list[Content]:
@@ -63,7 +70,9 @@ def _asked(sentence: Sentence, agreed: bool) -> list[Content]:
     if "|" in sentence.shape or "k" in sentence.shape:
         return []
     found = [each.content for each in statements(sentence) if not each.denied]
-    special: list[Content] = [each for each in found if not isinstance(each, Existence)]
+    special: list[Content] = [
+        each for each in found if not isinstance(each, Existence) and not _taken_for_granted(each)
+    ]
     there = [each for each in found if isinstance(each, Existence) and not each.noun.mention.loose]
     if agreed:
         return [*there, *special]
@@ -72,11 +81,17 @@ def _asked(sentence: Sentence, agreed: bool) -> list[Content]:
     return list(there) if not special and len(there) == 1 else []
 
 
-def completed(question: Sequence[Sentence], answer: Sentence) -> list[Statement]:
+def _taken_for_granted(content: Content) -> bool:
+    """The colour of "the red cup" only says which cup is meant."""
+    if not isinstance(content, Colour) or content.noun.determiner not in ("t", "h"):
+        return False
+    return content.colours == content.noun.colours
+
+
+def completed(asked: Sentence | None, answer: Sentence) -> list[Statement]:
     """What the first sentence of an answer says about the thing that was asked for."""
-    if not question or not (question[-1].nouns or _what_is_it(question[-1])):
+    if asked is None or not (asked.nouns or _what_is_it(asked)):
         return []
-    asked = question[-1]
     for reader in (_how_many, _which_colour, _where, _what_is_there, _which_size):
         content = reader(asked, answer)
         if content is not None:
@@ -85,7 +100,7 @@ def completed(question: Sequence[Sentence], answer: Sentence) -> list[Statement]
 
 
 def _how_many(asked: Sentence, answer: Sentence) -> Content | None:
-    if not {"how", "many"} <= set(asked.words) and asked.words[0] != "count" and "number" not in asked.words:
+    if not _HOW_MANY.search(" ".join(asked.words)):
         return None
     noun = asked.nouns[0] if asked.nouns else None
     match = _NUMBER_FIRST.match(answer.shape)

@@ -63,18 +63,22 @@ def sentences(text: str, vocabulary: Vocabulary) -> Iterator[Sentence]:
 @lru_cache(maxsize=KEPT)
 def read(text: str, vocabulary: Vocabulary) -> Sentence:
     """One sentence."""
-    named = vocabulary.mentions(text)
+    named = [
+        each
+        for each in vocabulary.mentions(text)
+        if text[each.start : each.end] == "TV" or not _shouted(text[each.start : each.end])
+    ]
     words: list[str] = []
     letters: list[str] = []
     places: list[tuple[int, Mention]] = []
     upcoming = 0
-    for match in _WORD.finditer(text.lower()):
+    for match in _WORD.finditer(text):
         while upcoming < len(named) and match.start() >= named[upcoming].end:
             upcoming += 1
         mention = named[upcoming] if upcoming < len(named) and match.end() > named[upcoming].start else None
         if mention is None:
-            words.append(match[0])
-            letters.append(role(match[0]))
+            words.append(match[0] if _shouted(match[0]) else match[0].lower())
+            letters.append(role(words[-1]))
         elif not places or places[-1][1] is not mention:
             places.append((len(words), mention))
             words.append(mention.word)
@@ -83,15 +87,19 @@ def read(text: str, vocabulary: Vocabulary) -> Sentence:
     return Sentence(text, tuple(words), shape, tuple(_noun(at, mention, shape, words) for at, mention in places))
 
 
+def _shouted(word: str) -> bool:
+    """In capitals, as what is written on a sign: no word of the sentence."""
+    return len(word) > 1 and word.isupper()
+
+
 def _settled(shape: str, words: list[str]) -> str:
     """The roles that only the neighbours decide."""
     letters = list(shape)
     for at, letter in enumerate(shape):
         after = shape[at + 1] if at + 1 < len(shape) else ""
         before = shape[at - 1] if at else ""
-        if letter == "m" and words[at] in ("can", "could", "may") and _perceives(shape, words, at + 1):
-            letters[at] = "x"
-        elif words[at] == "so" or (words[at] == "like" and before in ("V", "")):
+        seen = words[at] in ("can", "could", "may") and _perceives(shape, words, at + 1)
+        if seen or words[at] == "so" or (words[at] == "like" and before in ("V", "")):
             letters[at] = "x"
         elif words[at] == "that" and after in tuple("NwC"):
             letters[at] = "t" if before in ("", "p", "o", "V") else "u"

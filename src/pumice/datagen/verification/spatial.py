@@ -22,6 +22,8 @@ _BARE = re.compile(r"(?:yVx*[vd]?|[wt]*V|w|[wVPyxI])*(?P<place>[pT]?t*x*(?P<dir>
 _NOT_A_PLACE = tuple("wNCr#S")  # "the right car", "the top shelf"
 _BOUNDARY = ",;:(u"
 _FRONTED = re.compile(r"[x,]*(?:E?V|[VPvd]|yx*m?[xVP]+|w(?=[athzQ#]))?[xvdV]*o?$")
+#: After a place: it begins a clause of its own, "(a dog sits, and on the left) there is a cat".
+_ITS_OWN = re.compile(r"(?:pt*I)?,?x*(?:EV?|V[a#zQ]|yx*[mP])")
 _RELATIONS: dict[str, RelationName] = {
     "above": "above", "below": "below", "beneath": "below", "underneath": "below", "under": "below",
 }  # fmt: skip
@@ -125,6 +127,8 @@ def _owners(sentence: Sentence, start: int, end: int) -> list[_Either]:
     shape = sentence.shape
     clause = max(shape.rfind(letter, 0, start) for letter in _BOUNDARY) + 1
     before = [noun for noun in sentence.nouns if clause <= noun.first and noun.at < start]
+    if (not before or shape[start - 1] == "&") and _ITS_OWN.match(shape, end):
+        return _fronted(sentence, end)
     if not before and (clause == 0 or not shape[clause:start].strip("x&")):
         fronted = _fronted(sentence, end)
         if fronted or clause == 0:

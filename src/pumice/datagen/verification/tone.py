@@ -30,6 +30,8 @@ def firm(sentence: Sentence, noun: Noun) -> bool:
     if hedged(sentence, noun.first) or _alternative(shape, noun):
         return False
     before = words[noun.first - 1] if noun.first else ""
+    if noun.determiner == "#" and shape[noun.at + 1 : noun.at + 2] == "m":
+        return False  # "so two would be left"
     person = noun.mention.category == "person"
     if noun.determiner in ("t", "h"):
         return not person or (noun.mention.word in _PLAIN_PEOPLE and not set("mk") & set(shape))

@@ -16,7 +16,7 @@ from pumice.datagen.verification.facts import Facts, facts
 from pumice.datagen.verification.findings import Truth, verdict
 from pumice.datagen.verification.grounding import boxed, without_boxes
 from pumice.datagen.verification.judging import judge
-from pumice.datagen.verification.questions import Asked, completed, yes_no
+from pumice.datagen.verification.questions import Asked, asking, completed, yes_no
 from pumice.datagen.verification.reading import statements
 from pumice.datagen.verification.sentences import sentences
 from pumice.datagen.verification.statements import Colour, Content, Count, Existence, Place, Relation, Statement
@@ -36,13 +36,13 @@ def verify(scene: Scene, exchanges: Sequence[Exchange]) -> tuple[Claim, ...]:
 
 
 def _claims(known: Facts, exchange: Exchange, number: int) -> Iterator[Claim]:
-    question = list(sentences(exchange.question, known.vocabulary))
+    question = asking(sentences(exchange.question, known.vocabulary))
     answer = exchange.answer
     asked = yes_no(question, answer)
     if asked is not None:
         yield from _answered(known, asked, number)
     if next(written_boxes(answer), None) is not None:
-        yield from boxed(known, question, answer, number)
+        yield from boxed(known, exchange.question, answer, number)
         answer = without_boxes(answer)
     seen: set[tuple[str, ...]] = set()
     for place, sentence in enumerate(sentences(answer, known.vocabulary)):
@@ -52,7 +52,7 @@ def _claims(known: Facts, exchange: Exchange, number: int) -> Iterator[Claim]:
             yield from _claim(known, statement, sentence.text, number, seen)
         if place == 0:
             for statement in completed(question, sentence):
-                yield from _claim(known, statement, f"{question[-1].text} {sentence.text}", number, seen)
+                yield from _claim(known, statement, f"{exchange.question} {sentence.text}", number, seen)
 
 
 def _claim(known: Facts, statement: Statement, text: str, number: int, seen: set[tuple[str, ...]]) -> Iterator[Claim]:
