@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from cocos import Box, Pictured, random_pictures, write_coco
 from hypothesis import given
 from hypothesis import strategies as st
 
+from cocos import Box, Pictured, random_pictures, write_coco
 from pumice.annotations.numbers import NUMBERS
 from pumice.evaluate.beyond import chair, counting, grounding, position
 from pumice.evaluate.beyond.grounding import padded

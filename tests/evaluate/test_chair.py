@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 
 import pytest
-from cocos import Pictured, write_coco
 
+from cocos import Pictured, write_coco
 from pumice.evaluate.beyond import chair
 from pumice.evaluate.questions import Answer
 

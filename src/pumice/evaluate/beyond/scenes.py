@@ -22,10 +22,10 @@ from pumice.evaluate.task import File
 from pumice.evaluate.tasks import original
 
 WORLD_SCENES = 200
-_COCO = "https://cocodataset.org/#download; without it Pumice's own world is asked about"
+_COCO = "https://cocodataset.org/#download"
 INSTANCES = File(
     ("annotations/instances_val*.json", "instances_val*.json", "annotations/instances_*.json", "instances_*.json"),
-    "boxes around things, captions_*.json beside it if there are captions",
+    "boxes around things, with captions_*.json beside it (without any, Pumice's own world is asked about)",
     _COCO,
 )
 CAPS_BOXES = File(("caps_boxes*.jsonl",), "captions and boxes as the original's data generation reads them", "LLaVA")
@@ -57,14 +57,17 @@ class Gallery:
     notes: tuple[str, ...]
 
 
-def gallery(folder: Path, *, regions: bool = False) -> Gallery:
-    """What a folder holds. regions: phrases about parts of pictures are preferred to things.
+def gallery(folder: Path, *, regions: bool = False, annotated: bool = False) -> Gallery:
+    """What a folder holds. regions: phrases about parts of pictures are preferred to things. annotated: the world will
+    not do instead.
 
-    Raises: UsageError for annotations that cannot be read.
+    Raises: UsageError for annotations that cannot be read, or are wanted and not there.
     """
     for file, kind in _WITH_REGIONS if regions else _KINDS:
         if file.all(folder):
             return _annotated(kind, file.find(folder), folder)
+    if annotated:
+        INSTANCES.find(folder)
     source = open_source("world", numbers=range(WORLD_SCENES), split="held_out")
     note = f"About {WORLD_SCENES} scenes of Pumice's own world: {folder} holds no annotations of other pictures."
     return Gallery(tuple(source), partial(_drawn, source), (note,))
