@@ -56,17 +56,20 @@ def _thing(item: scene.Item) -> Thing:
 
 
 def picture(annotated_scene: Scene) -> bytes:
-    """The picture of a scene of this source, as PNG.
+    """The picture of a scene of this source, as PNG. Raises as ``made_of``."""
+    from pumice.world.draw import draw_scene
+
+    held = io.BytesIO()
+    draw_scene(made_of(annotated_scene), SIDE).save(held, "PNG", compress_level=1)
+    return held.getvalue()
+
+
+def made_of(annotated_scene: Scene) -> scene.Scene:
+    """The world's own value behind a scene of this source.
 
     Raises: UsageError if the scene is not of the world.
     """
-    from pumice.world.draw import draw_scene
-
     split, _, number = annotated_scene.id.rpartition("_")
     if annotated_scene.source != WORLD_SOURCE or split not in ("train", "held_out") or not number.isdecimal():
         raise UsageError(f"{annotated_scene.id!r} is no scene of the world")
-    held = io.BytesIO()
-    draw_scene(scene.make_scene("train" if split == "train" else "held_out", int(number)), SIDE).save(
-        held, "PNG", compress_level=1
-    )
-    return held.getvalue()
+    return scene.make_scene("train" if split == "train" else "held_out", int(number))

@@ -6,14 +6,13 @@ from collections import defaultdict
 from collections.abc import Collection
 from functools import lru_cache
 
-from pumice.annotations.categories import Vocabulary, vocabulary_for
+from pumice.annotations.categories import WORLD_SOURCE, Vocabulary, vocabulary_for
 from pumice.annotations.scene import Scene, Thing
 from pumice.datagen.verification.reading import statements
 from pumice.datagen.verification.sentences import Noun, sentences
 from pumice.datagen.verification.statements import Colour, Count, Existence
 
 SCENES_KEPT = 64
-WORLD = "world"
 
 
 class Facts:
@@ -27,7 +26,7 @@ class Facts:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.vocabulary: Vocabulary = vocabulary_for(scene)
-        self.exact = scene.source == WORLD
+        self.exact = scene.source == WORLD_SOURCE
         self._things: dict[str, list[Thing]] = defaultdict(list)
         for thing in scene.things:
             self._things[thing.category].append(thing)
@@ -50,11 +49,12 @@ class Facts:
 
     def complete(self, categories: Collection[str]) -> bool:
         """Whether every thing of these categories has a box of its own."""
-        return self.scene.closed.issuperset(categories) and self._crowded.isdisjoint(categories)
+        return self.closed(categories) and self._crowded.isdisjoint(categories)
 
     def closed(self, categories: Collection[str]) -> bool:
         """Whether absence is known: nobody marked such a thing, though people looked for it."""
-        return self.scene.closed.issuperset(categories)
+        every = self.exact and len(categories) > 1  # "things" are all there are, whatever each is called
+        return every or self.scene.closed.issuperset(categories)
 
     def said(self, noun: Noun) -> bool:
         """Whether a caption speaks of something that the noun may mean."""
