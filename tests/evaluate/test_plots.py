@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
 
@@ -14,7 +15,7 @@ from matplotlib import rcParams
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
-from pumice.evaluate.plots import DARK, LIGHT, Estimate, Shade, Spoke, _circle, bars, radar, radar_centre
+from pumice.evaluate.plots import DARK, LIGHT, Estimate, Shade, Spoke, _circle, bars, in_the_round, radar, radar_centre
 
 SHADES = pytest.mark.parametrize("shade", [LIGHT, DARK], ids=["light", "dark"])
 RUNS = ("mine", "yours, $5 a day", "a third")
@@ -78,6 +79,20 @@ def test_the_ring_is_what_was_published() -> None:
     lower = spokes(3, 1, share=0.49)
     assert radar_centre(lower) == 0
     assert radii(lower, ["mine"])["mine"] == pytest.approx([0.49] * 4)
+
+
+def test_two_figures_are_no_area() -> None:
+    """A run is drawn in the round from three benchmarks on, and benchmarks that nobody else has are left to the bars."""
+    both = [replace(each, values=(Estimate(50.0), Estimate(40.0))) for each in spokes(3, 2)]
+    only = replace(spokes(1, 2)[0], title="only", values=(None, Estimate(40.0)))
+    beyond = replace(only, title="beyond", published={})
+    assert in_the_round([*both, only, beyond]) == [*both, only]
+    few = [replace(each, values=(Estimate(50.0), None)) for each in both[1:]]
+    shown = in_the_round([both[0], *few, only, beyond])
+    assert shown == [both[0], *few]
+    lines = radii(shown, ["mine", "yours"])
+    assert "mine" in lines and "yours" not in lines
+    assert in_the_round([both[0], only]) == []
 
 
 def linear(colour: str) -> np.ndarray:

@@ -99,6 +99,7 @@ def test_everything_is_on_the_page(tmp_path: Path) -> None:
     assert page.count('src="data:image/jpeg') == 12
     assert page.count('src="data:image/svg') == page.count('srcset="data:image/svg') == 2 + 3
     assert said.index("The vizwiz") > said.index("The gqa"), "in the order of the paper's table"
+    assert "The pope <b> 40 instead of 8,910" in said.replace("&lt;", "<").replace("&gt;", ">"), "no fair comparison"
     assert "model tiny" in said and "torch" in said and "limit" not in said
     assert EVIL not in page and "<b>" not in page and "http" not in page.split("</style>")[1]
 

@@ -99,6 +99,19 @@ def radar(spokes: Sequence[Spoke], runs: Sequence[str], shade: Shade) -> bytes:
         return _written(figure)
 
 
+def in_the_round(spokes: Sequence[Spoke]) -> list[Spoke]:
+    """The benchmarks that a radar shows: with a published figure, and one of a run that has at least three of them."""
+    known = [spoke for spoke in spokes if REFERENCE in spoke.published]
+    shown = _drawn(known)
+    return [spoke for spoke in known if any(spoke.values[at] is not None for at in shown)]
+
+
+def _drawn(spokes: Sequence[Spoke]) -> list[int]:
+    """The places of the runs that have figures for an area."""
+    runs = range(len(spokes[0].values) if spokes else 0)
+    return [at for at in runs if sum(spoke.values[at] is not None for spoke in spokes) >= LEAST_AXES]
+
+
 def radar_centre(spokes: Sequence[Spoke]) -> float:
     """What a radar's centre stands for, as a share of the ring: one half if all figures are beyond it, else 0."""
     shares = [share for spoke in spokes for share in _shares(spoke) if share is not None]
@@ -146,13 +159,13 @@ def _shares(spoke: Spoke) -> list[float | None]:
 
 def _circle(axes: PolarAxes, spokes: Sequence[Spoke], runs: Sequence[str], shade: Shade) -> None:
     angles = [2 * math.pi * at / len(spokes) for at in range(len(spokes))]
-    centre = radar_centre(spokes)
+    centre, shown = radar_centre(spokes), _drawn(spokes)
     axes.set_theta_zero_location("N")
     axes.set_theta_direction(-1)
     axes.set_ylim(0, (_BEYOND - centre) / (1 - centre))
     rings = [step / 4 for step in range(1, 5)]
     axes.set_yticks(rings, [""] * len(rings))
-    axes.set_xticks(angles, [_label(spoke) for spoke in spokes], color=shade.ink, fontsize=9.5)
+    axes.set_xticks(angles, [_label(spoke, shown) for spoke in spokes], color=shade.ink, fontsize=9.5)
     axes.tick_params(axis="x", pad=14)
     axes.grid(color=shade.line, linewidth=0.8)
     axes.spines["polar"].set_visible(False)
@@ -171,9 +184,9 @@ def _circle(axes: PolarAxes, spokes: Sequence[Spoke], runs: Sequence[str], shade
         ]
         dashes = "-" if size == REFERENCE else (0, (4, 2.5))
         line(shares, color=colour, linewidth=1.3, linestyle=dashes, label=f"LLaVA-1.5-{size}, published")
-    for at, run in enumerate(runs):
+    for at in shown:
         shares = [_shares(spoke)[at] for spoke in spokes]
-        line(shares, **_style(at, shade), linewidth=2, markersize=5, label=run)
+        line(shares, **_style(at, shade), linewidth=2, markersize=5, label=runs[at])
         if None not in shares:
             radii = [max(0.0, (share - centre) / (1 - centre)) for share in shares if share is not None]
             axes.fill(angles, radii, color=_style(at, shade)["color"], alpha=0.12)
@@ -181,9 +194,10 @@ def _circle(axes: PolarAxes, spokes: Sequence[Spoke], runs: Sequence[str], shade
     legend.set_zorder(0)
 
 
-def _label(spoke: Spoke) -> str:
-    """A benchmark's name, and the figures of the runs below it."""
-    return f"{spoke.title}\n{' | '.join('–' if each is None else _number(each.value) for each in spoke.values)}"
+def _label(spoke: Spoke, shown: Sequence[int]) -> str:
+    """A benchmark's name, and below it the figures of the runs that are shown."""
+    figures = [spoke.values[at] for at in shown]
+    return f"{spoke.title}\n{' | '.join('–' if each is None else _number(each.value) for each in figures)}"
 
 
 def _number(value: float) -> str:

@@ -28,7 +28,9 @@ INSTANCES = File(
     "boxes around things, with captions_*.json beside it (without any, Pumice's own world is asked about)",
     _COCO,
 )
-CAPS_BOXES = File(("caps_boxes*.jsonl",), "captions and boxes as the original's data generation reads them", "LLaVA")
+CAPS_BOXES = File(
+    ("caps_boxes*.jsonl",), "captions and boxes as the original's data generation reads them", "LLaVA, llava/eval/table"
+)
 REGIONS = File(
     ("region_descriptions*.json", "regions*.json"),
     "phrases with boxes, image_data.json with the pictures' sizes beside it",
