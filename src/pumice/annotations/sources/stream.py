@@ -20,6 +20,7 @@ from pumice.files import unreadable
 
 _PIECE = 1 << 20  # characters read at once
 _LONGEST = 64 << 20  # characters of one member; whatever is longer has no end
+_TAIL = 4  # characters behind a number that show where it ends
 _SPACE = re.compile(r"[ \t\n\r]*")
 
 
@@ -142,11 +143,13 @@ class _Window:
                 if len(self._text) - self._at < _LONGEST and self._grow(piece):
                     piece *= 2
                     continue
+                if error.pos >= len(self._text.rstrip()) or error.msg.startswith("Unterminated"):
+                    self._at = len(self._text)
                 self.fail(error.msg)
             except RecursionError:
                 self.fail("it is nested too deeply")
-            # A number at the edge of the window may go on behind it.
-            if end == len(self._text) and self._grow(piece):
+            # A number near the edge of the window may go on behind it: of "1.5e+3" this could be "1.5e+".
+            if len(self._text) - end < _TAIL and self._grow(piece):
                 continue
             self._at = end
             return value
