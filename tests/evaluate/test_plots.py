@@ -82,7 +82,7 @@ def test_the_ring_is_what_was_published() -> None:
 
 
 def test_two_figures_are_no_area() -> None:
-    """A run is drawn in the round from three benchmarks on, and benchmarks that nobody else has are left to the bars."""
+    """A run is drawn in the round from three benchmarks on; what only others have is left to the bars."""
     both = [replace(each, values=(Estimate(50.0), Estimate(40.0))) for each in spokes(3, 2)]
     only = replace(spokes(1, 2)[0], title="only", values=(None, Estimate(40.0)))
     beyond = replace(only, title="beyond", published={})
