@@ -113,10 +113,13 @@ def test_questions_without_a_public_answer_are_left_out_and_said(folder: Path) -
 def test_the_benchmark_s_own_results_hold_enough_to_score_by(tmp_path: Path, folder: Path) -> None:
     """Ids, kinds and right letters of ``results.json``, as the authors publish them; no words, no pictures."""
     results = [{"q_id": name, "q_type_id": kind, "prediction": "A", "gt": answer} for name, kind, answer, _ in ITEMS]
-    write_json(tmp_path / "bare" / "SEED-Bench.json", results)
-    scored = SEED_BENCH.score(right(), tmp_path / "bare", "official")
-    assert (scored.value(), scored.value("video")) == (100, 100)
     (tmp_path / "results.json").write_text("\n".join(map(json.dumps, results)))
+    for place, write in (("list", write_json), ("lines", write_lines)):
+        write(tmp_path / place / "SEED-Bench.json", results)  # type: ignore[operator]
+        scored = SEED_BENCH.score(right(), tmp_path / place, "official")
+        assert (scored.value(), scored.value("video"), scored.value("Instances Counting")) == (100, 100, 100)
+    write_lines(tmp_path / "official" / "SEED-Bench.json", [record(*item) for item in ITEMS])
+    assert SEED_BENCH.score(right(), tmp_path / "official", "official").value("Scene Understanding") == 100
     answers = SEED_BENCH.answers(tmp_path / "results.json")
     assert SEED_BENCH.score(answers, folder, "official").value() == 40  # two of five are "A"
 
@@ -135,8 +138,8 @@ def test_the_upload_is_in_the_order_of_the_questions_and_whole(folder: Path, tmp
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        ({"questions": 3}, "list of 'questions'"),
-        ([1, 2], "list of 'questions'"),
+        ({"questions": 3}, "item 1: expected 'question_id'"),
+        ([1, 2], "row 1: expected an object"),
         ([{"question": "?"}], "item 1.*question_id"),
     ],
 )

@@ -127,7 +127,7 @@ def _score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     metrics += [Metric(group, _mean("grade", runs, group)) for group in together]
     notes = (*matched.notes("are left out"), *reading.notes())
     if not known:
-        notes += (f"The capabilities are not scored: {TRUTH.advice}.",)
+        notes += (f"Without {TRUTH.names[0]} of {_SOURCE} the capabilities are not scored.",)
     if not pictures:
         notes += ("Without the questions every one of them counts as a picture of its own.",)
     scored = Scored("mm-vet", profile, "total", tuple(rows), tuple(metrics), matched.missing, notes)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 from pumice.errors import UsageError
 from pumice.evaluate.formula import mean
-from pumice.evaluate.predictions import Record, read_answers, read_json
+from pumice.evaluate.predictions import Record, read_answers, read_object, read_records
 from pumice.evaluate.questions import Answer, Question
 from pumice.evaluate.scoring.letters import seed_letter
 from pumice.evaluate.scoring.matching import match
@@ -33,6 +33,11 @@ _FRAMES = File(
     "the middle frame of every video, or the eight frames of v1_video.zip",
     _SOURCE,
 )
+_KINDS = {
+    **{"Scene Understanding": 1, "Instance Identity": 2, "Instance Attributes": 3, "Instance Location": 4},
+    **{"Instances Counting": 5, "Spatial Relation": 6, "Instance Interaction": 7, "Visual Reasoning": 8},
+    **{"Text Understanding": 9, "Action Recognition": 10, "Action Prediction": 11, "Procedure Understanding": 12},
+}
 # The official frames of the three kinds of videos; of eight, the fourth stands for the middle.
 _FRAME_FOLDERS = {10: "task10/ssv2_8_frame", 11: "task11/kitchen_8_frame", 12: "task12/breakfast_8_frame"}
 _MIDDLE = "4.png"
@@ -53,14 +58,13 @@ class _Item:
 def _items(folder: Path) -> list[_Item]:
     """Raises UsageError for a file that is not SEED-Bench's."""
     path = _QUESTIONS.find(folder)
-    document = read_json(path)
-    kinds = document.get("question_type") if isinstance(document, Mapping) else None
-    data = document.get("questions") if isinstance(document, Mapping) else document
-    if not isinstance(data, list) or not all(isinstance(each, Mapping) for each in data):
-        raise UsageError(f"{path}: expected an object with a list of 'questions'", hint=_QUESTIONS.advice)
-    named = kinds if isinstance(kinds, Mapping) else {}
+    records = read_records(path)
+    kinds: object = None
+    with suppress(UsageError):  # of one object ``read_records`` gives the questions alone; lines are no object
+        kinds = read_object(path).get("question_type")
+    named = kinds if isinstance(kinds, Mapping) else _KINDS
     names = {number: name for name, number in named.items() if isinstance(number, int)}
-    return [_item(cast(Record, each), names, f"{path}, item {number}") for number, each in enumerate(data, 1)]
+    return [_item(each, names, f"{path}, item {number}") for number, each in enumerate(records, 1)]
 
 
 def _item(value: Record, names: Mapping[int, str], place: str) -> _Item:
