@@ -24,6 +24,7 @@ class Batches:
     looks: int = 2
     expired: int = 0
     fails: str | None = None  # a code: then batches are refused after they were made
+    gateway: int = 0  # how many batches are made without their makers being told
     uploads: int = 0
     made: int = 0
     downloads: int = 0
@@ -74,6 +75,8 @@ class Batches:
             "request_counts": {"total": len(lines), "completed": 0, "failed": 0},
         }
         self.batches[str(batch["id"])] = batch
+        if self.made <= self.gateway:
+            return JSONResponse({"error": {"message": "Bad gateway"}}, 502)
         return JSONResponse(batch)
 
     async def _list(self, _: Request) -> Response:

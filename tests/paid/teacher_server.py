@@ -67,6 +67,7 @@ class Books:
     asked: Counter[str] = field(default_factory=Counter)  # sendings that arrived, by request
     answered: Counter[str] = field(default_factory=Counter)  # whole answers that were sent, all charged
     faults: Counter[str] = field(default_factory=Counter)
+    times: list[float] = field(default_factory=list)  # when each sending arrived
     whole: Charges = field(default_factory=Charges)  # of the answers
     spoilt: Charges = field(default_factory=Charges)  # of replies that said what they took, and had no answer
     lost: Charges = field(default_factory=Charges)  # of answers that were cut off
@@ -171,7 +172,8 @@ class Teacher:
         body = await request.json()
         key = key_of(body)
         self.books.asked[key] += 1
-        fault = self._fault(key, self.books.asked[key])
+        self.books.times.append(time.monotonic())
+        fault = self.fault_of(key, self.books.asked[key])
         self.books.faults[fault] += 1
         if fault in _STATUS:
             return _error(*_STATUS[fault], headers)
@@ -209,7 +211,7 @@ class Teacher:
         """Status and body of one line of a batch."""
         key = key_of(body)
         self.books.asked[key] += 1
-        fault = self._fault(key, self.books.asked[key])
+        fault = self.fault_of(key, self.books.asked[key])
         self.books.faults[fault] += 1
         if fault in _STATUS:
             status, text, code, _ = _STATUS[fault] if len(_STATUS[fault]) == 4 else (*_STATUS[fault], None)
@@ -224,7 +226,8 @@ class Teacher:
         kind = _drawn(self.faults, OF_WORDS, f"{self.seed} {key}")
         self.books.faults[kind] += kind != "none"
 
-    def _fault(self, key: str, number: int) -> str:
+    def fault_of(self, key: str, number: int) -> str:
+        """Which fault of the way a request has when it is sent for the ``number``-th time; tests may plan their own."""
         if number > self.most_faults:
             return "none"
         return _drawn(self.faults, OF_THE_WAY, f"{self.seed} {key} {number}")
@@ -253,7 +256,7 @@ class Teacher:
 
 
 _STATUS: dict[str, tuple[Any, ...]] = {
-    "limited": (429, "Rate limit reached for requests", "rate_limit_exceeded", {"retry-after": "0.05"}),
+    "limited": (429, "Rate limit reached for requests", "rate_limit_exceeded", {"retry-after": "0.2"}),
     "error": (500, "The server had an error while processing your request.", "server_error"),
     "gateway": (502, "Bad gateway", None),
     "forbidden": (400, "Your prompt was flagged.", "content_policy_violation"),

@@ -102,6 +102,14 @@ def test_batches_are_of_one_model_and_of_a_size_that_the_server_takes(
     assert sizes == [15, 15, 10, 5] and counts.answered == 45 and counts.batches == 4
 
 
+def test_a_batch_that_was_made_without_a_word_is_not_made_again(tmp_path: Path) -> None:
+    with teaching(said) as teacher:
+        teacher.batches.gateway = 1
+        counts, _, _ = filled(teacher.url, tmp_path / "ledger", [request(number) for number in range(5)])
+        assert teacher.batches.made == 1 == teacher.batches.uploads
+    assert counts.answered == 5 and teacher.books.asked.total() == 5
+
+
 def test_a_budget_bounds_what_is_in_batches_too(tmp_path: Path) -> None:
     budget = Budget(0.02)
     with teaching(said) as teacher:

@@ -186,6 +186,16 @@ def test_rate_limits_in_headers_are_obeyed(tmp_path: Path) -> None:
     assert refused < 60  # those that had gone out before the first header came, and few more
 
 
+def test_all_wait_when_one_is_told_to_come_back_later(tmp_path: Path) -> None:
+    with teaching(said, latency_s=0.05) as teacher:
+        first = key_of(dict(request(0).body))
+        teacher.fault_of = lambda key, number: "limited" if (key, number) == (first, 1) else "none"  # type: ignore[method-assign]
+        asked_all(teacher.url, tmp_path / "ledger", [request(number) for number in range(20)], concurrency=2)
+        begin, *later = teacher.books.times
+    assert len(later) == 20
+    assert sum(time < begin + 0.2 for time in later) <= 1  # the one that was on its way already
+
+
 def test_a_budget_is_never_exceeded(tmp_path: Path) -> None:
     requests = [request(number) for number in range(200)]
     with teaching(said, faults={"drop": 0.1}) as teacher:

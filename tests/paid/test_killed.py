@@ -17,6 +17,7 @@ from paid.processes import ask, ask_in_batches, started
 from paid.teacher_server import Books, Teacher, key_of, teaching
 from pumice.paid.ledger import Ledger
 
+pytestmark = pytest.mark.slow
 NUMBER = 120
 OF_SERVER = {request(which).key: key_of(dict(request(which).body)) for which in range(NUMBER)}
 

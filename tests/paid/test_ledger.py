@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from paid.asking import request
 from pumice.errors import UsageError
 from pumice.paid.answers import Answer, LedgerError, RefusedForGoodError, Usage
+from pumice.paid.journal import connect
 from pumice.paid.ledger import Ledger
 
 ANSWER = Answer("Two dice.", "stop", Usage(20, 3, 5), 0.25, "chatcmpl-1", "teacher-2026", 1.5)
@@ -41,6 +42,13 @@ def test_an_answer_comes_back_as_it_was(tmp_path: Path) -> None:
             found = ledger.find(request(number))
             assert found == Answer(text, *list(vars(ANSWER).values())[1:-1], from_ledger=True)
         assert ledger.find(request(99)) is None and ledger.refusal(request(0)) is None
+
+
+def test_it_survives_a_loss_of_power(tmp_path: Path) -> None:
+    base = connect(tmp_path / "ledger")
+    assert base.execute("PRAGMA synchronous").fetchone() == (2,), "each commit reaches the disk"
+    assert base.execute("PRAGMA journal_mode").fetchone() == ("wal",)
+    base.close()
 
 
 def test_one_process_at_a_time(tmp_path: Path) -> None:

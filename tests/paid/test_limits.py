@@ -113,6 +113,16 @@ def test_a_server_that_tells_its_limit_never_has_to_refuse(capacity: int, window
     assert clock.now - begin <= possible * 1.3 + 3 * max(1 / per_s, 60 / capacity) + 1
 
 
+def test_what_others_have_taken_is_not_there() -> None:
+    """Two programs with one key: the server's count is right, not this one's."""
+    pace, clock = paced(Limits())
+    told = {"x-ratelimit-limit-requests": "100", "x-ratelimit-reset-requests": "50s"}
+    pace.heed({**told, "x-ratelimit-remaining-requests": "100"})
+    assert turns(pace, clock, [1, 1]) == [1000.0, 1000.0]
+    pace.heed({**told, "x-ratelimit-remaining-requests": "0"})
+    assert turns(pace, clock, [1, 1]) == pytest.approx([1000.5, 1001.0])
+
+
 def test_everybody_waits_when_the_server_says_so() -> None:
     pace, clock = paced(Limits())
     pace.hold(20)
