@@ -56,11 +56,6 @@ class _Open:
     tries: int = 0
 
 
-def needs_judge(task: str) -> bool:
-    """Whether a benchmark has no score without a judge."""
-    return task in RUBRICS and RUBRICS[task].needed
-
-
 def may_ask(task: str) -> bool:
     """Whether a judge can do anything for a benchmark."""
     return task in RUBRICS

@@ -97,7 +97,7 @@ class Rubric:
     """How a benchmark's answers are judged.
 
     model: the paper's judge. parameters: of each request. cases: what is to be judged. readable: whether a reply is
-    one. again: what is done about those that are not, try after try. needed: there is no score without a judge.
+    one. again: what is done about those that are not, try after try.
     """
 
     model: str
@@ -106,7 +106,6 @@ class Rubric:
     readable: Callable[[str, Profile], bool]
     papers: Mapping[str, JSON] = field(default_factory=dict)
     again: tuple[Again, ...] = ()
-    needed: bool = True
 
 
 def _reviews(answers: Sequence[Answer], folder: Path, profile: Profile) -> Iterator[Case]:
@@ -188,7 +187,6 @@ def _matching(file: File) -> Rubric:
         cases=_matches(file),
         readable=_is_letter,
         again=(Again(parameters={"temperature": 0.5}), Again(parameters={"temperature": 1.0})),
-        needed=False,
     )
 
 
