@@ -13,7 +13,7 @@ _DECLINED = (
     rf"|(?:see|view|look at) (?:the |this |any |your |actual )*{_PICTURE})"
 )
 _ANYWHERE = re.compile(
-    rf"\b(?:as|being|I am|I'm)(?: just| only)? an? {_MACHINE}"
+    rf"\b(?:as|being) an? {_MACHINE}[^.!?\n]{{0,60}}?\bI\b|\b(?:I am|I'm)(?: just| only)? an? {_MACHINE}"
     rf"|\bI {_CANNOT}(?: directly| currently)? {_DECLINED}"
     rf"|\bI'm (?:unable|not able) to {_DECLINED}"
     r"|\bI (?:do not|don't) have (?:access|the ability|the capability|eyes|vision)\b"

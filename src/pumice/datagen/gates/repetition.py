@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*|[^\w\s]")
-_SENTENCE = re.compile(r"[^.!?。！？\n]+[.!?。！？]*")
+_SENTENCE = re.compile(r"(?:[^.!?。！？\n]|\.(?=\d))+")
 _CHARACTERS = re.compile(r"([^\W\d]|[!?,;:'\"#@])\1{11,}")
 
 _LONGEST_LOOP = 12  # words of a block that comes again and again
