@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 from typer import Argument, Exit, Option
 
+from pumice.cli.asking import Asking
 from pumice.cli.judging import Judging, require_folder
 from pumice.cli.output import note
 from pumice.cli.settings import Debug, Settings, with_settings
@@ -20,14 +21,16 @@ if TYPE_CHECKING:
     from pumice.cli.evaluating import Benchmark, Order
     from pumice.evaluate.results import Result
 
-_MOST_JOBS = 256
 #: What a paper's figures were made with, unless the command line itself says something else: nobody's usual settings.
 _AS_PUBLISHED = ("temperature", "top_p", "top_k", "max_tokens", "seed", "stop", "system", "text_in_images")
 
 Names: TypeAlias = Annotated[list[str], Argument(help="Benchmarks; pumice evaluate tasks lists them.", metavar="TASK")]
 Data: TypeAlias = Annotated[
-    Path, Option("--data", metavar="FOLDER", help="The official files: a folder of benchmarks, or of this one.")
+    Path,
+    Option("--data", metavar="FOLDER", help="The official files: a folder of benchmarks, or of this one alone."),
 ]
+#: Where the original's documentation puts them.
+_DATA = Path("playground/data/eval")
 Profile: TypeAlias = Annotated[
     str | None,
     Option(
@@ -47,36 +50,14 @@ def evaluate() -> None:
 
 
 @with_settings
-@with_groups(Judging)
+@with_groups(Asking, Judging)
 def run(
     context: typer.Context,
     tasks: Names,
     *,
-    data: Data,
+    data: Data = _DATA,
     out: Annotated[Path, Option("--out", "-o", metavar="FOLDER", help="Where answers and results go.")],
-    limit: Annotated[
-        int | None,
-        Option("--limit", min=1, metavar="N", help="About N questions of each: whole pictures, always the same."),
-    ] = None,
-    control: Annotated[
-        list[str] | None,
-        Option(
-            "--control", metavar="blind|shuffled", help="Ask again without pictures, or with other ones. Repeatable."
-        ),
-    ] = None,
-    profile: Profile = None,
-    jobs: Annotated[int, Option("--jobs", "-j", metavar="N", min=1, max=_MOST_JOBS, help="Answers made together.")] = 8,
-    shards: Annotated[int, Option("--shards", metavar="N", min=1, help="Cut the questions into N parts.")] = 1,
-    shard: Annotated[
-        int | None,
-        Option(
-            "--shard",
-            metavar="K",
-            min=1,
-            help="Do part K of N only. Default: all, each in a process, on a GPU of its own.",
-        ),
-    ] = None,
-    overwrite: Annotated[bool, Option("--overwrite", help="Throw away answers that are there.")] = False,
+    asking: Asking,
     everything: Everything = False,
     as_json: AsJson = False,
     judging: Judging,
@@ -93,29 +74,9 @@ def run(
     pumice evaluate run gqa --data eval -o results --shards 8
     """
     from pumice.cli.evaluating import Order, ask_all, prepare
-    from pumice.evaluate.controls import require_control
 
-    if shard is not None and shard > shards:
-        raise UsageError(f"--shard {shard} of --shards {shards}: parts are numbered from 1 to {shards}")
-    if shard is not None and overwrite:
-        raise UsageError(
-            "--overwrite with --shard would throw away other parts", hint="remove the folder's files first"
-        )
     settings, max_tokens = _as_published(context, settings)
-    order = Order(
-        tasks=tuple(dict.fromkeys(tasks)),
-        data=data,
-        out=out,
-        controls=tuple(dict.fromkeys(map(require_control, control or ()))),
-        limit=limit,
-        shards=shards,
-        shard=None if shard is None else shard - 1,
-        jobs=jobs,
-        profile=profile,
-        max_tokens=max_tokens,
-        overwrite=overwrite,
-        judging=judging,
-    )
+    order = Order(tuple(dict.fromkeys(tasks)), data, out, asking, judging, max_tokens)
     benchmarks = prepare(order)
     ask_all(benchmarks, order, settings, context.obj)
     _show(benchmarks, order, settings, everything=everything, as_json=as_json)
@@ -140,7 +101,7 @@ def score(
         Path, Argument(help="Its answers, by anyone: as the benchmark's or the original's tools write them.")
     ],
     *,
-    data: Data,
+    data: Data = _DATA,
     out: Annotated[
         Path | None, Option("--out", "-o", metavar="FOLDER", help="Keep the result, for compare and report.")
     ] = None,
@@ -171,7 +132,7 @@ def score(
         print(submission)
         return
     require_folder(judging, out)
-    order = Order((task,), data, out or Path(), profile=profile, judging=judging)
+    order = Order((task,), data, out or Path(), Asking(profile=profile), judging)
     result = score_file(task, answers, order, Settings(quiet=quiet), keep=out is not None)
     _print([result], everything=True, as_json=as_json)
 
@@ -219,13 +180,12 @@ def report(
     pumice evaluate report results
     pumice evaluate report results-7b results-13b -o sizes.html
     """
+    from pumice.cli.figures import names_of
     from pumice.evaluate.report import report as written
     from pumice.evaluate.results import read_results
     from pumice.files import fresh_file
 
-    short = {folder: folder.resolve().name for folder in folders}
-    names = {folder: name if list(short.values()).count(name) == 1 else str(folder) for folder, name in short.items()}
-    page = written({names[folder]: read_results(folder) for folder in folders}, examples)
+    page = written(dict(zip(names_of(folders), map(read_results, folders), strict=True)), examples)
     target = out or folders[0] / "report.html"
     with fresh_file(target, overwrite=overwrite) as file:
         file.write(page.encode("utf-8"))

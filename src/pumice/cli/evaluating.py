@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from pumice.cli.answerers import Respondent
+from pumice.cli.asking import Asking
 from pumice.cli.counting import counting
 from pumice.cli.judging import Judging, judge_facts, with_verdicts
 from pumice.cli.parts import in_parts
@@ -16,7 +17,7 @@ from pumice.cli.settings import Settings
 from pumice.errors import UsageError
 from pumice.evaluate.answers_file import key_of
 from pumice.evaluate.compare import Comparison, compare
-from pumice.evaluate.controls import Control, controlled
+from pumice.evaluate.controls import controlled
 from pumice.evaluate.layout import WHOLE, Place, Shard
 from pumice.evaluate.questions import JSON, Question
 from pumice.evaluate.results import Result, read_result, read_results, write_result
@@ -43,28 +44,16 @@ from pumice.options import SamplingOptions
 class Order:
     """What is to be evaluated.
 
-    data: the folder of benchmarks, as the original's ``playground/data/eval``, or that of a single one. shards: into
-    how many parts the questions are cut; shard: the one that this process does (from 0), None for all of them.
-    jobs: answers that are made together. max_tokens: None for what the benchmark's paper allowed.
+    data: the folder of benchmarks, as the original's ``playground/data/eval``, or that of a single one.
+    max_tokens: None for what the benchmark's paper allowed.
     """
 
     tasks: tuple[str, ...]
     data: Path
     out: Path
-    controls: tuple[Control, ...] = ()
-    limit: int | None = None
-    shards: int = 1
-    shard: int | None = None
-    jobs: int = 8
-    profile: str | None = None
-    max_tokens: int | None = None
-    overwrite: bool = False
+    asking: Asking = field(default_factory=Asking)
     judging: Judging = field(default_factory=Judging)
-
-    @property
-    def parts(self) -> Sequence[Shard]:
-        """Those that this process sees to."""
-        return [Shard(index, self.shards) for index in (range(self.shards) if self.shard is None else [self.shard])]
+    max_tokens: int | None = None
 
 
 @dataclass(frozen=True)
@@ -121,40 +110,46 @@ def prepare(order: Order) -> list[Benchmark]:
 
 
 def _prepared(task: Task, order: Order) -> Iterator[Benchmark]:
-    if order.profile is not None:
-        task.require(order.profile)
+    if order.asking.profile is not None:
+        task.require(order.asking.profile)
     folder = folder_of(task, order.data)
     questions = list(task.questions(folder))
     if not questions:
         raise UsageError(f"{folder} holds no questions of {task.title}")
-    yield Benchmark(task, folder, Place(order.out, task.name), questions, limited(questions, order.limit))
-    for control in order.controls:
+    yield Benchmark(task, folder, Place(order.out, task.name), questions, limited(questions, order.asking.limit))
+    for control in order.asking.controls:
         changed = controlled(questions, control)
-        yield Benchmark(task, folder, Place(order.out, task.name, control), questions, limited(changed, order.limit))
+        yield Benchmark(
+            task, folder, Place(order.out, task.name, control), questions, limited(changed, order.asking.limit)
+        )
 
 
 def ask_all(benchmarks: Sequence[Benchmark], order: Order, settings: Settings, opener: Opener | None) -> None:
     """Asks whatever has no answer yet. Raises as ``Opener`` and ``runner.run`` do."""
     for each in benchmarks:
-        if order.overwrite:
+        if order.asking.overwrite:
             forget(each.place)
         require_same(each.place, each.made_with(order, settings))
-    parts = order.parts
+    parts = order.asking.parts
     left = sum(waiting(each.asked, each.place, part) for each in benchmarks for part in parts)
     total = sum(len(each.asked[part.slice(len(each.asked))]) for each in benchmarks for part in parts)
     if not left:
         return
     with counting(total, total - left, settings) as counted:
         if len(parts) > 1:
-            in_parts(partial(_one_part, replace(order, overwrite=False), settings), len(parts), counted)
+            in_parts(
+                partial(_one_part, replace(order, asking=replace(order.asking, overwrite=False)), settings),
+                len(parts),
+                counted,
+            )
         else:
-            _ask(benchmarks, order, settings, Respondent(settings, order.jobs, opener), parts[0], counted)
+            _ask(benchmarks, order, settings, Respondent(settings, order.asking.jobs, opener), parts[0], counted)
 
 
 def _one_part(order: Order, settings: Settings, index: int, counted: Callable[[int], None]) -> None:
     """The work of one of several processes."""
-    respondent = Respondent(replace(settings, quiet=True), order.jobs)
-    _ask(prepare(order), order, settings, respondent, Shard(index, order.shards), counted)
+    respondent = Respondent(replace(settings, quiet=True), order.asking.jobs)
+    _ask(prepare(order), order, settings, respondent, Shard(index, order.asking.shards), counted)
 
 
 def _ask(
@@ -185,9 +180,9 @@ def conclude(benchmark: Benchmark, order: Order, settings: Settings) -> Result |
     Raises: UsageError if they cannot be scored here, as those of a test split.
     """
     task, place, asked = benchmark.task, benchmark.place, benchmark.asked
-    if not merge(asked, place, order.shards):
+    if not merge(asked, place, order.asking.shards):
         return None
-    profile = task.require(order.profile or task.default_profile)
+    profile = task.require(order.asking.profile or task.default_profile)
     answers = with_verdicts(task, task.answers(place.merged), benchmark.folder, profile, place, order.judging, settings)
     scored = task.score(answers, benchmark.folder, profile)
     if len(asked) < len(benchmark.questions):
@@ -211,7 +206,7 @@ def score_file(name: str, answers: Path, order: Order, settings: Settings, *, ke
     """Figures of anybody's answers to a benchmark. keep: in the order's folder. Raises UsageError."""
     task = find_task(name)
     folder, place = folder_of(task, order.data), Place(order.out, task.name)
-    profile = task.require(order.profile or task.default_profile)
+    profile = task.require(order.asking.profile or task.default_profile)
     given = with_verdicts(task, task.answers(answers), folder, profile, place, order.judging, settings)
     scored = task.score(given, folder, profile)
     result = summarise(scored, task, place, judge_facts(task, order.judging))
@@ -223,7 +218,7 @@ def score_file(name: str, answers: Path, order: Order, settings: Settings, *, ke
 def failed(benchmark: Benchmark, order: Order) -> list[tuple[str, int]]:
     """Why single questions have no answer, with the exit code of each."""
     asked = {key_of(question) for question in benchmark.asked}
-    found = [each for part in order.parts for each in failures(benchmark.place, part)]
+    found = [each for part in order.asking.parts for each in failures(benchmark.place, part)]
     mine = [each for each in found if (each["question_id"], each["prompt"]) in asked]
     return [(str(each["error"]), int(str(each["code"]))) for each in mine]
 

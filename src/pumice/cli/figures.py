@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from pumice.errors import UsageError
 from pumice.evaluate.bootstrap import Interval
 from pumice.evaluate.compare import POWER, Comparison, Difference
 from pumice.evaluate.results import Figure, Result
@@ -13,6 +14,7 @@ from pumice.evaluate.task import Task
 
 _NONE = "–"
 _MODELS = ("7B", "13B")
+_SMALLEST_P = 0.001
 
 
 def print_results(results: Sequence[Result], *, everything: bool) -> None:
@@ -45,15 +47,21 @@ def print_comparisons(comparisons: Sequence[Comparison], headlines: Mapping[str,
                 table.add(comparison.task, *_difference(each))
     table.print(numbers={2, 3, 4, 6, 7})
     for comparison in comparisons:
-        left_out = f"; {comparison.left_out} pictures of one run alone are left out" if comparison.left_out else ""
-        print(f"{comparison.task}: {comparison.questions} questions about {comparison.pictures} pictures{left_out}")
-        if comparison.mcnemar is not None:
-            tested = comparison.mcnemar
-            print(
-                f"{comparison.task}: only the first is right {tested.only_first} times, only the second "
-                f"{tested.only_second} times (McNemar, p = {_p(tested.p)})"
-            )
+        print(f"{comparison.task}: {'; '.join(_about(comparison))}")
     print(f"detectable: a true difference of this size would be found in {POWER:.0%} of such comparisons")
+
+
+def _about(comparison: Comparison) -> Iterator[str]:
+    yield f"{comparison.questions:,} questions about {comparison.pictures:,} pictures"
+    if comparison.left_out:
+        yield f"{comparison.left_out} pictures of one run alone are left out"
+    if comparison.mcnemar is not None:
+        tested = comparison.mcnemar
+        only = f"right in the first alone: {tested.only_first}, in the second alone: {tested.only_second}"
+        yield f"{only} (McNemar, p {'' if tested.p < _SMALLEST_P else '= '}{_p(tested.p)})"
+    unknown = {each.metric: each.interval.unknown for each in comparison.differences if each.interval.unknown}
+    if len(unknown) == len(comparison.differences) and len(set(unknown.values())) == 1:
+        yield f"no intervals, for {next(iter(unknown.values()))}"
 
 
 def print_tasks(tasks: Sequence[tuple[Task, Path | None]]) -> None:
@@ -66,6 +74,16 @@ def print_tasks(tasks: Sequence[tuple[Task, Path | None]]) -> None:
             print(f"    {mark}{found[0] if found else Path(task.folder, file.names[0])}: {file.what}")
             if not found:
                 print(f"{' ' * (4 + len(mark))}from {file.source}")
+
+
+def names_of(folders: Sequence[Path]) -> list[str]:
+    """What runs are called: the ends of their paths, as long as it takes. Raises UsageError for one given twice."""
+    paths = [folder.resolve().parts for folder in folders]
+    for length in range(1, max(map(len, paths)) + 1):
+        names = ["/".join(path[-length:]) for path in paths]
+        if len(set(names)) == len(names):
+            return names
+    raise UsageError("a folder is named twice", hint="name each run once")
 
 
 class _Table:
@@ -124,4 +142,4 @@ def _number(value: float) -> str:
 
 
 def _p(value: float) -> str:
-    return _NONE if math.isnan(value) else "< 0.001" if value < 0.001 else f"{value:.3f}"
+    return _NONE if math.isnan(value) else f"< {_SMALLEST_P}" if value < _SMALLEST_P else f"{value:.3f}"

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from typer import Option
 
@@ -16,7 +16,9 @@ from pumice.cli.settings import Settings
 from pumice.errors import UsageError
 from pumice.evaluate.layout import Place
 from pumice.evaluate.questions import JSON, Answer
-from pumice.evaluate.task import Profile, Task
+
+if TYPE_CHECKING:
+    from pumice.evaluate.task import Profile, Task
 
 #: Tokens of a verdict, for the estimate: a review explains itself.
 _USUAL_VERDICT = 200

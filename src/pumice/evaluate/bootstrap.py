@@ -83,12 +83,12 @@ def at_a_time(clusters: int, resamples: int) -> Iterator[int]:
 def interval(sampled: Array, figure: float, clusters: int, level: float = LEVEL) -> Interval:
     """The interval of a figure whose resamples are ``sampled`` [R]."""
     if math.isnan(figure):
-        return _unknown(clusters, "the figure is undefined: a part of it has no questions")
+        return unknown(clusters, "the figure is undefined: a part of it has no questions")
     if clusters < 2:
-        return _unknown(clusters, "one picture says nothing of others")
+        return unknown(clusters, "one picture says nothing of others")
     defined = sampled[~np.isnan(sampled)]
     if len(defined) < (1 - _MOST_UNDEFINED) * len(sampled):
-        return _unknown(clusters, "too few pictures in a part of it")
+        return unknown(clusters, "too few pictures in a part of it")
     tail = expanded_tail((1 - level) / 2, clusters)
     low, high = np.quantile(defined, [tail, 1 - tail])
     return Interval(float(low), float(high), float(defined.std(ddof=1)), clusters)
@@ -120,8 +120,9 @@ def _bounded(found: Interval, metric: Metric, figure: float, level: float) -> In
         return replace(found, low=metric.scale - rest)
     if figure == 0:
         return replace(found, high=rest)
-    return _unknown(found.clusters, "all pictures give the same")
+    return unknown(found.clusters, "all pictures give the same")
 
 
-def _unknown(clusters: int, why: str) -> Interval:
+def unknown(clusters: int, why: str) -> Interval:
+    """No interval, and why."""
     return Interval(math.nan, math.nan, math.nan, clusters, why)

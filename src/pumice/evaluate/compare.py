@@ -18,7 +18,7 @@ from statistics import NormalDist
 import numpy as np
 
 from pumice.errors import UsageError
-from pumice.evaluate.bootstrap import LEVEL, RESAMPLES, Interval, at_a_time, interval, resampling
+from pumice.evaluate.bootstrap import LEVEL, RESAMPLES, Interval, at_a_time, interval, resampling, unknown
 from pumice.evaluate.formula import Array
 from pumice.evaluate.statistic import Clusters, Metric, Row, Scored
 
@@ -151,6 +151,8 @@ def _differences(
         figures = (float(metric.compute(table.all())[0]) for table in tables)
         one, other = figures
         found = interval(np.concatenate(differences), other - one, len(first), level)
+        if found.low == found.high:  # drawing anew shows no doubt, which is not to say that there is none
+            found = unknown(len(first), "no picture's answers differ")
         p = _share_as_large(np.concatenate(chances), other - one, metric.scale)
         yield Difference(metric.name, one, other, found, p, z * found.error)
 

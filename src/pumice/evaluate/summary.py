@@ -73,6 +73,7 @@ def _difference_facts(each: Difference) -> dict[str, object]:
         "difference": number_or_none(each.value),
         "low": number_or_none(each.interval.low),
         "high": number_or_none(each.interval.high),
+        "unknown": each.interval.unknown,
         "p": number_or_none(each.p),
         "detectable": number_or_none(each.detectable),
     }
