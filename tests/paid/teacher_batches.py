@@ -27,7 +27,6 @@ class Batches:
     gateway: int = 0  # how many batches are made without their makers being told
     uploads: int = 0
     made: int = 0
-    downloads: int = 0
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
     batches: dict[str, dict[str, Any]] = field(default_factory=dict)
     looked: Counter[str] = field(default_factory=Counter)
@@ -55,7 +54,6 @@ class Batches:
         return JSONResponse({"object": "list", "data": found, "has_more": False})
 
     async def _content(self, request: Request) -> Response:
-        self.downloads += 1
         return Response(self.files[request.path_params["id"]][1], media_type="application/octet-stream")
 
     async def _make(self, request: Request) -> Response:

@@ -98,6 +98,8 @@ class BatchClient:
     async def fill(self, requests: Iterable[Request]) -> Filled:
         """Has all answered that are not in the ledger, batches of earlier runs included; returns when none is left.
 
+        The counts are of everything since this client was made.
+
         Raises: BudgetError if there is no room for all; the others are finished then. ServerError, AuthError or
         QuotaError if the server takes no batches. FailedRequestError if it cannot be reached. LedgerError.
         """

@@ -126,7 +126,7 @@ class BatchBooks:
         response = found.get("response")
         seconds = time.time() - batch.started
         if not isinstance(response, Mapping) or response.get("status_code") != 200:
-            return _refused(attempt, key, found, seconds)
+            return self._refused(attempt, key, found, seconds)
         try:
             reply = read_body(response.get("body"), model, expected)
         except UnreadableError as error:
@@ -142,16 +142,15 @@ class BatchBooks:
             return None
         return price.cost(used.prompt_tokens, used.completion_tokens, used.cached_tokens, batch=True)
 
-
-def _refused(attempt: int, key: bytes, found: Mapping[str, JSON], seconds: float) -> list[Statement]:
-    """A line without an answer: nothing was charged."""
-    response, error = found.get("response"), found.get("error")
-    status = response.get("status_code") if isinstance(response, Mapping) else None
-    body = response.get("body") if isinstance(response, Mapping) else None
-    said = error or (body.get("error") if isinstance(body, Mapping) else None)
-    code, text = (said.get("code"), said.get("message")) if isinstance(said, Mapping) else (None, said)
-    problem = shortened(str(text or f"status {status}"))
-    if isinstance(status, int) and status in AT_FAULT:
-        final = RefusedForGoodError(problem, code=code if isinstance(code, str) else None, status=status)
-        return tables.refused(attempt, key, final, seconds)
-    return tables.lost(attempt, FREE, problem, seconds, None, None)
+    def _refused(self, attempt: int, key: bytes, found: Mapping[str, JSON], seconds: float) -> list[Statement]:
+        """A line without an answer: nothing was charged."""
+        response, error = found.get("response"), found.get("error")
+        status = response.get("status_code") if isinstance(response, Mapping) else None
+        body = response.get("body") if isinstance(response, Mapping) else None
+        said = error or (body.get("error") if isinstance(body, Mapping) else None)
+        code, text = (said.get("code"), said.get("message")) if isinstance(said, Mapping) else (None, said)
+        problem = shortened(str(text or f"status {status}"))
+        if isinstance(status, int) and status in AT_FAULT:
+            final = RefusedForGoodError(problem, code=code if isinstance(code, str) else None, status=status)
+            return self._ledger.refused(attempt, key, final, seconds)
+        return tables.lost(attempt, FREE, problem, seconds, None, None)

@@ -78,7 +78,7 @@ class PaidClient:
             if answer := self._ledger.find(request):
                 return answer
             if refusal := self._ledger.refusal(request):
-                raise refusal
+                raise copy.copy(refusal)
             if self._ledger.in_batch(request):
                 raise LedgerError("it is in a batch that is not finished", hint="fetch the batch's results first")
             async with self._room:

@@ -31,7 +31,7 @@ from pumice.paid.request import Request
 class Totals:
     """Everything in a ledger, counted.
 
-    attempts: how often something was sent.
+    failed: refused for good when they were asked last. attempts: how often something was sent.
     unsure: sendings that may have been charged though no answer came: too late, cut off, or this process was killed.
     spoilt: sendings that were charged with nothing in them that is an answer; their tokens and cost are counted.
     estimated: charges whose tokens the server did not count. unpriced: charges of models without a known price.
@@ -69,6 +69,7 @@ class Ledger:
     def __init__(self, path: Path) -> None:
         """Opens it, or begins it. Raises: UsageError if it cannot be used, LedgerError if another process uses it."""
         self.path = path.absolute()
+        self._refusals: dict[str, RefusedForGoodError] = {}
         self._lock = FileLock(f"{path}.lock", timeout=0)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -102,17 +103,15 @@ class Ledger:
         return Answer(text, reason, usage, cost, request_id, model, seconds, from_ledger=True)
 
     def refusal(self, request: Request) -> RefusedForGoodError | None:
-        """Why the server will never answer it, if it has said so."""
-        rows = self.rows(tables.REFUSAL, bytes.fromhex(request.key))
-        return RefusedForGoodError(rows[0][0], code=rows[0][1], status=rows[0][2]) if rows else None
+        """Why the server will never answer it, if it has said so since this was opened.
+
+        A later run asks once more, since it costs nothing, and somebody may have mended what was wrong.
+        """
+        return self._refusals.get(request.key)
 
     def in_batch(self, request: Request) -> bool:
         """Whether it is in a batch that is not finished, and may still be answered."""
         return bool(self.rows(tables.IN_BATCH, bytes.fromhex(request.key)))
-
-    def forget_refusals(self) -> int:
-        """Lets everything that was refused for good be asked again; how many there were."""
-        return self._base.execute(tables.FORGET_REFUSALS).rowcount
 
     async def begin(self, attempt: int, request: Request, bound: float | None, expected_tokens: int) -> None:
         """Notes that a request is about to be sent. attempt: from ``number``.
@@ -128,7 +127,12 @@ class Ledger:
 
     async def record_refusal(self, attempt: int, request: Request, error: RefusedForGoodError, seconds: float) -> None:
         """Notes that a request will never be answered."""
-        await self.write(tables.refused(attempt, bytes.fromhex(request.key), error, seconds))
+        await self.write(self.refused(attempt, bytes.fromhex(request.key), error, seconds))
+
+    def refused(self, attempt: int, key: bytes, error: RefusedForGoodError, seconds: float) -> list[Statement]:
+        """Remembers a refusal for as long as this is open; what notes it in the file as well."""
+        self._refusals[key.hex()] = error
+        return tables.refused(attempt, key, error, seconds)
 
     def record_loss(
         self, attempt: int, how: Lost, problem: str, seconds: float, usage: Usage | None, cost: float | None

@@ -36,12 +36,10 @@ SELECT r.text, r.finish_reason, a.prompt_tokens, a.completion_tokens, a.cached_t
     r.request_id, r.answered_by, a.seconds
 FROM requests r JOIN attempts a ON a.id = r.attempt WHERE r.key = ? AND r.state = 'answered'
 """
-REFUSAL = "SELECT problem, code, status FROM requests WHERE key = ? AND state = 'failed'"
 IN_BATCH = (
     "SELECT 1 FROM attempts WHERE state = 'sent' AND batch IS NOT NULL"
     " AND request = (SELECT id FROM requests WHERE key = ?)"
 )
-FORGET_REFUSALS = "UPDATE requests SET state = 'waiting' WHERE state = 'failed'"
 COUNT_REQUESTS = """
 SELECT count(*), count(*) FILTER (WHERE state = 'answered'), count(*) FILTER (WHERE state = 'failed') FROM requests
 """
@@ -67,7 +65,9 @@ _ANSWERED = (
     "UPDATE requests SET state = 'answered', text = ?, finish_reason = ?, request_id = ?, answered_by = ?, attempt = ?,"
     " problem = NULL, code = NULL, status = NULL WHERE key = ? AND state <> 'answered'"
 )
-_FAILED = "UPDATE requests SET state = 'failed', problem = ?, code = ?, status = ? WHERE key = ? AND state = 'waiting'"
+_FAILED = (
+    "UPDATE requests SET state = 'failed', problem = ?, code = ?, status = ? WHERE key = ? AND state <> 'answered'"
+)
 
 
 def began(
