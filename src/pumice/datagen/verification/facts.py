@@ -68,9 +68,11 @@ class Facts:
         if isinstance(content, Existence):
             self.captioned.update(content.noun.mention.categories)
             self.words.add(content.noun.mention.word)
-        elif isinstance(content, Count) and content.bound != "about" and content.number:
-            if len(content.nouns[0].mention.categories) == 1:
-                self.numbers[content.nouns[0].mention.category].add(content.number)
+        elif isinstance(content, Count) and content.number:
+            noun = content.nouns[0]
+            sharp = content.bound == "exact" or noun.determiner == "#" or len(content.nouns) > 1  # no "group of"
+            if sharp and len(noun.mention.categories) == 1:
+                self.numbers[noun.mention.category].add(content.number)
         elif isinstance(content, Colour) and len(content.noun.mention.categories) == 1:
             mention = content.noun.mention
             self.colours[mention.category].update(() if mention.loose else content.colours)

@@ -33,7 +33,7 @@ def place(said: Place, facts: Facts) -> Finding:
             return Finding(Truth.OPEN, f"no {noun.mention.word} is annotated for sure")
         reason = f"the {noun.mention.category} is at {_points(found)}"
         enough = noun.determiner in ("a", "Q", "#") or len(found) == 1
-        clear = [_clearly(thing.box, said.where) for thing in found]
+        clear = [_clearly(thing.box, said.where, facts.exact) for thing in found]
         if min(misses) <= 0:
             sure = any(clear) if enough else all(clear)
             return Finding(Truth.TRUE if sure else Truth.FITS, reason)
@@ -128,10 +128,14 @@ def _axis(low: float, high: float, side: int, exact: bool) -> float:
     return 0.0 if within >= SHARE else 0.5 - OVER_THE_MIDDLE - centre
 
 
-def _clearly(box: Box, where: Direction) -> bool:
-    """Whether nobody would say otherwise."""
+def _clearly(box: Box, where: Direction, exact: bool) -> bool:
+    """Whether nobody would say otherwise: it is within the third of that name, or all of it within the half."""
     for low, high, side in ((box[0], box[2], where.x), (box[1], box[3], where.y)):
-        if side is not None and abs((low + high) / 2 - (0.5 + side * THIRD)) > THIRD / 2:
+        if side is None:
+            continue
+        third = abs((low + high) / 2 - (0.5 + side * THIRD)) <= THIRD / 2
+        half = not exact and ((side < 0 and high <= 0.5) or (side > 0 and low >= 0.5))
+        if not (third or half):
             return False
     return True
 

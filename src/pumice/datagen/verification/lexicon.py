@@ -37,7 +37,7 @@ _ROLES: dict[str, str] = {
     " count find make consists boasts hosts provides",
     "v": "visible present seen shown depicted featured pictured located positioned situated placed found spotted"
     " displayed captured observed noticeable noticed standing sitting lying resting waiting apparent discernible"
-    " parked set",
+    " parked set counted drawn",
     "p": "in on at near toward towards along within by inside into onto upon from around",
     "T": "to",
     "o": "of",
@@ -59,7 +59,7 @@ _ROLES: dict[str, str] = {
     "k": "likely possibly perhaps probably maybe presumably potentially potential possible apparently like resembling"
     " resembles resemble resembled similar suggesting suggests suggest indicating indicates imply implies implying"
     " evoking reminiscent symbolizing representing looks-like either",
-    "x": "far very extreme just only exactly also too quite more most slightly clearly much even still already now"
+    "x": "here far very extreme just only exactly also too quite more most slightly clearly much even still already now"
     " somewhat rather well further closer partially almost directly right-there immediate immediately",
     "y": "you we i it he she they them one's him us",
     "B": "with behind beside between next against across through over off for during about before after amid among"

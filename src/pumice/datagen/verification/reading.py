@@ -18,7 +18,7 @@ _ORDINALS = {"second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6}
 _ROUGHLY = word_set("about around approximately roughly nearly almost maybe perhaps to most than under")
 #: After a thing: "(on the table) is not (painted) dark red and white", but not "is a red car".
 _IS_COLOURED = re.compile(
-    r"(?:[pB][tha]?[wxCd]*[wNI])?,?u?(?P<verb>V?)(?P<deny>g?)[xvd]*a?x*(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
+    r"(?:[pB][tha]?[wxCd]*[wNI])?,?u?(?P<verb>(?:V(?:TV)?)?)(?P<deny>g?)[xvd]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
 )
 
 
@@ -36,6 +36,7 @@ def statements(sentence: Sentence) -> tuple[Statement, ...]:
 
 def _about(sentence: Sentence, noun: Noun) -> Iterator[Statement]:
     sure = firm(sentence, noun)
+    sure = sure or (_total(sentence, noun) is not None and not hedged(sentence, noun.first))
     if denied(sentence, noun):
         yield Statement(Count((noun,), 0, "exact", whole(sentence, noun)), firm=not hedged(sentence, noun.first))
         return
@@ -58,9 +59,9 @@ def _count(sentence: Sentence, noun: Noun) -> Count | None:
     before = words[max(0, noun.first - 2) : noun.first]
     if before[-1:] == ("of",) and before[0] in NUMBERS and mention.plural and noun.determiner in ("t", "h", "#"):
         return Count((noun,), max(2, NUMBERS[before[0]], mention.number or 0), "least", False)
-    after = re.match(r"Vx*#(?![NwC])", sentence.shape[noun.at + 1 :])
-    if "number" in words[max(0, noun.first - 2) : noun.at] and after is not None:
-        return Count((noun,), _number(words[noun.at + after.end()]), "exact", True)
+    total = _total(sentence, noun)
+    if total is not None:
+        return Count((noun,), total, "exact", True)
     if noun.determiner == "z" and words[noun.first] == "another" and not mention.plural:
         return Count((noun,), 2, "least", False)
     for word in words[noun.first : noun.at]:
@@ -69,6 +70,14 @@ def _count(sentence: Sentence, noun: Noun) -> Count | None:
     if mention.number is None:
         return None
     return Count((noun,), mention.number, _bound(sentence, noun), whole(sentence, noun))
+
+
+def _total(sentence: Sentence, noun: Noun) -> int | None:
+    """The number of things is three."""
+    after = re.match(r"(?:pt*I)?Vx*#(?![NwC])", sentence.shape[noun.at + 1 :])
+    if after is None or "number" not in sentence.words[max(0, noun.first - 2) : noun.at]:
+        return None
+    return _number(sentence.words[noun.at + after.end()])
 
 
 def _bound(sentence: Sentence, noun: Noun) -> Bound:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from pumice.annotations.categories import Mention, Vocabulary
@@ -84,7 +84,10 @@ def read(text: str, vocabulary: Vocabulary) -> Sentence:
             words.append(mention.word)
             letters.append(NOUN)
     shape = _settled("".join(letters), words)
-    return Sentence(text, tuple(words), shape, tuple(_noun(at, mention, shape, words) for at, mention in places))
+    owners = {at + 1 for at, mention in places if text[mention.end : mention.end + 1] == "'"}
+    nouns = (_noun(at, mention, shape, words) for at, mention in places)
+    owned = tuple(replace(noun, determiner="h") if noun.first in owners else noun for noun in nouns)
+    return Sentence(text, tuple(words), shape, owned)
 
 
 def _shouted(word: str) -> bool:
@@ -95,10 +98,11 @@ def _shouted(word: str) -> bool:
 def _settled(shape: str, words: list[str]) -> str:
     """The roles that only the neighbours decide."""
     letters = list(shape)
+    asked = shape.endswith("?")
     for at, letter in enumerate(shape):
         after = shape[at + 1] if at + 1 < len(shape) else ""
         before = shape[at - 1] if at else ""
-        seen = words[at] in ("can", "could", "may") and _perceives(shape, words, at + 1)
+        seen = words[at] in ("can", "could", "may", "will") and _perceives(shape, words, at + 1, asked)
         if seen or words[at] == "so" or (words[at] == "like" and before in ("V", "")):
             letters[at] = "x"
         elif words[at] == "that" and after in tuple("NwC"):
@@ -110,7 +114,10 @@ def _settled(shape: str, words: list[str]) -> str:
     return "".join(letters)
 
 
-def _perceives(shape: str, words: list[str], at: int) -> bool:
+def _perceives(shape: str, words: list[str], at: int, asked: bool) -> bool:
+    """Whether "can" only says that something is there: "can be seen", "can a dog be seen?"."""
+    if asked and at == 1 and "be" in words:
+        at = words.index("be")
     while at < len(words) and (shape[at] in "xy" or words[at] == "be"):
         at += 1
     return at < len(words) and words[at] in PERCEIVED

@@ -17,7 +17,7 @@ _MEASURES: dict[str, Measure] = {
 }  # fmt: skip
 _THING = word_set("thing object item element subject one objects things items")
 _TAKES = word_set("takes take occupies occupy covers cover fills fill")
-_SPACE = re.compile(r"(?:x|w|p|t|I|o|s)*?n")
+_SPACE = re.compile(r"[xwptIosQ]*?n")
 #: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
 _TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow)*(?:uV)?Vx*$")
 _IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x)*[.,?]?$")

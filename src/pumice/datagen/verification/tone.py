@@ -8,7 +8,7 @@ from pumice.datagen.verification.lexicon import GENERIC, word_set
 from pumice.datagen.verification.sentences import Noun, Sentence
 
 #: "A place for dogs" shows none, nor does one "as big as a dog", nor who comes "by car".
-_AFTER_THESE = word_set("for as like than via per against by without")
+_AFTER_THESE = word_set("for as like than via per against without")
 #: Words of people who can be seen to be such. A driver, an owner or a visitor is often only thought of.
 _PLAIN_PEOPLE = word_set(
     """
@@ -16,12 +16,13 @@ _PLAIN_PEOPLE = word_set(
     pedestrian
     """
 )
+_SUMMED = word_set("total altogether")
 _BOUNDARY = ",;:(u"
-_PRESENTED = re.compile(r"(?:E[Vw]?|P|B|vV|s|I|R|V)x*(?:[athzQ#]?[CxwdS,]*N(?:,&|[,&]))*$")
-_THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*pt")
-_HEAD = re.compile(r"(?:E[Vw]?|[Iy]x*P|vV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
-_WHOLE_TAIL = re.compile(r"(?:pt*w?I|V?x*v|[&aQ#CNxwzt])*$")
-_SEEN_TAIL = re.compile(r"x*V[xV]*v(?:pt*w?I|x)*$|pt*w?I$|$")
+_PRESENTED = re.compile(r"(?:E[Vw]?|P|B|vV|s|I|R|V)x*(?:a?x*[wCQ]*o)?(?:[athzQ#]?[CxwdS,]*N(?:,&|[,&]))*$")
+_THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*p[taQ#]")
+_HEAD = re.compile(r"(?:E[Vwg]?|[Iy][xwg]*P|vV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
+_WHOLE_TAIL = re.compile(r"(?:pt*w?I|py|V?x*v|[&aQ#CNxwzt])*$")
+_SEEN_TAIL = re.compile(r"x*V(?:[xV]*v)?(?:pt*w?I|x)+$|x*V[xV]*v$|pt*w?I$|$")
 
 
 def firm(sentence: Sentence, noun: Noun) -> bool:
@@ -35,11 +36,10 @@ def firm(sentence: Sentence, noun: Noun) -> bool:
     person = noun.mention.category == "person"
     if noun.determiner in ("t", "h"):
         return not person or (noun.mention.word in _PLAIN_PEOPLE and not set("mk") & set(shape))
-    if before in _AFTER_THESE or _infinitive(shape, noun.first) or not GENERIC.isdisjoint(words):
+    conjunction = before == "as" and shape[noun.at + 1 : noun.at + 2] == "V"
+    if (before in _AFTER_THESE and not conjunction) or _infinitive(shape, noun.first) or not GENERIC.isdisjoint(words):
         return False
-    if noun.determiner:
-        return True
-    return _bare(shape, noun)
+    return bool(noun.determiner) or noun.mention.number is not None or _bare(shape, noun)
 
 
 def denied(sentence: Sentence, noun: Noun) -> bool:
@@ -75,17 +75,14 @@ def whole(sentence: Sentence, noun: Noun) -> bool:
     before = words[max(0, noun.first - 3) : noun.first]
     end = _clause_end(shape, noun.at)
     after = words[noun.at + 1 : end + 1]
-    if (
-        ("total" in before and "of" in before)
-        or "total" in after
-        or "altogether" in after
-        or after[:2] == ("in", "all")
-    ):
+    if not _SUMMED.isdisjoint((*before, *after)) or after[:2] == ("in", "all"):
         return True
     if end < len(shape) and shape[end] == "u":
         return False
     tail = shape[noun.at + 1 : end]
     if _HEAD.search(shape[: noun.first]):
+        return _WHOLE_TAIL.match(tail) is not None
+    if sentence.asks and shape[: noun.first].strip("x,") == "V":
         return _WHOLE_TAIL.match(tail) is not None
     starts = not shape[: noun.first].strip("x,&")
     return starts and _SEEN_TAIL.match(tail) is not None
@@ -105,6 +102,8 @@ def _bare(shape: str, noun: Noun) -> bool:
     before = shape[: noun.first]
     if before.endswith(("p", "T", "o")) and not noun.mention.plural:
         return False
+    if not before and shape[noun.at + 1 : noun.at + 2] in ("B", "p", "d", "&"):
+        return True  # the style of captions: "cat on a mat"
     return (
         _PRESENTED.search(before) is not None
         or before.endswith("d")
