@@ -36,6 +36,7 @@ SAID = {
     "Oranges, bananas and an orange on a tray": "orange, banana, orange",
     "The walls are orange. The sofa is orange and soft.": "couch",
     "He can bear the cold and will train to bat.": "",
+    "It trains balance, he boats on the lake, a tree that bears fruit; trains and bears": "fruit, train, bear",
     "They can book a room and will sink it.": "",
     "A man riding a wave; a dog walking; a woman watching a bird": "person, dog, person, bird",
     "A man and a woman stand. A dog and a cat run.": "person, person, dog, cat",
@@ -193,6 +194,7 @@ def test_a_scenes_own_categories_are_words_too() -> None:
     found = vocabulary_for(scene).mentions("Two wind turbines, a silo and a dog")
     assert [each.category for each in found] == ["wind turbine", "silo", "dog"]
     assert vocabulary_for(Scene("2", "2.jpg", 8, 8, (), ())) is coco()
+    assert not coco().meant_by("silo")
 
 
 @given(

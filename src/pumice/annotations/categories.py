@@ -75,18 +75,30 @@ class Vocabulary:
         self, senses: Mapping[str, _Sense], categories: Iterable[str], traps: Iterable[str] = near.TRAPS
     ) -> None:
         self.categories = frozenset(categories)
-        self._senses = dict(senses)
-        forms: dict[tuple[str, ...], tuple[_Sense | None, bool]] = {}
+        self._forms: dict[tuple[str, ...], tuple[_Sense | None, bool]] = {}
+        self._longest: dict[str, int] = {}  # words of the longest name, by its first
         for phrase in traps:
-            forms[words_of(phrase)] = (None, False)
+            self._learn(phrase, None, several=False)
         for word, sense in senses.items():
-            forms[words_of(plural(word))] = (sense, True)
+            self._learn(plural(word), sense, several=True)
         for word, sense in senses.items():
-            forms[words_of(word)] = (sense, plural(word) == word)
-        self._forms = forms
-        self._longest: dict[str, int] = {}
-        for words in forms:
+            self._learn(word, sense, several=plural(word) == word)
+
+    def _learn(self, name: str, sense: _Sense | None, *, several: bool) -> None:
+        words = words_of(name)
+        if words:
+            self._forms[words] = (sense, several)
             self._longest[words[0]] = max(len(words), self._longest.get(words[0], 0))
+
+    def extended(self, names: Iterable[str]) -> Vocabulary:
+        """The same and further categories, which have no synonyms."""
+        larger = Vocabulary({}, {*self.categories, *names}, traps=())
+        larger._forms, larger._longest = self._forms.copy(), self._longest.copy()
+        for name in sorted(names):
+            sense = _Sense(name, name, (name,), False, False)
+            larger._learn(plural(name), sense, several=True)
+            larger._learn(name, sense, several=plural(name) == name)
+        return larger
 
     def meant_by(self, word: str) -> tuple[str, ...]:
         """The categories that a single name may stand for, in any number; empty if it is none."""
@@ -106,7 +118,7 @@ class Vocabulary:
                 continue
             after = words_after(tokens, each.last)
             one = not each.plural or plural(sense.word) == sense.word
-            if one and near.elsewhere(sense.word, before, after):
+            if near.elsewhere(sense.word, before, after) if one else near.acts(sense.word, before):
                 continue
             if (
                 one
@@ -159,7 +171,14 @@ def plural(name: str) -> str:
 @lru_cache(maxsize=1)
 def coco() -> Vocabulary:
     """COCO's 80 categories with all their words."""
-    return _coco_with(frozenset())
+    senses = {name: _Sense(name, name, (name,), False, False) for name in COCO}
+    for category, words in COCO.items():
+        for grade, graded in enumerate(_graded(words)):
+            for word in graded:
+                _add(senses, word, category, narrow=grade == 1, loose=grade == 2)
+    for word, members in SUPER.items():
+        senses[word] = _Sense(word, word, tuple(members.split(", ")), False, word == "van")
+    return Vocabulary(senses, COCO)
 
 
 @lru_cache(maxsize=1)
@@ -179,16 +198,7 @@ def vocabulary_for(scene: Scene) -> Vocabulary:
 
 @lru_cache(maxsize=64)
 def _coco_with(further: frozenset[str]) -> Vocabulary:
-    senses = {name: _Sense(name, name, (name,), False, False) for name in COCO}
-    for category, words in COCO.items():
-        for grade, graded in enumerate(_graded(words)):
-            for word in graded:
-                _add(senses, word, category, narrow=grade == 1, loose=grade == 2)
-    for word, members in SUPER.items():
-        senses[word] = _Sense(word, word, tuple(members.split(", ")), False, word == "van")
-    for name in sorted(further):
-        senses[name] = _Sense(name, name, (name,), False, False)
-    return Vocabulary(senses, {*COCO, *further})
+    return coco().extended(further) if further else coco()
 
 
 def _graded(words: str) -> tuple[list[str], list[str], list[str]]:

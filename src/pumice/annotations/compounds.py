@@ -155,6 +155,9 @@ BEFORE_VERBS: frozenset[str] = _set(
     """
 )
 
+#: After these a word in -s is what they do.
+_WHO_ACTS: frozenset[str] = _set("it he she who which that this also never always often")
+
 #: After these an adjective ends a phrase as well as a noun does.
 BEFORE_ADJECTIVES: frozenset[str] = _set("is are was were and or of in with color colour very mostly bright dark light")
 
@@ -166,6 +169,11 @@ FOLLOWERS: frozenset[str] = _set(
     appear appears seem seems lies lie sits sit rests rest stands stand there here too also visible
     """
 )
+
+
+def acts(word: str, before: Sequence[str]) -> bool:
+    """Whether what looks like a plural is a verb: "it trains balance"."""
+    return word in VERBS_TOO and before[-1:] != [] and before[-1] in _WHO_ACTS
 
 
 def modifies(after: Sequence[str], categories: Sequence[str]) -> bool:

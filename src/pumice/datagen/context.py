@@ -41,10 +41,10 @@ def context(scene: Scene, kind: Kind) -> str:
 
 
 def _name(thing: Thing) -> str:
-    named = f"{thing.colour} {thing.category}" if thing.colour else thing.category
+    named = f"{thing.colour or ''} {thing.category}"
     if thing.text is not None or thing.value is not None:
         named += f" showing {thing.value if thing.text is None else thing.text}"
-    return f"{named} (crowd)" if thing.crowd else named
+    return " ".join(f"{named} (crowd)".split() if thing.crowd else named.split())
 
 
 def _shown(box: Box) -> str:

@@ -103,6 +103,9 @@ def _paired(kind: Kind, said: list[_Said], stray: str) -> Draft | Rejection:
         if each.role != ("answer" if number % 2 else "question"):
             return Rejection("out-of-order", f"part {number + 1} of the reply is one {each.role} too many")
     last = said[-1]
+    begun = stray.rpartition("\n")[2].strip("*#>_ ").lower()
+    if begun and "question:".startswith(begun):
+        return Rejection("cut-off", f"the reply breaks off where one more question begins: {begun!r}")
     if last.role == "question" or not (last.closed or _WHOLE.search(last.text)):
         return Rejection("cut-off", f"the reply breaks off in its last {last.role}: {last.text[-80:]!r}")
     exchanges = tuple(
