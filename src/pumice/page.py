@@ -30,7 +30,7 @@ p { margin: .5rem 0; max-width: 62rem }
 a { color: var(--accent) }
 .scroll { overflow-x: auto; margin: .75rem 0 }
 table { border-collapse: collapse }
-th, td { padding: .35rem .8rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line) }
+th, td { padding: .35rem .65rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line) }
 thead th { color: var(--soft); font-weight: 600; white-space: nowrap }
 tbody tr:hover { background: var(--tint) }
 .number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap }

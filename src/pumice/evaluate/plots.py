@@ -23,6 +23,7 @@ LEAST_AXES = 3  # a radar needs an area
 REFERENCE = "13B"  # whose published figure is the radar's ring
 _ZOOMED = 0.5  # the radar's centre, as a share of the ring, once every figure lies beyond it
 _TEXT_AT = 103  # per cent: where a bar's figures stand
+_ROW = 105  # characters that a row of the key may have
 _BEYOND = 1.18  # the radar's edge, as a share of the ring: a run may be better than what was published
 _MARKERS = "os^Dvp"
 _HATCHES = ("", "//", "..", "xx", "\\\\", "++")
@@ -125,6 +126,7 @@ def bars(spokes: Sequence[Spoke], runs: Sequence[str], shade: Shade) -> bytes:
         height = 0.9 + len(spokes) * (0.26 + 0.24 * len(runs))
         figure = _figure(9.2, height + (0.35 if published or len(runs) > 1 else 0))
         _rows(figure.add_subplot(), spokes, runs, shade)
+        _key(figure, spokes, runs, shade)
         return _written(figure)
 
 
@@ -212,10 +214,9 @@ def _rows(axes: Axes, spokes: Sequence[Spoke], runs: Sequence[str], shade: Shade
     thick = 0.78 / max(1, len(runs))
     for row, spoke in enumerate(spokes):
         unit = 100 / spoke.scale
-        for at, each in enumerate(spoke.values):
-            if each is None or math.isnan(each.value):
-                continue
-            place = row + (at - (len(runs) - 1) / 2) * thick
+        shown = [(at, each) for at, each in enumerate(spoke.values) if each is not None and not math.isnan(each.value)]
+        for turn, (at, each) in enumerate(shown):
+            place = row + (turn - (len(shown) - 1) / 2) * thick
             _bar(axes, place, thick, each, at, unit, shade)
             axes.text(_TEXT_AT, place, _said(each), va="center", fontsize=8, color=shade.ink)
         for size, value in spoke.published.items():
@@ -235,7 +236,6 @@ def _rows(axes: Axes, spokes: Sequence[Spoke], runs: Sequence[str], shade: Shade
     axes.set_axisbelow(True)
     for spine in axes.spines.values():
         spine.set_visible(False)
-    _key(axes, spokes, runs, shade)
 
 
 def _bar(axes: Axes, place: float, thick: float, each: Estimate, run: int, unit: float, shade: Shade) -> None:
@@ -259,28 +259,23 @@ def _row_title(spoke: Spoke) -> str:
     return f"{spoke.title}{largest}{' ↓' if spoke.smaller_is_better else ''}"
 
 
-def _key(axes: Axes, spokes: Sequence[Spoke], runs: Sequence[str], shade: Shade) -> None:
+def _key(figure: Figure, spokes: Sequence[Spoke], runs: Sequence[str], shade: Shade) -> None:
     """What colours and markers mean, above the bars."""
     from matplotlib.lines import Line2D
     from matplotlib.patches import Patch
 
     handles: list[Line2D | Patch] = []
     for at, run in enumerate(runs):
-        handles.append(
-            Patch(
-                facecolor=_style(at, shade)["color"],
-                alpha=0.85,
-                hatch=_HATCHES[at % len(_HATCHES)],
-                edgecolor=shade.ground,
-                label=run,
-            )
-        )
+        if any(spoke.values[at] is not None for spoke in spokes):
+            style = {"facecolor": _style(at, shade)["color"], "hatch": _HATCHES[at % len(_HATCHES)]}
+            handles.append(Patch(**style, alpha=0.85, edgecolor=shade.ground, label=run))  # type: ignore[arg-type]
     for size, colour in shade.published.items():
         if any(size in spoke.published for spoke in spokes):
             marker, label = "D" if size == REFERENCE else "|", f"LLaVA-1.5-{size}, published"
             handles.append(Line2D([], [], color=colour, marker=marker, linestyle="", markeredgewidth=2, label=label))
     if len(handles) > 1:
-        axes.legend(
-            handles=handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=4, fontsize=8.5, frameon=False,
-            labelcolor=shade.ink,
+        width = sum(len(str(each.get_label())) + 6 for each in handles)
+        figure.legend(
+            handles=handles, loc="outside upper left", ncols=len(handles) if width < _ROW else 2, fontsize=8.5,
+            frameon=False, labelcolor=shade.ink,
         )  # fmt: skip

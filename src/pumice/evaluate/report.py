@@ -92,7 +92,7 @@ def report(runs: Runs, examples: int = EXAMPLES) -> str:
         heading("What was run"),
         *(part for name in names for part in _made_with(name, runs[name])),
     ]
-    return page(f"Evaluation of {', '.join(names)}", body)
+    return page(f"Evaluation of {' and '.join(names)}", body)
 
 
 def _benchmarks(runs: Runs, *, control: bool) -> list[_Benchmark]:
@@ -172,7 +172,7 @@ def _figures(names: Sequence[str], benchmarks: Sequence[_Benchmark]) -> Html:
             published = [_number(result.published.get(size, math.nan)) for size in ("7B", "13B")]
             rows.append([*own, *counts, result.profile, *published])
     numeric = {len(run) + at for at in (2, 3, 4, 5, 6, 8, 9)}
-    return table([*header, "LLaVA-1.5-7B", "LLaVA-1.5-13B"], rows, numeric)
+    return table([*header, "1.5-7B", "1.5-13B"], rows, numeric)
 
 
 def _number(value: float) -> str:
@@ -220,8 +220,9 @@ def _benchmark(names: Sequence[str], benchmark: _Benchmark, examples: int) -> It
             yield paragraph(f"{name}: {note}" if several else note)
     figures = [{} if result is None else {each.name: each for each in result.figures} for result in benchmark.results]
     metrics = list(dict.fromkeys(name for each in figures for name in each))
-    rows = [[metric, *(cell for each in figures for cell in _cells(each.get(metric)))] for metric in metrics]
-    header = ["metric", *(word for name in names for word in (name if several else "figure", "95 % interval"))]
+    own = [(name, each) for name, each in zip(names, figures, strict=True) if each]
+    rows = [[metric, *(cell for _, each in own for cell in _cells(each.get(metric)))] for metric in metrics]
+    header = ["metric", *(word for name, _ in own for word in (name if several else "figure", "95 % interval"))]
     made = table(header, rows, numeric=frozenset(range(1, len(header))))
     if len(metrics) > 1:
         spokes = [_spoke(name, [each.get(name) for each in figures], {}) for name in metrics]
