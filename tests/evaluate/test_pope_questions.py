@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cocos import random_pictures, write_coco
 from pumice.annotations.scene import Scene, Thing
+from pumice.cli.main import main
 from pumice.errors import UsageError
 from pumice.evaluate.beyond.pope_questions import EACH, STRATEGIES, Asked, Made, Strategy, make, write
 from pumice.evaluate.questions import Answer
@@ -114,3 +116,17 @@ def test_the_task_reads_what_was_written(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="exists already"):
         write(made, tmp_path)
     assert write(made, tmp_path, overwrite=True) == paths
+
+
+def test_the_command_makes_a_folder_that_can_be_asked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    data = write_coco(tmp_path / "coco", random_pictures(40, seed=1))
+    assert main(["evaluate", "pope-questions", str(tmp_path / "mine"), "--data", str(data), "--pictures", "5"]) == 0
+    assert "5 pictures, 90 questions" in capsys.readouterr().out
+    asked = list(TASK.questions(tmp_path / "mine"))
+    assert len(asked) == 90
+    assert all(Path(str(image.source)).is_file() for each in asked for image in each.conversation.images())
+    assert main(["evaluate", "pope-questions", str(tmp_path / "mine"), "--data", str(tmp_path / "none")]) == 2
+    assert "there is no folder" in capsys.readouterr().err
+    assert main(["evaluate", "pope-questions", str(tmp_path / "other"), "--data", str(tmp_path)]) == 2
+    assert "instances_val*.json" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()

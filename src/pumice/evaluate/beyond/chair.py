@@ -6,7 +6,8 @@ of what is there was mentioned: a model that says little makes few mistakes.
 
 Names are looked up in our own list (``annotations.categories``), not in CHAIR's, and read with more care: "train
 station" mentions no train, and a word that may stand for several categories ("glass", "vehicle") is never held against
-a description. Figures therefore come out a little lower than with CHAIR's own list; compare them with each other.
+a description. Figures come out close to those with CHAIR's own list, but are not the same; docs/evaluation.md says how
+close.
 """
 
 from __future__ import annotations
