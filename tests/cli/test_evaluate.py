@@ -222,6 +222,7 @@ def test_anybody_s_answers_are_scored_and_compared(
     assert refused(capsys, "compare", tmp_path / "yes", tmp_path / "no").count("official")
     assert evaluate(None, "score", "pope", theirs, "--data", data, "-o", tmp_path / "no", "--json") == 0
     assert json.loads(capsys.readouterr().out)["results"][0]["profile"] == "llava"
+    assert len(read_results(tmp_path / "no")[0].picture_files()) == from_world.SCENES
     assert evaluate(None, "compare", tmp_path / "yes", tmp_path / "no", "--all") == 0
     shown = capsys.readouterr().out
     assert "McNemar" in shown

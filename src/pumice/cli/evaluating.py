@@ -211,8 +211,16 @@ def score_file(name: str, answers: Path, order: Order, settings: Settings, *, ke
     scored = task.score(given, folder, profile)
     result = summarise(scored, task, place, judge_facts(task, order.judging))
     if keep:
-        write_result(result, scored.rows, {})
+        write_result(result, scored.rows, _pictures(task, folder))
     return result
+
+
+def _pictures(task: Task, folder: Path) -> dict[str, Path]:
+    """As ``picture_files``; none where there are answers and the truth, but no questions to be asked."""
+    try:
+        return picture_files(list(task.questions(folder)))
+    except UsageError:
+        return {}
 
 
 def failed(benchmark: Benchmark, order: Order) -> list[tuple[str, int]]:
