@@ -141,10 +141,11 @@ def _parts(name: str, **others: str) -> dict[str, str]:
 
 def _existence(known: Known, rng: random.Random, false: bool) -> Planted | None:
     many = rng.random() < 0.3
-    names = known.absent if false else [name for name, count in known.counts.items() if (count > 2) == many]
+    way = rng.choice(known.words.existence_many if many else known.words.existence_one)
+    fitting = range(2, 3) if way.startswith("Two ") else range(3, 99) if many else range(1, 2)
+    names = known.absent if false else [name for name, count in known.counts.items() if count in fitting]
     if not names:
         return None
-    way = rng.choice(known.words.existence_many if many else known.words.existence_one)
     return Planted("existence", way.format(**_parts(rng.choice(names))), false)
 
 
