@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 from pumice.annotations import compounds as near
@@ -126,12 +126,21 @@ class Vocabulary:
                 and ((after and each.last + 1 in starts) or near.modifies(after, sense.categories))
             ):
                 continue
-            mention = Mention(
-                tokens[each.first].start, last.end, sense.word, sense.category, sense.categories, each.plural
+            said = said_before(before, each.plural, paired=not _PAIRED.isdisjoint(sense.categories))
+            result.append(
+                Mention(
+                    tokens[each.first].start,
+                    last.end,
+                    sense.word,
+                    sense.category,
+                    sense.categories,
+                    each.plural,
+                    sense.narrow,
+                    sense.loose,
+                    said.number if said else None,
+                    said.bound if said else "exact",
+                )
             )
-            mention = replace(mention, narrow=sense.narrow, loose=sense.loose)
-            said = said_before(before, each.plural, paired=bool(_PAIRED & set(sense.categories)))
-            result.append(mention if said is None else replace(mention, number=said.number, bound=said.bound))
         return result
 
     def _found(self, tokens: Sequence[Token]) -> Iterator[_Found]:

@@ -55,6 +55,7 @@ UNREAL: frozenset[str] = _set(
 )
 #: Things of these materials are real, unless they were alive or drove.
 MATERIALS: frozenset[str] = _set("plastic wooden metal stone paper ceramic porcelain chocolate")
+_NEVER_REAL = UNREAL - MATERIALS
 LIVING: frozenset[str] = _set("person bird cat dog horse sheep cow elephant bear zebra giraffe")
 ALIVE: frozenset[str] = LIVING | _set("car truck train airplane")
 COLOURS: frozenset[str] = _set(
@@ -203,7 +204,7 @@ def elsewhere(word: str, before: Sequence[str], after: Sequence[str]) -> bool:
 def likeness(before: Sequence[str], categories: Sequence[str]) -> bool:
     """Whether a name is one of a toy or a picture: "a small toy car", "a statue of two horses"."""
     close = set(before[-2:])
-    if not close.isdisjoint(UNREAL - MATERIALS):
+    if not close.isdisjoint(_NEVER_REAL):
         return True
     if not close.isdisjoint(MATERIALS) and not ALIVE.isdisjoint(categories):
         return True

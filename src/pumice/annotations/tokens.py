@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _WORD = re.compile(r"\d+|[^\W\d_]+(?:['’][^\W\d_]+)*['’]?")
+_POSSESSIVE = re.compile(r"['’]s?$")
 _HYPHENS = ("-", "\u2011")
 
 
-@dataclass(frozen=True)
-class Token:
+class Token(NamedTuple):
     """``text[start:end]``. word: lower case and without 's; possessive: it had one.
 
     glued: what joins it to the next word: "-" a hyphen, " " space or nothing, "" a mark or the end.
@@ -26,16 +26,15 @@ class Token:
 
 def tokens_of(text: str) -> list[Token]:
     """All words and whole numbers in order."""
-    matches = list(_WORD.finditer(text))
-    followers: list[re.Match[str] | None] = [*matches[1:], None]
     tokens = []
-    for match, following in zip(matches, followers[: len(matches)], strict=True):
-        word = match[0].lower().replace("’", "'")
-        bare = re.sub(r"'s?$", "", word)
-        gap = text[match.end() : following.start()] if following is not None else "."
-        glued = "-" if gap in _HYPHENS else " " if not gap.strip() else ""
-        end = match.start() + len(bare) if bare != word else match.end()
-        tokens.append(Token(match.start(), end, bare, bare != word, glued))
+    spans = [match.span() for match in _WORD.finditer(text)]
+    for number, (start, end) in enumerate(spans):
+        whole = text[start:end]
+        bare = _POSSESSIVE.sub("", whole) if "'" in whole or "’" in whole else whole
+        gap = text[end : spans[number + 1][0]] if number + 1 < len(spans) else "."
+        glued = " " if gap == " " or not gap.strip() else "-" if gap in _HYPHENS else ""
+        word = bare.lower().replace("’", "'")
+        tokens.append(Token(start, start + len(bare), word, bare != whole, glued))
     return tokens
 
 
