@@ -37,6 +37,8 @@ SAID = {
     "The walls are orange. The sofa is orange and soft.": "couch",
     "He can bear the cold and will train to bat.": "",
     "It trains balance, he boats on the lake, a tree that bears fruit; trains and bears": "fruit, train, bear",
+    "A farmers market, children's books, women's shoes, a driver's license, the boy's dog": "book, person, dog",
+    "The players' bench, the men's hats; an Apple laptop": "person, bench, person, laptop",
     "They can book a room and will sink it.": "",
     "A man riding a wave; a dog walking; a woman watching a bird": "person, dog, person, bird",
     "A man and a woman stand. A dog and a cat run.": "person, person, dog, cat",

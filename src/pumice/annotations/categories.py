@@ -118,6 +118,8 @@ class Vocabulary:
                 continue
             after = words_after(tokens, each.last)
             one = not each.plural or plural(sense.word) == sense.word
+            if last.possessive and each.plural and near.DETERMINERS.isdisjoint(before[-1:]):
+                continue
             if near.elsewhere(sense.word, before, after) if one else near.acts(sense.word, before):
                 continue
             if (

@@ -26,9 +26,9 @@ COCO: dict[str, str] = {
     " ~ crowd, audience, family, crew, couple, someone, somebody, anyone, everyone, team, owner, handler, conductor,"
     " member, participant, guest, caretaker, trainer, caregiver, operator, mannequin, batter, pitcher, patient,"
     " speaker",
-    "bicycle": "bike, cycle, push bike, pushbike < mountain bike, tandem, tricycle, unicycle, bmx, ten speed ~ moped",
+    "bicycle": "bike, push bike, pushbike < mountain bike, tandem, tricycle, unicycle, bmx, ten speed ~ moped, cycle",
     "car": "automobile < sedan, hatchback, coupe, convertible, cab, taxi, taxicab, limousine, limo, sports car,"
-    " police car, station wagon, race car, racecar, cop car, parked car ~ jeep, minivan, suv",
+    " police car, station wagon, race car, racecar, cop car ~ jeep, minivan, suv",
     "motorcycle": "motorbike, motor bike, motor cycle < dirt bike, chopper, harley"
     " ~ scooter, moped, motor scooter, vespa, bike",
     "airplane": "plane, aeroplane, air plane, aircraft < jet, jetliner, airliner, biplane, seaplane, jumbo jet,"
@@ -57,7 +57,7 @@ COCO: dict[str, str] = {
     "dog": "canine < puppy, pup, doggy, doggie, hound, bulldog, poodle, labrador, retriever, golden retriever, corgi,"
     " terrier, beagle, dachshund, chihuahua, husky, german shepherd, border collie, collie, spaniel, greyhound,"
     " dalmatian, pug, sheepdog, rottweiler, schnauzer, mutt",
-    "horse": "< pony, foal, colt, mare, stallion, racehorse, mustang ~ donkey, mule",
+    "horse": "< pony, foal, colt, mare, stallion, racehorse ~ mustang, donkey, mule",
     "sheep": "< lamb, ewe ~ ram, goat",
     "cow": "cattle < calf, bull, heifer, steer, dairy cow ~ ox, bison, buffalo, longhorn, yak",
     "elephant": "pachyderm < baby elephant",
