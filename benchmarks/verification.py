@@ -126,6 +126,8 @@ def teacher(known: dict[str, list[Scene]]) -> dict[str, object]:
                     rejection = refused(verify(scene, draft.exchanges))
                     seconds += time.process_time() - began
                     found[source].append(rejection is not None)
+                    if rejection is not None:
+                        print("offline teacher refused:", scene.id, kind, rejection.detail)
     total = sum(len(each) for each in found.values())
     speed = round(total / max(seconds, 1e-9))
     return {"refused": {key: share(each) for key, each in found.items()}, "samples a CPU second": speed}

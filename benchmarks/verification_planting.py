@@ -189,7 +189,7 @@ def _colour(known: Known, rng: random.Random, false: bool) -> Planted | None:
             colour
             for text in known.texts
             for colour in (*_COLOURS, "gray", "grey")
-            if f"{colour} {thing.category}" in text
+            if f" {colour} {thing.category}" in f" {text}"
         }
         mentioned = {colour for text in known.texts for colour in _COLOURS if f" {colour} " in f" {text} "}
         if len(colours) == 1 and mentioned <= colours and thing.category != "person":

@@ -105,7 +105,7 @@ def _compared(said: Count, found: int, facts: Facts, reason: str) -> Finding:
         return Finding(Truth.FITS, reason)
     if not said.whole and (captioned != {found} or noun.determiner != "#" or not noun.plain):
         return Finding(Truth.FITS, reason)
-    return Finding(_wrong(said.number, found), reason)
+    return Finding(_wrong(said.number, found) if said.whole else Truth.OFF, reason)
 
 
 def _wrong(said: int, found: int) -> Truth:

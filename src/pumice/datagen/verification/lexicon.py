@@ -34,7 +34,7 @@ _ROLES: dict[str, str] = {
     "P": "shows show showing features feature featuring depicts depict depicting contains contain containing includes"
     " include including displays display displaying captures capture capturing showcases showcase showcasing presents"
     " has have having had see sees spot notice observe reveals reveal holds portrays portray illustrates comprises"
-    " count find make consists boasts hosts provides",
+    " wearing wears carrying carries count find make consists boasts hosts provides",
     "v": "visible present seen shown depicted featured pictured located positioned situated placed found spotted"
     " displayed captured observed noticeable noticed standing sitting lying resting waiting apparent discernible"
     " parked set counted drawn",
@@ -59,7 +59,7 @@ _ROLES: dict[str, str] = {
     "k": "likely possibly perhaps probably maybe presumably potentially potential possible apparently like resembling"
     " resembles resemble resembled similar suggesting suggests suggest indicating indicates imply implies implying"
     " evoking reminiscent symbolizing representing looks-like either",
-    "x": "here far very extreme just only exactly also too quite more most slightly clearly much even still already now"
+    "x": "here anywhere somewhere nearby out far very extreme just only exactly also too quite more most slightly clearly much even still already now"
     " somewhat rather well further closer partially almost directly right-there immediate immediately",
     "y": "you we i it he she they them one's him us",
     "B": "with behind beside between next against across through over off for during about before after amid among"

@@ -14,10 +14,18 @@ from pumice.datagen.verification.spatial import bare_place
 from pumice.datagen.verification.statements import Colour, Content, Count, Existence, Place, Size, Statement
 
 _YES = re.compile(
-    r"\W*(?:yes|yeah|yep|yup|indeed|correct|certainly|definitely|absolutely|sure|right|true|affirmative)\b"
+    r"\W*(?:(?:that|this|it)(?:'s| is) )?"
+    r"(?:yes|yeah|yep|yup|indeed|correct|certainly|definitely|absolutely|sure|of course|right|true|affirmative)\b(?! not)"
+)
+#: "There are." "It is not." "I do." and nothing behind.
+_ECHO = re.compile(
+    r"\W*(?:there|it|they|he|she|i|we|you) "
+    r"(?:is|are|was|were|am|do|does|can|has|have)(?P<no>n't| not|not)?(?: (?:any|indeed|one))?\W*$"
 )
 _NO = re.compile(
-    r"\W*(?:no|nope|nah|negative|incorrect|false|not (?:really|quite|at all|exactly)|wrong)\b(?! \w+ (?:is|are)\b)"
+    r"\W*(?:(?:that|this|it)(?:'s| is) )?"
+    r"(?:no|nope|nah|negative|incorrect|false|wrong|not (?:really|quite|at all|exactly|true|correct|right|the case)"
+    r"|(?:certainly|definitely|absolutely|of course) not)\b(?! \w+ (?:is|are)\b)"
 )
 _ASKS_YES_NO = re.compile(
     r"(?:.*, )?(?:and |so |but )?"
@@ -47,7 +55,10 @@ def asking(question: Iterable[Sentence]) -> Sentence | None:
 
 def polarity(answer: str) -> bool | None:
     """Whether an answer begins with a yes or a no; None if with neither."""
-    start = answer[:40].lower()
+    start = answer[:40].lower().replace("’", "'")
+    echo = _ECHO.match(start)
+    if echo is not None:
+        return echo["no"] is None
     if _YES.match(start):
         return True
     return False if _NO.match(start) else None

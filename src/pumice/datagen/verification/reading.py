@@ -14,12 +14,18 @@ from pumice.datagen.verification.spatial import spatial
 from pumice.datagen.verification.statements import Colour, Count, Existence, Statement
 from pumice.datagen.verification.tone import denied, firm, hedged, whole
 
+_SOME = word_set("other others another rest remaining more while")
+_OF_ALL = (("total", "of"), ("consists", "of"), ("consist", "of"), ("composed", "of"))
 _ORDINALS = {"second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6}
 _ROUGHLY = word_set("about around approximately roughly nearly almost maybe perhaps to most than under")
-#: After a thing: "(on the table) is not (painted) dark red and white", but not "is a red car".
+#: After a thing: "(on the table), (which) is not (painted) dark red and white", but not "is a red car".
 _IS_COLOURED = re.compile(
-    r"(?:[pB][tha]?[wxCd]*[wNI])?,?u?(?P<verb>(?:V(?:TV)?)?)(?P<deny>g?)[xvd]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
+    r"(?:[vdx]|[pB]o?[tha]?[wxC]*[wNI]|,?u|,(?=[Vu]))*?(?P<verb>(?:V(?:TV)?|[wd]TV)?)(?P<deny>g?)"
+    r"[xvd]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
 )
+#: "has a red colour"; and before the thing "with its red colour, ..."
+_HAS_COLOUR = re.compile(r"(?P<verb>P|V?o|V?B)(?P<deny>g?)a?[xw]?(?P<colours>C(?:(?:,&|[&,])C)*)K")
+_WITH_COLOUR = re.compile(r"B[hat]x*(?P<colours>C(?:(?:,&|[&,])C)*)K,$")
 
 
 @lru_cache(maxsize=KEPT)
@@ -68,22 +74,35 @@ def _count(sentence: Sentence, noun: Noun) -> Count | None:
         if word in _ORDINALS and not mention.plural and noun.determiner in ("t", "a"):
             return Count((noun,), _ORDINALS[word], "least", False)
     if mention.number is None:
+        return _distant(sentence, noun)
+    every, bound = whole(sentence, noun), _bound(sentence, noun)
+    some = not every and bound == "exact" and not _SOME.isdisjoint(words)
+    return Count((noun,), mention.number, "least" if some else bound, every)
+
+
+def _distant(sentence: Sentence, noun: Noun) -> Count | None:
+    """A number before words that are not known to describe things: "four tourist buses" are four, at least."""
+    inside = sentence.words[noun.first : noun.at]
+    if noun.determiner != "#" or not noun.mention.plural or any(word.endswith("s") for word in inside):
         return None
-    return Count((noun,), mention.number, _bound(sentence, noun), whole(sentence, noun))
+    number = _number(inside[0])
+    return Count((noun,), number, "least", False) if number > 1 else None
 
 
 def _total(sentence: Sentence, noun: Noun) -> int | None:
-    """The number of things is three."""
-    after = re.match(r"(?:pt*I)?Vx*#(?![NwC])", sentence.shape[noun.at + 1 :])
-    if after is None or "number" not in sentence.words[max(0, noun.first - 2) : noun.at]:
-        return None
-    return _number(sentence.words[noun.at + after.end()])
+    """ "The number of things is three"; "as for the things, there are three of them"."""
+    shape = sentence.shape[noun.at + 1 :]
+    if "number" in sentence.words[max(0, noun.first - 2) : noun.at]:
+        after = re.match(r"(?:pt*I)?V?x*#(?![NwC])", shape)
+    else:
+        after = re.match(r",?EVx*#(?=oy)", shape)
+    return None if after is None else _number(sentence.words[noun.at + after.end()])
 
 
 def _bound(sentence: Sentence, noun: Noun) -> Bound:
     """As the vocabulary has it, but a number before a colour counts what has the colour."""
     mention = noun.mention
-    if sentence.words[max(0, noun.first - 3) : noun.first][-2:] == ("total", "of"):
+    if sentence.words[max(0, noun.first - 3) : noun.first][-2:] in _OF_ALL:
         return "exact"
     if mention.bound != "least" or noun.determiner != "#" or not noun.colours or noun.plain is False:
         return mention.bound
@@ -129,10 +148,16 @@ def _listed(sentence: Sentence, one: Noun, other: Noun) -> bool:
 
 def _predicate(sentence: Sentence, noun: Noun, sure: bool) -> Iterator[Statement]:
     """The colour after the verb: "the cup on the table is red"."""
+    front = _WITH_COLOUR.search(sentence.shape[: noun.first])
+    if front is not None:
+        yield Statement(Colour(noun, _colours(sentence, front)), firm=sure)
     after = noun.at + 1
-    match = _IS_COLOURED.match(sentence.shape, after)
+    match = _HAS_COLOUR.match(sentence.shape, after) or _IS_COLOURED.match(sentence.shape, after)
     if match is None or not (match["verb"] or match["deny"] or sentence.asks):
         return
+    yield Statement(Colour(noun, _colours(sentence, match)), denied=bool(match["deny"]), firm=sure)
+
+
+def _colours(sentence: Sentence, match: re.Match[str]) -> tuple[str, ...]:
     start, end = match.span("colours")
-    named = tuple(COLOURS[word] for word in sentence.words[start:end] if word in COLOURS)
-    yield Statement(Colour(noun, named), denied=bool(match["deny"]), firm=sure)
+    return tuple(COLOURS[word] for word in sentence.words[start:end] if word in COLOURS)

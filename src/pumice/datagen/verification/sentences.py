@@ -17,7 +17,7 @@ KEPT = 4096  # sentences in memory, a few kilobytes each
 
 _SENTENCE = re.compile(r"(?<=[.!?;])[\"')]*\s+|\n+|(?<=\w):\s+")
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['-][^\W\d_]+)*|[,;:().?!—–-]")
-_MODIFIERS = frozenset("wCdxrS")
+_MODIFIERS = frozenset("wCdxrSK")
 _DETERMINERS = frozenset("athzQ0#")
 _LONGEST_PHRASE = 6
 
@@ -63,6 +63,7 @@ def sentences(text: str, vocabulary: Vocabulary) -> Iterator[Sentence]:
 @lru_cache(maxsize=KEPT)
 def read(text: str, vocabulary: Vocabulary) -> Sentence:
     """One sentence."""
+    text = text.lower() if text.isupper() else text
     named = [
         each
         for each in vocabulary.mentions(text)
@@ -102,6 +103,9 @@ def _settled(shape: str, words: list[str]) -> str:
     for at, letter in enumerate(shape):
         after = shape[at + 1] if at + 1 < len(shape) else ""
         before = shape[at - 1] if at else ""
+        if _invites(shape, words, at):
+            letters[at] = "y" if words[at] == "one" else "x"
+            continue
         seen = words[at] in ("can", "could", "may", "will") and _perceives(shape, words, at + 1, asked)
         if seen or words[at] == "so" or (words[at] == "like" and before in ("V", "")):
             letters[at] = "x"
@@ -112,6 +116,16 @@ def _settled(shape: str, words: list[str]) -> str:
         elif words[at] == "left" and before in tuple("yNV&"):
             letters[at] = "w"
     return "".join(letters)
+
+
+def _invites(shape: str, words: list[str], at: int) -> bool:
+    """ "One can see ...", "if you look closely, ...": an invitation to look, no number and no condition."""
+    following = shape[at + 1 : at + 2]
+    if words[at] == "one":
+        return shape[at - 1 : at] in ("", ",", "u") and (
+            following == "P" or words[at + 1 : at + 2] in (["can"], ["also"])
+        )
+    return words[at] in ("if", "when") and following == "y" and words[at + 2 : at + 3] in (["look"], ["zoom"])
 
 
 def _perceives(shape: str, words: list[str], at: int, asked: bool) -> bool:
@@ -138,11 +152,15 @@ def _noun(at: int, mention: Mention, shape: str, words: list[str]) -> Noun:
         first -= 1
         determiner = shape[first]
         inside = range(first + 1, at)
+        if determiner == "#" and shape[first - 1 : first] == "a":  # "a single dog"
+            first -= 1
     else:
         determiner = ""
         inside = range(at, at)
         while inside.start > 0 and (shape[inside.start - 1] == "C"):
             inside = range(inside.start - 1, at)
         first = inside.start
-    colours = tuple(COLOURS[words[each]] for each in inside if shape[each] == "C")
+    own = mention.word.removesuffix(f" {mention.category}")  # "black bear" is a name of its own
+    said = [*(words[each] for each in inside if shape[each] == "C"), own]
+    colours = tuple(COLOURS[word] for word in said if word in COLOURS)
     return Noun(at, first, mention, determiner, colours, all(shape[each] in "x" for each in inside))

@@ -15,12 +15,14 @@ _MEASURES: dict[str, Measure] = {
     "taller": "height", "tallest": "height", "shorter": "height", "shortest": "height",
     "wider": "width", "widest": "width", "narrower": "width",
 }  # fmt: skip
+_COMPARING = word_set("compared comparing comparison relative")
 _THING = word_set("thing object item element subject one objects things items")
 _TAKES = word_set("takes take occupies occupy covers cover fills fill")
 _SPACE = re.compile(r"[xwptIosQ]*?n")
 #: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
-_TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow)*(?:uV)?Vx*$")
-_IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x)*[.,?]?$")
+_TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow|uy?[xV]*[vP])*(?:uV)?Vx*$")
+_IS = re.compile(r"(?:[vdx]|pt*I|,?u)*Vg?x*(?:px)?o?[th]?")
+_IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x|uy?[xV]*[vP])*[.,?]?$")
 
 
 def sizes(sentence: Sentence) -> Iterator[Statement]:
@@ -28,9 +30,11 @@ def sizes(sentence: Sentence) -> Iterator[Statement]:
     shape = sentence.shape
     for at, letter in enumerate(shape):
         if letter == "r":
-            than = re.match(r"[xw]?n", shape[at + 1 :])
+            than = re.match(r"[xwp]{0,3}n", shape[at + 1 :])
             if than is not None:
                 yield from _compared(sentence, at, at + 1 + than.end(), sentence.words[at])
+            elif not _COMPARING.isdisjoint(sentence.words):
+                yield from _beside(sentence, at)
         elif letter == "S":
             yield from _superlative(sentence, at)
         elif sentence.words[at] in _TAKES:
@@ -52,6 +56,15 @@ def _compared(sentence: Sentence, at: int, after: int, word: str) -> Iterator[St
     yield _statement(sentence, at, Size(subject, _MEASURES.get(word, "area"), word in _SMALLER, other), negative)
 
 
+def _beside(sentence: Sentence, at: int) -> Iterator[Statement]:
+    """ "Compared to the cat, the dog is larger.\""""
+    before = [noun for noun in sentence.nouns if noun.at < at]
+    if len(before) == 2 and re.match(r",t*[xwC]*$", sentence.shape[before[0].at + 1 : before[1].at]):
+        word = sentence.words[at]
+        size = Size(before[1], _MEASURES.get(word, "area"), word in _SMALLER, before[0])
+        yield _statement(sentence, at, size, "g" in sentence.shape[before[1].at : at])
+
+
 def _superlative(sentence: Sentence, at: int) -> Iterator[Statement]:
     shape, words = sentence.shape, sentence.words
     following = next((noun for noun in sentence.nouns if noun.at == at + 1), None)
@@ -64,9 +77,12 @@ def _superlative(sentence: Sentence, at: int) -> Iterator[Statement]:
     measure, smaller = _MEASURES.get(words[at], "area"), words[at] in _SMALLER
     if later and _TO_SUBJECT.fullmatch(shape[rest : later[0].first]):
         yield _statement(sentence, at, Size(later[0], measure, smaller, among=among), False)
-    elif earlier and _IN_PICTURE.match(shape, rest) and re.search(r"[Vu]g?x*(?:o|p)?t?$", shape[earlier[0].at : at]):
-        negative = "g" in shape[earlier[0].at : at]
-        yield _statement(sentence, at, Size(earlier[0], measure, smaller, among=among), negative)
+    elif _IN_PICTURE.match(shape, rest if following or words[at + 1 : at + 2] else at + 1):
+        for noun in reversed(earlier):
+            between = shape[noun.at + 1 : at]
+            if _IS.fullmatch(between):
+                yield _statement(sentence, at, Size(noun, measure, smaller, among=among), "g" in between)
+                return
 
 
 def _statement(sentence: Sentence, at: int, size: Size, negative: bool) -> Statement:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from pumice.datagen.verification.lexicon import Direction, direction
+from pumice.datagen.verification.lexicon import Direction, direction, word_set
 from pumice.datagen.verification.sentences import Noun, Sentence
 from pumice.datagen.verification.statements import Place, Relation, RelationName, Statement
 from pumice.datagen.verification.tone import denied, firm, hedged
@@ -19,6 +19,7 @@ _PLACE = re.compile(
 )
 _IN_IMAGE = re.compile(r"(?:of|p)?t*w?I")
 _BARE = re.compile(r"(?:yVx*[vd]?|[wt]*V|w|[wVPyxI])*(?P<place>[pT]?t*x*(?P<dir>l+)s*(?:ot*I)?)[.?]?(?:pt*I)?[.?]?$")
+_FILLS = word_set("occupies occupy fills fill dominates dominate covers cover")
 _NOT_A_PLACE = tuple("wNCr#S")  # "the right car", "the top shelf"
 _BOUNDARY = ",;:(u"
 _FRONTED = re.compile(r"[x,]*(?:E?V|[VPvd]|yx*m?[xVP]+|w(?=[athzQ#]))?[xvdV]*o?$")
@@ -57,8 +58,9 @@ def _place(sentence: Sentence, match: re.Match[str]) -> Iterator[Statement]:
         return
     if head is None and not _of_the_picture(sentence, match):
         return
+    filled = sentence.words[start - 1] in _FILLS if start else False
     corner = any(word.startswith("corner") for word in sentence.words[match.start("side") : match.end("side")])
-    for nouns in _owners(sentence, start, end) if match["prep"] else _shown_there(sentence, match):
+    for nouns in _owners(sentence, start, end) if match["prep"] or filled else _shown_there(sentence, match):
         yield _statement(sentence, nouns, start, Place(nouns, named, corner))
 
 
@@ -129,7 +131,7 @@ def _owners(sentence: Sentence, start: int, end: int) -> list[_Either]:
     before = [noun for noun in sentence.nouns if clause <= noun.first and noun.at < start]
     if (not before or shape[start - 1] == "&") and _ITS_OWN.match(shape, end):
         return _fronted(sentence, end)
-    if not before and (clause == 0 or not shape[clause:start].strip("x&")):
+    if not before and (not any(noun.at < start for noun in sentence.nouns) or not shape[clause:start].strip("x&")):
         fronted = _fronted(sentence, end)
         if fronted or clause == 0:
             return fronted

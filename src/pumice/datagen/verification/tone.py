@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from pumice.datagen.verification.lexicon import GENERIC, word_set
+from pumice.datagen.verification.lexicon import GENERIC, PERCEIVED, word_set
 from pumice.datagen.verification.sentences import Noun, Sentence
 
 #: "A place for dogs" shows none, nor does one "as big as a dog", nor who comes "by car".
@@ -16,13 +16,19 @@ _PLAIN_PEOPLE = word_set(
     pedestrian
     """
 )
+_ABSENT = re.compile(r"Vx*[gwd]")
+_MISSING = word_set("absent missing lacking nowhere")
 _SUMMED = word_set("total altogether")
 _BOUNDARY = ",;:(u"
 _PRESENTED = re.compile(r"(?:E[Vw]?|P|B|vV|s|I|R|V)x*(?:a?x*[wCQ]*o)?(?:[athzQ#]?[CxwdS,]*N(?:,&|[,&]))*$")
-_THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*p[taQ#]")
-_HEAD = re.compile(r"(?:E[Vwg]?|[Iy][xwg]*P|vV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
+#: "The man and (dog)": one article for both.
+_SHARED = re.compile(r"[atzhQ#][wxCd]{0,3}[wN],?&$")
+_THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*p[taQ#]|w[tha]")
+_PLAN = re.compile(r"Tx*[wPV]$")
+_THERE_TO_BE = re.compile(r"E[wVx]*TV$")
+_HEAD = re.compile(r"(?:E[Vwg]?(?:TV)?|[Iy][xwg]*Po?|vV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
 _WHOLE_TAIL = re.compile(r"(?:pt*w?I|py|V?x*v|[&aQ#CNxwzt])*$")
-_SEEN_TAIL = re.compile(r"x*V(?:[xV]*v)?(?:pt*w?I|x)+$|x*V[xV]*v$|pt*w?I$|$")
+_SEEN_TAIL = re.compile(r"Vx*[gw](?:TVv)?(?:pt*w?I)?$|x*V(?:[xV]*v)?(?:pt*w?I|x)+$|x*V[xV]*v$|pt*w?I$|$")
 
 
 def firm(sentence: Sentence, noun: Noun) -> bool:
@@ -37,9 +43,15 @@ def firm(sentence: Sentence, noun: Noun) -> bool:
     if noun.determiner in ("t", "h"):
         return not person or (noun.mention.word in _PLAIN_PEOPLE and not set("mk") & set(shape))
     conjunction = before == "as" and shape[noun.at + 1 : noun.at + 2] == "V"
-    if (before in _AFTER_THESE and not conjunction) or _infinitive(shape, noun.first) or not GENERIC.isdisjoint(words):
+    if (
+        (before in _AFTER_THESE and not conjunction)
+        or (_infinitive(shape, noun.first) and before not in PERCEIVED)
+        or not GENERIC.isdisjoint(words)
+    ):
         return False
-    return bool(noun.determiner) or noun.mention.number is not None or _bare(shape, noun)
+    if noun.determiner or noun.mention.number is not None:
+        return True
+    return _bare(shape, noun) and not (person and noun.mention.word not in _PLAIN_PEOPLE)
 
 
 def denied(sentence: Sentence, noun: Noun) -> bool:
@@ -48,6 +60,8 @@ def denied(sentence: Sentence, noun: Noun) -> bool:
         return True
     if noun.determiner in ("t", "h"):
         return False
+    if _ABSENT.match(sentence.shape, noun.at + 1) and not _MISSING.isdisjoint(sentence.words[noun.at + 2 :]):
+        return True
     at = _clause_start(sentence.shape, noun.first)
     for each in range(noun.first - 1, at - 1, -1):
         letter = sentence.shape[each]
@@ -75,7 +89,8 @@ def whole(sentence: Sentence, noun: Noun) -> bool:
     before = words[max(0, noun.first - 3) : noun.first]
     end = _clause_end(shape, noun.at)
     after = words[noun.at + 1 : end + 1]
-    if not _SUMMED.isdisjoint((*before, *after)) or after[:2] == ("in", "all"):
+    every = before[-1:] == ("all",) and noun.determiner == "#"
+    if every or not _SUMMED.isdisjoint((*before, *after)) or after[:2] == ("in", "all"):
         return True
     if end < len(shape) and shape[end] == "u":
         return False
@@ -84,7 +99,7 @@ def whole(sentence: Sentence, noun: Noun) -> bool:
         return _WHOLE_TAIL.match(tail) is not None
     if sentence.asks and shape[: noun.first].strip("x,") == "V":
         return _WHOLE_TAIL.match(tail) is not None
-    starts = not shape[: noun.first].strip("x,&")
+    starts = not shape[: noun.first].strip("x,&gQ")
     return starts and _SEEN_TAIL.match(tail) is not None
 
 
@@ -94,7 +109,8 @@ def _alternative(shape: str, noun: Noun) -> bool:
 
 def _infinitive(shape: str, first: int) -> bool:
     """ "To catch a frisbee": a plan, not a sight. "Next to a dog" is one."""
-    return re.search(r"Tx*[wPV]$", shape[:first]) is not None
+    before = shape[:first]
+    return _PLAN.search(before) is not None and _THERE_TO_BE.search(before) is None
 
 
 def _bare(shape: str, noun: Noun) -> bool:
@@ -106,6 +122,7 @@ def _bare(shape: str, noun: Noun) -> bool:
         return True  # the style of captions: "cat on a mat"
     return (
         _PRESENTED.search(before) is not None
+        or _SHARED.search(before) is not None
         or before.endswith("d")
         or _THERE_AFTER.match(shape[noun.at + 1 :]) is not None
     )

@@ -50,7 +50,7 @@ def _claims(known: Facts, exchange: Exchange, number: int) -> Iterator[Claim]:
             continue
         for statement in statements(sentence):
             yield from _claim(known, statement, sentence.text, number, seen)
-        if place == 0:
+        if place == 0 and asked is None:
             for statement in completed(question, sentence):
                 yield from _claim(known, statement, f"{exchange.question} {sentence.text}", number, seen)
 
