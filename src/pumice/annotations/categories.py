@@ -100,11 +100,6 @@ class Vocabulary:
             larger._learn(name, sense, several=plural(name) == name)
         return larger
 
-    def meant_by(self, word: str) -> tuple[str, ...]:
-        """The categories that a single name may stand for, in any number; empty if it is none."""
-        sense, _ = self._forms.get(words_of(word), (None, False))
-        return sense.categories if sense else ()
-
     def mentions(self, text: str) -> list[Mention]:
         """All mentions in order; they never overlap."""
         tokens = tokens_of(text)
