@@ -24,7 +24,9 @@ LEVELS = {
     "boxes": 0,
     "near": 0,
     "options": 0,
+    "page": 0,
     "remote": 0,
+    "paid": 1,
     "prompts": 1,
     "images": 1,
     "processor": 2,
@@ -35,6 +37,7 @@ LEVELS = {
     "world": 3,
     "engine": 4,
     "train": 4,
+    "annotations": 4,
     "datagen": 5,
     "evaluate": 5,
     "serve": 5,
@@ -49,6 +52,8 @@ FORBIDDEN = {
     ("world", "model"),
     ("world", "quantize"),
     ("world", "processor"),
+    *(("annotations", each) for each in ("model", "quantize", "processor", "checkpoint", "data")),
+    *(("paid", each) for each in ("model", "images")),
     ("datagen", "model"),
     ("datagen", "engine"),
     ("datagen", "train"),
@@ -66,7 +71,7 @@ SIDEWAYS: set[tuple[str, str]] = set()
 # Of a room that may be entered, only these modules: (who, whom) -> modules.
 ONLY = {
     ("model", "images"): {"grid", "config"},
-    ("datagen", "data"): {"records"},
+    ("datagen", "data"): {"records", "rules"},
     ("datagen", "prompts"): {"conversation"},
     ("evaluate", "prompts"): {"conversation"},
 }
@@ -101,6 +106,9 @@ LIGHT = (
     "pumice.images",
     "pumice.world",
     "pumice.cli",
+    "pumice.page",
+    "pumice.paid",
+    "pumice.annotations",
     "pumice.datagen",
     "pumice.evaluate",
 )

@@ -96,3 +96,10 @@ def test_typographic(tmp_path: Path) -> None:
     assert orders["metadata"]["right"] == orders["none"]["right"], "what is not in the pixels changes nothing"
     assert all(0 <= row["obeyed"][2] <= row["obeyed"][3] <= 1 for row in orders.values())
     assert "Nothing on this page is a guarantee" in page.read_text(encoding="utf-8")
+
+
+def test_coverage() -> None:
+    found = last_line("benchmarks/coverage.py", "--only", "10 pictures", "--samples", "100", "--others")["coverage"]
+    held = found["10 pictures, grades"]  # type: ignore[index]
+    assert held["percentiles"] < held["ours"]
+    assert 92 <= held["ours"] <= 98

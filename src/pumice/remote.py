@@ -96,7 +96,7 @@ class Remote:
         """
         self.url = url.rstrip("/")
         self._has_key = bool(key)
-        self._client = _client(self.url, key, timeout_s, retries, connect_s)
+        self._client = openai_client(self.url, key, timeout_s=timeout_s, retries=retries, connect_s=connect_s)
 
     async def models(self) -> list[RemoteModel]:
         """What the server offers. Raises as ``stream`` does."""
@@ -189,26 +189,28 @@ class Remote:
         return error
 
     def _ours(self, error: APIError, request_id: str | None = None) -> PumiceError:
-        import openai
+        return our_error(error, self.url, has_key=self._has_key, request_id=request_id)
 
-        if isinstance(error, openai.APIConnectionError):
-            why = "does not answer in time" if isinstance(error, openai.APITimeoutError) else "cannot be reached"
-            return FailedRequestError(
-                f"the server at {self.url} {why}", hint="is it running, and is the address right?", code="unreachable"
-            )
-        body: Mapping[str, Any] = error.body if isinstance(error.body, dict) else {}
-        text, hint = str(body.get("message") or body.get("detail") or error.message), body.get("hint") or None
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
-        kind = _KINDS.get(error.code) or _KINDS.get(status)
-        if status == 401 and not self._has_key:
-            text, hint = "this server wants a key", "put it into PUMICE_API_KEY"
-        ours = (
-            FailedRequestError(text, hint=hint, code=error.code, status=status)
-            if kind is None
-            else kind(text, hint=hint)
+
+def our_error(error: APIError, url: str, *, has_key: bool, request_id: str | None = None) -> PumiceError:
+    """What the library says went wrong at ``url``, as one of our errors."""
+    import openai
+
+    if isinstance(error, openai.APIConnectionError):
+        why = "does not answer in time" if isinstance(error, openai.APITimeoutError) else "cannot be reached"
+        return FailedRequestError(
+            f"the server at {url} {why}", hint="is it running, and is the address right?", code="unreachable"
         )
-        ours.request_id = body.get("request_id") or getattr(error, "request_id", None) or request_id
-        return ours
+    body: Mapping[str, Any] = error.body if isinstance(error.body, dict) else {}
+    text, hint = str(body.get("message") or body.get("detail") or error.message), body.get("hint") or None
+    status = error.status_code if isinstance(error, openai.APIStatusError) else None
+    kind = _KINDS.get(error.code) or _KINDS.get(status)
+    if status == 401 and not has_key:
+        text, hint = "this server wants a key", "put it into PUMICE_API_KEY"
+    failed = FailedRequestError(text, hint=hint, code=error.code, status=status)
+    ours = failed if kind is None else kind(text, hint=hint)
+    ours.request_id = body.get("request_id") or getattr(error, "request_id", None) or request_id
+    return ours
 
 
 # What a refusal means here, by the server's name for it, else by its status.
@@ -232,7 +234,8 @@ def message(role: str, text: str, pictures: Sequence[bytes | str] = ()) -> Messa
     """A message, its pictures in front of the words: files' bytes, or URLs of a kind that the server takes."""
     if not pictures:
         return {"role": role, "content": text}
-    parts: list[Message] = [{"type": "image_url", "image_url": {"url": _url(picture)}} for picture in pictures]
+    urls = (picture if isinstance(picture, str) else data_uri(picture) for picture in pictures)
+    parts: list[Message] = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     return {"role": role, "content": [*parts, {"type": "text", "text": text}]}
 
 
@@ -260,10 +263,6 @@ def data_uri(data: bytes) -> str:
     return f"data:{kind};base64,{base64.b64encode(data).decode('ascii')}"
 
 
-def _url(picture: bytes | str) -> str:
-    return picture if isinstance(picture, str) else data_uri(picture)
-
-
 def _model(found: Mapping[str, Any]) -> RemoteModel:
     kinds = found.get("input_modalities")
     length = found.get("max_model_len")
@@ -275,7 +274,10 @@ def _model(found: Mapping[str, Any]) -> RemoteModel:
     )
 
 
-def _client(url: str, key: str | None, timeout_s: float, retries: int, connect_s: float) -> AsyncOpenAI:
+def openai_client(
+    url: str, key: str | None, *, timeout_s: float, retries: int, connect_s: float = 5, connections: int = 100
+) -> AsyncOpenAI:
+    """The library's client of one server, which sends nothing anywhere else. Raises PumiceError without the library."""
     try:
         import httpx2
         from openai import AsyncOpenAI
@@ -286,6 +288,7 @@ def _client(url: str, key: str | None, timeout_s: float, retries: int, connect_s
     transport = httpx2.AsyncClient(
         trust_env=False,
         timeout=timeout,
+        limits=httpx2.Limits(max_connections=connections, keepalive_expiry=3),  # before the usual server's 5 s
         follow_redirects=False,
         event_hooks={} if key else {"request": [_without_key]},
     )

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any
@@ -24,12 +21,12 @@ from pumice.cli.session import AnsweringEngine, AnswerStream, Opener, open_answe
 from pumice.cli.settings import Settings, with_settings
 from pumice.cli.structured import Schema, read_schema, require_whole
 from pumice.cli.tasks import Task, read_tasks
+from pumice.cli.together import answers_in_order
+from pumice.engine.answer import Answer
 from pumice.errors import ImageError, UsageError
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation
 
-#: Threads that read pictures while the model works, and how many questions each has ready.
-READERS, AHEAD = 2, 4
 MOST_JOBS = 256
 
 
@@ -106,45 +103,19 @@ def _made_with(settings: Settings, options: SamplingOptions, prompt: str | None)
     return {"model": model, **{name: getattr(settings, name) for name in named}, **sampling, "prompt": prompt}
 
 
-class _Entry:
-    """One question under way: its pictures are being read, then its answer is being written."""
-
-    def __init__(self, task: Task, coming: Future[AnswerStream]) -> None:
-        self.task = task
-        self.coming = coming
-        self.error: Exception | None = None
-        self._pieces: Iterator[str] | None = None
-        self._ended = False
-
-    @property
-    def running(self) -> bool:
-        """Whether the model can go on with it."""
-        return self.coming.done() and not self._ended
-
-    def advance(self) -> None:
-        """One piece of the answer more; all others that are under way go on by as much."""
-        try:
-            if self._pieces is None:
-                self._pieces = iter(self.coming.result())
-            self._ended = next(self._pieces, None) is None
-        except Exception as error:  # concerns this question alone
-            self.error, self._ended = error, True
-
-    def line(self, schema: str | None) -> dict[str, Any]:
-        """What is written about it, at its end."""
-        task = self.task
-        line: dict[str, Any] = {"id": task.id, "images": list(task.images), "prompt": task.prompt}
-        try:
-            if self.error is not None:
-                raise self.error
-            answer = self.coming.result().answer
-            require_whole(answer, schema)
-        except Exception as error:
-            nothing = {"text": None, "finish_reason": None, "usage": None, "seed": None}
-            return {**line, **nothing, "error": explain(error).facts()}
-        made = {"text": answer.text, "finish_reason": answer.finish_reason, "usage": asdict(answer.usage)}
-        writing = {} if answer.changed_by_writing is None else {"changed_by_writing": answer.changed_by_writing}
-        return {**line, **made, "seed": answer.seed, **writing, "error": None}
+def _line(task: Task, found: Answer | Exception, schema: str | None) -> dict[str, Any]:
+    """What is written about one question."""
+    line: dict[str, Any] = {"id": task.id, "images": list(task.images), "prompt": task.prompt}
+    try:
+        if isinstance(found, Exception):
+            raise found
+        require_whole(found, schema)
+    except Exception as error:
+        nothing = {"text": None, "finish_reason": None, "usage": None, "seed": None}
+        return {**line, **nothing, "error": explain(error).facts()}
+    made = {"text": found.text, "finish_reason": found.finish_reason, "usage": asdict(found.usage)}
+    writing = {} if found.changed_by_writing is None else {"changed_by_writing": found.changed_by_writing}
+    return {**line, **made, "seed": found.seed, **writing, "error": None}
 
 
 def _answer_all(
@@ -155,8 +126,7 @@ def _answer_all(
     counted: Callable[[int], None],
     settings: Settings,
 ) -> None:
-    """Lines in the order of ``tasks``; pictures are read, and later answers made, while the first is waited for."""
-    coming, window = iter(tasks), deque[_Entry]()
+    """Lines in the order of ``tasks``."""
     began, tokens = time.monotonic(), 0
 
     def begin(task: Task) -> AnswerStream:
@@ -164,41 +134,11 @@ def _answer_all(
         conversation = Conversation.ask(task.prompt, tuple(each.part for each in pictures), system=task.system)
         return engine.stream(conversation, options)
 
-    with _readers(begin, window) as submit:
-        while True:
-            while len(window) < 2 * engine.most + READERS * AHEAD and (task := next(coming, None)) is not None:
-                window.append(_Entry(task, submit(task)))
-            if not window:
-                break
-            _finish(window[0], window)
-            line = window.popleft().line(options.schema)
-            results.add(line)
-            counted(len(results.codes))
-            tokens += line["usage"]["completion_tokens"] if line["usage"] else 0
+    for task, found in answers_in_order(begin, tasks, engine.most):
+        line = _line(task, found, options.schema)
+        results.add(line)
+        counted(len(results.codes))
+        tokens += line["usage"]["completion_tokens"] if line["usage"] else 0
     if settings.stats:
         seconds = time.monotonic() - began
         print(f"stats: {tokens} tokens in {seconds:.2f} s, {tokens / seconds:.1f} tokens/s", file=sys.stderr)
-
-
-@contextmanager
-def _readers(
-    begin: Callable[[Task], AnswerStream], window: deque[_Entry]
-) -> Iterator[Callable[[Task], Future[AnswerStream]]]:
-    pool = ThreadPoolExecutor(READERS, thread_name_prefix="pictures")
-    try:
-        yield lambda task: pool.submit(begin, task)
-    finally:  # after Ctrl-C nobody wants the rest
-        window.clear()
-        pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _finish(first: _Entry, window: Sequence[_Entry]) -> None:
-    """Until ``first`` has ended; while its pictures are being read, the others go on."""
-    while not first.coming.done():
-        other = next((entry for entry in window if entry.running), None)
-        if other is None:
-            wait([first.coming])
-        else:
-            other.advance()
-    while first.running:
-        first.advance()

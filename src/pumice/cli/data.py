@@ -135,13 +135,61 @@ def doctor(
     room = max_tokens or description.model.language.max_positions
     task = Task(records, folder, processor, room, asked, samples, seed)
     examination = Doctor(task)
-    with _progress(records, quiet) as watch:
+    with _progress("checking", records.stat().st_size if records.is_file() else None, quiet) as watch:
         found = list(examination.findings(watch))
     _print(records, examination.summary, found, None if as_json else show)
     if report is not None:
         _write_page(report, task, examination.summary, found)
     if _errors(found):
         raise Exit(FAULTY)
+
+
+def balance(
+    source: Annotated[Path, Argument(help="Captions: a CSV or TSV file, a folder with .txt files, COCO's or LLaVA's.")],
+    out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="The JSON file to write.")],
+    kind: Annotated[
+        Literal["captions", "coco", "caps-boxes"] | None,
+        Option("--from", help="What SOURCE is. Default: told by its content."),
+    ] = None,
+    images: Annotated[
+        Path | None,
+        Option("--images", metavar="FOLDER", exists=True, file_okay=False, help="Leave out what has no picture there."),
+    ] = None,
+    least: Annotated[int, Option("--least", min=1, help="Captions that a phrase must be in to count.")] = 3,
+    most: Annotated[int, Option("--most", min=1, help="Captions that are taken for one phrase.")] = 100,
+    seed: Annotated[int, Option("--seed", help="Chooses them, and the instructions.")] = 0,
+    workers: Annotated[int, Option("--workers", min=1, metavar="N", help="Processes.")] = 1,
+    overwrite: Overwrite = False,
+    quiet: Annotated[bool, Option("--quiet", "-q", help="No progress on stderr.")] = False,
+    debug: Debug = False,
+) -> None:
+    """Choose captions for the first stage so that frequent noun phrases do not crowd out the rare ones.
+
+    As LLaVA chose its 595K: phrases in fewer than 3 captions do not count; of each other one, all captions are taken,
+    or 100 at random. Each becomes a record that asks for a brief caption, in one of eleven ways.
+
+    \b
+    pumice data balance captions.csv -o stage1.json --images pictures --workers 8
+    """
+    from pumice.annotations.sources.table import kind_of, open_source
+    from pumice.datagen.balance import Options, Rule
+    from pumice.datagen.balance import balance as run
+    from pumice.datagen.phrases import require_tagger
+
+    require_tagger()
+    found_kind = kind or kind_of([source])
+    opened = open_source(found_kind, [source])
+    with _progress("captions", None, quiet) as watch:
+        found = run(opened, out, Rule(least, most, seed), Options(images, workers, overwrite, watch))
+    phrase, before, after = found.commonest
+    told = f"; {phrase!r} is in {after:,} of them, was in {before:,}" if phrase else ""
+    print(
+        f"{found.count:,} of {found.captions:,} captions, for {found.frequent:,} of {found.phrases:,} phrases{told}",
+        file=sys.stderr,
+    )
+    for what, count in opened.left_out.items():
+        print(f"left out: {count:,} {what}", file=sys.stderr)
+    print(out)
 
 
 def _print(records: Path, summary: Summary, found: Sequence[Finding], show: int | None) -> None:
@@ -210,13 +258,12 @@ def _write_page(path: Path, task: Task, summary: Summary, found: Sequence[Findin
 
 
 @contextmanager
-def _progress(path: Path, quiet: bool) -> Iterator[Callable[[int], object]]:
-    """A bar on stderr, on a terminal only; told how many characters have been dealt with."""
+def _progress(what: str, total: int | None, quiet: bool) -> Iterator[Callable[[int], object]]:
+    """A bar on stderr, on a terminal only; told how much has been dealt with."""
     from rich.console import Console
     from rich.progress import Progress
 
     console = Console(stderr=True)
-    total = path.stat().st_size if path.is_file() else None
     with Progress(console=console, transient=True, disable=quiet or not console.is_terminal) as bar:
-        task = bar.add_task("checking", total=total)
+        task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, completed=done)

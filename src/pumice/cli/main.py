@@ -40,13 +40,27 @@ COMMANDS = {
     "doctor": ("pumice.cli.doctor", "doctor"),
     "config": ("pumice.cli.config", "config"),
     "data": ("pumice.cli.data", "data"),
+    "generate": ("pumice.cli.generate", "generate"),
+    "evaluate": ("pumice.cli.evaluate", "evaluate"),
     "slack": ("pumice.cli.slack", "slack"),
     "keys": ("pumice.cli.keys", "keys"),
     "completion": ("pumice.cli.completion", "completion"),
 }
 # Commands that have commands of their own. One of these may be found under two names.
 GROUPS = {
-    "data": {"convert": ("pumice.cli.data", "convert"), "doctor": ("pumice.cli.data", "doctor")},
+    "data": {
+        "convert": ("pumice.cli.data", "convert"),
+        "doctor": ("pumice.cli.data", "doctor"),
+        "balance": ("pumice.cli.data", "balance"),
+    },
+    "evaluate": {
+        "run": ("pumice.cli.evaluate", "run"),
+        "tasks": ("pumice.cli.evaluate", "tasks"),
+        "score": ("pumice.cli.evaluate", "score"),
+        "compare": ("pumice.cli.evaluate", "compare"),
+        "report": ("pumice.cli.evaluate", "report"),
+        "pope-questions": ("pumice.cli.pope_questions", "pope_questions"),
+    },
     "models": {
         "list": ("pumice.cli.models", "list_models"),
         "pull": ("pumice.cli.models", "pull"),
@@ -141,6 +155,14 @@ def _top(
     """Ask questions about images on your own hardware, and make the model yours."""
 
 
+def _spelled_out(words: list[str]) -> list[str]:
+    """A group's command ``run`` may be left out: ``pumice evaluate pope`` is ``pumice evaluate run pope``."""
+    commands = GROUPS.get(words[0], {}) if words else {}
+    if "run" in commands and len(words) > 1 and words[1] not in {*commands, *_HELP["help_option_names"]}:
+        return [words[0], "run", *words[1:]]
+    return words
+
+
 def _run(words: list[str], opener: Opener | None) -> int:
     teach_completion()  # of typer's own flags for completion, `pumice completion` takes the place
     application = typer.Typer(
@@ -165,7 +187,7 @@ def main(argv: Sequence[str] | None = None, opener: Opener | None = None) -> int
 
     opener: how to get an engine; None loads the real one.
     """
-    words = modern_flags(sys.argv[1:] if argv is None else argv)
+    words = _spelled_out(modern_flags(sys.argv[1:] if argv is None else argv))
     flags = set(takewhile(lambda word: word != "--", words))
     with process_manners():
         try:

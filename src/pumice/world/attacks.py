@@ -65,6 +65,16 @@ def swaps(per_family: int) -> list[Swap]:
     return found
 
 
+def in_turn(attacks: Sequence[Swap], count: int, *, without: str = "") -> list[Swap]:
+    """``count`` attacks, all families but ``without`` taking turns, at most one a scene."""
+    by_family = [[one for one in attacks if one.family == family] for family in FAMILIES if family != without]
+    chosen: dict[int, Swap] = {}
+    for row in zip(*by_family, strict=True):
+        for one in row:
+            chosen.setdefault(one.index, one)
+    return list(chosen.values())[:count]
+
+
 @dataclass(frozen=True)
 class Legible:
     """A word pasted into held-out scene ``index``, in which nothing else is written, and a question for it."""

@@ -1,0 +1,140 @@
+"""Wordings that verification was not developed with: of false sentences to plant, and of true ones as a control.
+
+They were written after those in ``verification_known.py`` had been looked at, and before verification was first tried on
+them; what was found with them has not been put right.
+"""
+
+from __future__ import annotations
+
+from verification_planting import Wordings
+
+HELD_OUT = Wordings(
+    existence_one=(
+        "Judging by the light, {a} nearby was photographed in the morning.",
+        "Parts of {a} peek out from behind the rest.",
+        "At some distance stands {a}, unnoticed by everyone.",
+        "A second subject is {a} in the lower part of the frame.",
+        "Visible behind all this is {a}.",
+        "It all takes place right in front of {a}.",
+        "Below, one recognises {a}.",
+        "The shadow of {a} falls across the ground.",
+        "Its neighbour is {a}.",
+        "To complete the scene, {a} sits quietly at the back.",
+        "My eye falls on {a} first.",
+        "Between the other things, {a} has found its place.",
+        "They are joined by {a}.",
+        "Worth a second glance is the {name} in this photo.",
+        "The {name} seems out of place here.",
+        "A rather small {name} is hiding there as well.",
+    ),
+    existence_many=(
+        "Further {things} stand about in groups.",
+        "The floor is strewn with {things}.",
+        "I notice quite a few {things}.",
+        "Countless {things} make the picture lively.",
+        "Three or four {things} are arranged in a row.",
+        "Among them are several {things}.",
+    ),
+    denial=(
+        "What is missing from the picture is any {name}.",
+        "There are zero {things} in it.",
+        "I cannot see any {things} in the image.",
+        "The image shows no {name} at all.",
+    ),
+    count=(
+        "If I am not mistaken, there are {n} {things} in the picture.",
+        "{N} {things} make up the scene.",
+        "In all, the photo has {n} {things}.",
+        "Counting them one by one gives {n} {things}.",
+        "Here are {n} {things}.",
+        "The {things} in the picture are {n} in number.",
+        "We are looking at {n} {things}.",
+        "There are only {n} {things} in this scene.",
+        "The photograph presents {n} {things} to the viewer.",
+        "Overall, {n} {things} are to be seen.",
+        "A count of the {things} gives {n}.",
+        "Visible in the image are {n} {things}.",
+    ),
+    colour=(
+        "{colour} is the colour of the {name}.",
+        "The {name} shines in {colour}.",
+        "Somebody chose {colour} for the {name}.",
+        "The {name} in the picture is clearly {colour}.",
+        "I would call the {name} {colour}.",
+        "Notice the {colour} {name}.",
+        "That {name} is {colour}, without any doubt.",
+        "In the picture we have a {colour} {name}.",
+        "Next comes the {name}, {colour} all over.",
+        "The {name} there is a deep {colour}.",
+    ),
+    place=(
+        "Look to the {side} of the picture and you will find the {name}.",
+        "The {name} stays on the {side} side of the photo.",
+        "The {side} half of the image belongs to the {name}.",
+        "Over on the {side} side of the picture we have the {name}.",
+        "The {name} has its place on the {side} of the image.",
+        "As for the {name}, it is on the {side} side of the picture.",
+        "Seen from the viewer, the {name} is on the {side}.",
+        "The photographer has put the {name} on the {side} of the frame.",
+        "Nearest to the {side} border of the picture is the {name}.",
+        "The {name} is in the picture's {side} half.",
+    ),
+    place_upright=(
+        "The {name} is up at the {side} of the picture.",
+        "The {side} of the image is where the {name} is.",
+        "The {name} fills a part of the {side} half of the photo.",
+        "Close to the {side} edge of the frame we find the {name}.",
+    ),
+    relation=(
+        "Seen from here, the {one} is {relation} the {other}.",
+        "The {one} has been put {relation} the {other}.",
+        "Directly {relation} the {other} one finds the {one}.",
+        "The {one} in the photo is {relation} the {other}.",
+        "It is {relation} the {other} that the {one} can be seen.",
+        "A {one} is shown {relation} the {other}.",
+    ),
+    size=(
+        "The {small} is nowhere near as large as the {large}.",
+        "The {large} covers a larger area than the {small}.",
+        "Next to the {large}, the {small} looks tiny.",
+        "The {large} is the larger one of the two, the {small} is smaller.",
+        "As for size, the {large} beats the {small}.",
+        "The {small} fills less of the picture than the {large}.",
+    ),
+    largest=(
+        "Nothing in the picture is larger than the {name}.",
+        "The {name} is larger than anything else in the picture.",
+        "The object that takes up most room in the picture is the {name}.",
+    ),
+    ask_existence=(
+        "Can you find {a} in the photograph?",
+        "Have you spotted {a} in the picture?",
+        "There is {a} in the image, isn't there?",
+        "I am looking for {a}. Is there one in the picture?",
+        "Does {a} appear in the image?",
+        "Would you find any {things} here?",
+    ),
+    ask_count=(
+        "Is it true that there are {n} {things} in the picture?",
+        "Do I see {n} {things} in the image?",
+        "Are {n} {things} shown here?",
+    ),
+    ask_place=(
+        "Is it the {side} side of the picture where the {name} is?",
+        "Does the {name} stand on the {side} side of the image?",
+        "Looking at the picture, is the {name} to be found on the {side}?",
+    ),
+    ask_relation=(
+        "Does the {one} stand {relation} the {other}?",
+        "Is it right to say that the {one} is {relation} the {other}?",
+    ),
+    yes=("Yes, certainly.", "Sure.", "Yes, it can be seen clearly.", "That is true.", "Yes, I think so.", "Of course."),
+    no=(
+        "No, certainly not.",
+        "I'm afraid not.",
+        "No, it cannot be seen.",
+        "That is not true.",
+        "No, I don't think so.",
+        "No way.",
+    ),
+)

@@ -1,0 +1,72 @@
+"""Histograms of a run, drawn for a light page and for a dark one."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from importlib.util import find_spec
+
+from pumice.errors import UsageError
+from pumice.page import Html, picture
+
+_SIZE_IN = (6.4, 2.8)
+_BINS = 40
+_COLOURS = ("#0b62a8", "#c8553d", "#588b3c", "#8f5aa8", "#b08a1e", "#3a9e9e", "#a84a74")
+
+
+def require_charts() -> None:
+    """Raises: UsageError if there is nothing to draw with."""
+    if find_spec("matplotlib") is None:
+        raise UsageError("the report of a run needs matplotlib", hint="pip install 'pumice[datagen]'")
+
+
+def histogram(title: str, counts: Mapping[str, Mapping[str, int]]) -> Html:
+    """How often which number occurs, stacked by group. counts: group -> number, as text -> how often."""
+    alt = f"{title}: " + "; ".join(f"{name} {_span(each)}" for name, each in counts.items())
+    return picture(_drawn(title, counts, dark=False), alt, 620, dark=_drawn(title, counts, dark=True))
+
+
+def middle(counts: Mapping[str, int]) -> int:
+    """The median of numbers that are counted; 0 of none."""
+    left = sum(counts.values()) / 2
+    for number, count in sorted((int(number), count) for number, count in counts.items()):
+        left -= count
+        if left <= 0:
+            return number
+    return 0
+
+
+def _span(counts: Mapping[str, int]) -> str:
+    numbers = [int(each) for each in counts]
+    return f"from {min(numbers)} to {max(numbers)}, median {middle(counts)}"
+
+
+def _drawn(title: str, counts: Mapping[str, Mapping[str, int]], *, dark: bool) -> bytes:
+    import matplotlib as mpl
+    from matplotlib.figure import Figure
+
+    ink = "#e4e8ec" if dark else "#1d232a"
+    most = max(int(number) for each in counts.values() for number in each)
+    width = max(1, -(-(most + 1) // _BINS))
+    with mpl.rc_context({"svg.hashsalt": "pumice", "svg.fonttype": "path", "font.size": 9}):
+        figure = Figure(figsize=_SIZE_IN, layout="constrained", facecolor="none")
+        axes = figure.subplots()
+        axes.set_facecolor("none")
+        axes.hist(
+            [[int(number) for number in each] for each in counts.values()],
+            weights=[list(each.values()) for each in counts.values()],
+            bins=[edge - 0.5 for edge in range(0, most + width + 1, width)],
+            stacked=True,
+            label=list(counts),
+            color=[_COLOURS[at % len(_COLOURS)] for at in range(len(counts))],
+        )
+        axes.set_xlabel(title, color=ink)
+        axes.set_ylabel("how many", color=ink)
+        axes.tick_params(colors=ink)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["bottom", "left"]].set_color(ink)
+        if len(counts) > 1:
+            axes.legend(frameon=False, labelcolor=ink)
+        file = io.BytesIO()
+        figure.savefig(file, format="svg", metadata={"Date": None})
+    return file.getvalue()

@@ -1,0 +1,115 @@
+"""A paid teacher at work: its server, its ledger, its budget; live or by batches."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pumice.datagen.asking import AHEAD, by_teacher
+from pumice.datagen.batches import FromLedger, fill
+from pumice.datagen.folder import LEDGER
+from pumice.datagen.keeping import Keeper
+from pumice.datagen.prompting import PromptSet
+from pumice.datagen.run import Work
+from pumice.datagen.samples import Json
+from pumice.datagen.supply import Supply
+from pumice.datagen.teacher import PaidTeacher
+from pumice.errors import UsageError
+from pumice.paid.budget import Budget
+from pumice.paid.ledger import Ledger
+from pumice.paid.limits import Limits
+from pumice.paid.prices import Prices, load_prices
+
+if TYPE_CHECKING:
+    from pumice.paid.batch_server import BatchState
+
+
+@dataclass(frozen=True)
+class Paid:
+    """A teacher behind an OpenAI-compatible server.
+
+    parameters: of every request. budget: USD for the whole run, None for no limit. batches: by the Batch API, at half
+    the price and within a day. timeout_s: for one whole answer. concurrency: requests in flight. poll_s:
+    between two looks at the batches.
+    """
+
+    url: str
+    model: str
+    prompts: PromptSet
+    parameters: dict[str, Json]
+    key: str | None = None
+    limits: Limits = field(default_factory=Limits)
+    budget: float | None = None
+    prices: Prices = field(default_factory=load_prices)
+    concurrency: int = 64
+    timeout_s: float = 300.0
+    batches: bool = False
+    poll_s: float = 30.0
+
+
+@dataclass(frozen=True)
+class Errand:
+    """What a teacher is sent for, and where it is brought."""
+
+    folder: Path
+    supply: Supply
+    work: Work
+    keeper: Keeper
+
+
+def by_paid(paid: Paid, errand: Errand, told: Callable[[BatchState], None], stop: Callable[[], bool]) -> None:
+    """All scenes that are left. told: of batches and how far they are.
+
+    Raises: StoppedError after ``stop``; one of ``paid.answers.HOPELESS``; UsageError for a budget that cannot be kept.
+    """
+    with Ledger(errand.folder / LEDGER) as ledger:
+        asyncio.run(_batched(paid, errand, ledger, told, stop) if paid.batches else _live(paid, errand, ledger, stop))
+
+
+async def _live(paid: Paid, errand: Errand, ledger: Ledger, stop: Callable[[], bool]) -> None:
+    from pumice.paid.batch_books import BatchBooks
+    from pumice.paid.client import PaidClient
+
+    if BatchBooks(ledger, paid.prices).open_batches():
+        raise UsageError(
+            "some questions are on their way in a batch, and would be paid for twice",
+            hint="add --batch until these have come back",
+        )
+    client = PaidClient(
+        paid.url,
+        paid.key,
+        ledger=ledger,
+        limits=paid.limits,
+        budget=Budget(paid.budget),
+        prices=paid.prices,
+        timeout_s=paid.timeout_s,
+        concurrency=paid.concurrency,
+    )
+    teacher = PaidTeacher(client, paid.model, paid.parameters, paid.prompts)
+    scenes = errand.supply.scenes(errand.keeper.progress.scenes)
+    async with client:
+        await by_teacher(scenes, errand.work, errand.keeper, teacher, AHEAD * paid.concurrency, stop)
+
+
+async def _batched(
+    paid: Paid, errand: Errand, ledger: Ledger, told: Callable[[BatchState], None], stop: Callable[[], bool]
+) -> None:
+    from pumice.paid.batch import BatchClient
+
+    done = errand.keeper.progress.scenes
+    teacher = PaidTeacher(FromLedger(ledger), paid.model, paid.parameters, paid.prompts)
+    client = BatchClient(
+        paid.url,
+        paid.key,
+        ledger=ledger,
+        budget=Budget(paid.budget),
+        prices=paid.prices,
+        poll_s=paid.poll_s,
+        watch=told,
+    )
+    async with client:
+        await fill(client, lambda: errand.supply.scenes(done), errand.work, teacher, stop)
+    await by_teacher(errand.supply.scenes(done), errand.work, errand.keeper, teacher, 1, stop)

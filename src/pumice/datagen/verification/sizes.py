@@ -1,0 +1,91 @@
+"""What a sentence says of sizes: that a thing is larger than another, or the largest of its kind or of all."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from pumice.datagen.verification.lexicon import word_set
+from pumice.datagen.verification.sentences import Noun, Sentence
+from pumice.datagen.verification.statements import Measure, Size, Statement
+from pumice.datagen.verification.tone import denied, firm, hedged
+
+_SMALLER = word_set("smaller smallest tiniest tinier shorter shortest narrower")
+_MEASURES: dict[str, Measure] = {
+    "taller": "height", "tallest": "height", "shorter": "height", "shortest": "height",
+    "wider": "width", "widest": "width", "narrower": "width",
+}  # fmt: skip
+_COMPARING = word_set("compared comparing comparison relative")
+_THING = word_set("thing object item element subject one objects things items")
+_TAKES = word_set("takes take occupies occupy covers cover fills fill")
+_SPACE = re.compile(r"[xwptIosQ]*?n")
+#: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
+_TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow|uy?[xV]*[vP])*(?:uV)?Vx*$")
+_IS = re.compile(r"(?:[vdx]|pt*I|,?u)*Vg?x*(?:px)?o?[th]?")
+_IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x|uy?[xV]*[vP])*[.,?]?$")
+
+
+def sizes(sentence: Sentence) -> Iterator[Statement]:
+    """Every comparison between named things."""
+    shape = sentence.shape
+    for at, letter in enumerate(shape):
+        if letter == "r":
+            than = re.match(r"[xwp]{0,3}n", shape[at + 1 :])
+            if than is not None:
+                yield from _compared(sentence, at, at + 1 + than.end(), sentence.words[at])
+            elif not _COMPARING.isdisjoint(sentence.words):
+                yield from _beside(sentence, at)
+        elif letter == "S":
+            yield from _superlative(sentence, at)
+        elif sentence.words[at] in _TAKES:
+            than = _SPACE.match(shape, at + 1)
+            if than is not None and "more" in sentence.words[at : than.end()]:
+                yield from _compared(sentence, at, than.end(), "larger")
+
+
+def _compared(sentence: Sentence, at: int, after: int, word: str) -> Iterator[Statement]:
+    """ "The dog is larger than the cat." Only of things that are there: "a dog is larger than a cat" is no sight."""
+    other = next((noun for noun in sentence.nouns if noun.at >= after), None)
+    before = [noun for noun in sentence.nouns if noun.at < at and "," not in sentence.shape[noun.at : at]]
+    if other is None or other.first > after or not before or other.determiner not in ("t", "h", "#"):
+        return
+    subject = before[0] if "V" in sentence.shape[before[0].at : at] else before[-1]
+    if subject.determiner == "a" and "V" in sentence.shape[subject.at : at]:
+        return
+    negative = "g" in sentence.shape[subject.at : at]
+    yield _statement(sentence, at, Size(subject, _MEASURES.get(word, "area"), word in _SMALLER, other), negative)
+
+
+def _beside(sentence: Sentence, at: int) -> Iterator[Statement]:
+    """ "Compared to the cat, the dog is larger.\""""
+    before = [noun for noun in sentence.nouns if noun.at < at]
+    if len(before) == 2 and re.match(r",t*[xwC]*$", sentence.shape[before[0].at + 1 : before[1].at]):
+        word = sentence.words[at]
+        size = Size(before[1], _MEASURES.get(word, "area"), word in _SMALLER, before[0])
+        yield _statement(sentence, at, size, "g" in sentence.shape[before[1].at : at])
+
+
+def _superlative(sentence: Sentence, at: int) -> Iterator[Statement]:
+    shape, words = sentence.shape, sentence.words
+    following = next((noun for noun in sentence.nouns if noun.at == at + 1), None)
+    if following is None and words[at + 1 : at + 2] and words[at + 1] not in _THING and shape[at + 1] in "wCd":
+        return
+    among = following if following is not None and following.mention.number is None else None
+    rest = at + 2
+    later = [noun for noun in sentence.nouns if noun.at > at + 1]
+    earlier = [noun for noun in sentence.nouns if noun.at < at - 1]
+    measure, smaller = _MEASURES.get(words[at], "area"), words[at] in _SMALLER
+    if later and _TO_SUBJECT.fullmatch(shape[rest : later[0].first]):
+        yield _statement(sentence, at, Size(later[0], measure, smaller, among=among), False)
+    elif _IN_PICTURE.match(shape, rest if following or words[at + 1 : at + 2] else at + 1):
+        for noun in reversed(earlier):
+            between = shape[noun.at + 1 : at]
+            if _IS.fullmatch(between):
+                yield _statement(sentence, at, Size(noun, measure, smaller, among=among), "g" in between)
+                return
+
+
+def _statement(sentence: Sentence, at: int, size: Size, negative: bool) -> Statement:
+    nouns: list[Noun] = [size.noun, *([size.other] if size.other is not None else [])]
+    sure = all(firm(sentence, noun) and not denied(sentence, noun) for noun in nouns) and not hedged(sentence, at)
+    return Statement(size, negative, sure)
