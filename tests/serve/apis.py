@@ -101,10 +101,12 @@ class Scripted:
 
 
 @contextmanager
-def scripted(folder: Path, backend: Scripted, **changes: Any) -> Iterator[Running]:
+def scripted(folder: Path, backend: Scripted, *, drain_s: float = 5, **changes: Any) -> Iterator[Running]:
     drain = Drain()
-    app = create_app(backend, Ledger(), drain)
-    with running(app, doorkeeping(folder, **changes), drain=drain) as server:
+    ledger = Ledger()
+    app = create_app(backend, ledger, drain)
+    with running(app, doorkeeping(folder, **changes), drain=drain, drain_s=drain_s) as server:
+        server.ledger = ledger  # type: ignore[attr-defined]
         yield server
 
 

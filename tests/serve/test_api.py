@@ -7,12 +7,14 @@ import re
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
 
+from pumice.serve.api.ledger import Ledger
 from pumice.serve.guard.errors import ApiError, Failure
 from pumice.serve.guard.keys import Keys
 from serve.apis import MODEL, Scripted, body, events, figures, post, scripted, until
@@ -256,6 +258,23 @@ def test_a_draining_server_finishes_and_refuses(tmp_path: Path) -> None:
             refused = post(server.port, body("?"))
             assert refused.status_code == 503 and refused.json()["error"]["code"] == "draining"
             assert "data: [DONE]" in list(lines)
+
+
+def test_who_is_not_answered_in_time_is_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """When the drain is over, streams end with an error, others hear one, and the books are closed."""
+    backend = Scripted(("Two ", 60.0, "dice."))
+    with scripted(tmp_path, backend, drain_s=0.2) as server, ThreadPoolExecutor(2) as pool:
+        asked = [pool.submit(post, server.port, body("?", stream=stream)) for stream in (True, False)]
+        until(lambda: len(backend.asked) == 2 and figures(server.port)["in_flight"] == 2)
+        ledger: Ledger = server.ledger  # type: ignore[attr-defined]
+        server.stop()
+        streamed, waited = (each.result(20) for each in asked)
+    assert events(streamed.text)[-1]["error"]["code"] == "draining" and "[DONE]" not in streamed.text
+    assert waited.status_code == 503 and waited.json()["error"]["code"] == "draining"
+    assert waited.headers["retry-after"] == "5"
+    assert (ledger.accepted, ledger.in_flight, ledger.ended["failed"]) == (2, 0, 2)
+    assert backend.ended == ["dropped", "dropped"]
+    assert "Traceback" not in caplog.text and not [each for each in caplog.records if each.levelname == "ERROR"]
 
 
 def test_every_refusal_is_counted_wherever_it_was_made(tmp_path: Path) -> None:

@@ -150,7 +150,7 @@ def test_a_stream_that_breaks_off_ends_with_an_error(tmp_path: Path) -> None:
                 pass
             it.workers[0].drain.begin()  # it ends after its five seconds, in the middle of the answer
             rest = "\n".join(lines)
-        assert events(rest)[-1]["error"]["code"] == "worker_failed" and "[DONE]" not in rest
+        assert events(rest)[-1]["error"]["code"] == "draining" and "[DONE]" not in rest
         assert it.backends[1].asked == [] and figures(it.gateway.port)["failed"] == 1
 
 

@@ -11,7 +11,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import Receive, Scope, Send
 
 from pumice.serve.api.events import DONE, Accepted, Event, Heading, as_chunk, as_error, opening, whole, with_beats
-from pumice.serve.guard.errors import failure_of, request_id_of, response
+from pumice.serve.guard.errors import ApiError, Failure, failure_of, request_id_of, response
+
+_NO_TIME = Failure(503, "draining", "the server shut down before the answer was complete", "try again", retry_after_s=5)
 
 #: Is told of every refusal and failure, with the request's id.
 Told = Callable[[BaseException, str], None]
@@ -82,6 +84,29 @@ class Answering(Response):
     def _refusal(self, error: Exception, scope: Scope) -> Response:
         self._told(error, request_id_of(scope))
         return response(failure_of(error), request_id_of(scope))
+
+
+async def until_over(events: AsyncGenerator[Event], over: asyncio.Event) -> AsyncGenerator[Event]:
+    """The same events. Raises ApiError once ``over`` is set: the server ends, and whoever waits is told."""
+    ending = asyncio.ensure_future(over.wait())
+    coming: asyncio.Future[Event] | None = None
+    try:
+        while True:
+            coming = asyncio.ensure_future(events.__anext__())
+            await asyncio.wait({coming, ending}, return_when=asyncio.FIRST_COMPLETED)
+            if not coming.done():
+                raise ApiError(_NO_TIME)
+            try:
+                event = coming.result()
+            except StopAsyncIteration:
+                return
+            yield event
+    finally:
+        waited_for = [ending] if coming is None else [ending, coming]
+        for each in waited_for:
+            each.cancel()
+        await asyncio.gather(*waited_for, return_exceptions=True)
+        await events.aclose()
 
 
 async def _while_somebody_reads(work: Coroutine[Any, Any, None], receive: Callable[[], Awaitable[Any]]) -> None:

@@ -13,7 +13,7 @@ from starlette.responses import Response
 
 from pumice import __version__
 from pumice.errors import PumiceError
-from pumice.serve.api.answering import Answering
+from pumice.serve.api.answering import Answering, until_over
 from pumice.serve.api.answers import ChatCompletion, ErrorBody, ModelCard, ModelList, State, TokenCount
 from pumice.serve.api.events import Event, Heading
 from pumice.serve.api.ledger import Ledger
@@ -78,7 +78,7 @@ def _chat_routes(backend: Backend, ledger: Ledger, drain: Drain) -> APIRouter:
         request_id = request_id_of(request.scope)
         request.state.counted = True  # from here on by what becomes of it
         return Answering(
-            ledger.entered(backend.chat(body, request_id)),
+            ledger.entered(until_over(backend.chat(body, request_id), drain.over)),
             Heading.of(request_id, body.model),
             question.choices,
             stream=bool(body.stream),

@@ -168,7 +168,7 @@ def _encoded(body: Mapping[str, Any]) -> bytes:
 
 
 # What an error in the middle of a stream would have been before it.
-_STATUS = {"deadline_exceeded": 504, "stalled": 504, "out_of_memory": 503, "internal_error": 500}
+_STATUS = {"deadline_exceeded": 504, "stalled": 504, "out_of_memory": 503, "draining": 503, "internal_error": 500}
 
 
 def _usage(raw: Mapping[str, Any]) -> Usage:

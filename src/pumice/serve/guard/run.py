@@ -31,10 +31,14 @@ _IN_USE = (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", errno.EADDRINUSE))
 
 
 class Drain:
-    """Says that the server is about to end: no new work, what runs is finished. Safe to use from any thread."""
+    """Says that the server is about to end: no new work, what runs is finished. Safe to use from any thread.
+
+    over: set on the server's loop once there is no more time for what runs: who still answers says so, and ends.
+    """
 
     def __init__(self) -> None:
         self._begun = threading.Event()
+        self.over = asyncio.Event()
 
     @property
     def draining(self) -> bool:
@@ -203,6 +207,7 @@ class _Server(uvicorn.Server):
         running = set(self.server_state.tasks)  # what comes later is refused by the application
         if running:
             await asyncio.wait(running, timeout=self._drain_s)
+        self._drain.over.set()
         self.should_exit = True
 
 
