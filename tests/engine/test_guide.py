@@ -271,6 +271,13 @@ def test_what_only_the_library_finds_out_is_a_sentence_too() -> None:
     assert "\n" not in str(caught.value) and len(str(caught.value)) < 200
 
 
+def test_at_a_limit_of_the_library_the_text_does_not_end() -> None:
+    """It lets the end of the text follow then, wherever the text is."""
+    schema = '{"type": "string", "pattern": "^(([a-z]{0,500}){0,500}){0,500}$"}'
+    with pytest.raises(UsageError, match="too complex to follow: lexer error: too many expressions"):
+        Engine.load().ask(tiny.question("Say something."), SamplingOptions(max_tokens=200, schema=schema))
+
+
 def test_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "llguidance", None)
     with pytest.raises(UsageError, match="llguidance") as caught:

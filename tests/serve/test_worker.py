@@ -21,6 +21,7 @@ from pumice.cli.serve import _worker
 from pumice.cli.serving import Capacity, Serving
 from pumice.cli.settings import Settings
 from pumice.cli.worker import _of_a_model
+from pumice.engine.guide import Guide
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Conversation, Image
 from pumice.remote import data_uri
@@ -251,6 +252,16 @@ def test_deadline(tmp_path: Path) -> None:
         assert answer.status_code == 504 and answer.json()["error"]["code"] == "deadline_exceeded"
         assert answer.headers["x-should-retry"] == "false"
         until(lambda: server.service.held == 0, 3.0)  # type: ignore[attr-defined]
+
+
+def test_what_is_no_json_is_no_answer_after_a_schema(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever made it so: here a guide that ends at once."""
+    monkeypatch.setattr(Guide, "ended", property(lambda guide: True))
+    asked = {"response_format": {"type": "json_object"}, "max_tokens": 50}
+    answer = post(server.port, body("Hello?", **asked))
+    assert answer.status_code == 500 and "is not the JSON" in answer.json()["error"]["message"]
+    streamed = post(server.port, body("Hello?", stream=True, **asked)).text
+    assert '"code":"internal_error"' in streamed and "[DONE]" not in streamed and '"stop"' not in streamed
 
 
 def test_an_engine_that_fails_ends_everything_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -168,6 +168,8 @@ class Guide:
 
     def _allowed(self, logits: Tensor) -> Tensor:
         mask = np.frombuffer(self._words.compute_bitmask(), np.uint8)
+        if self._words.is_error():  # at one of its limits the library lets the text end wherever it is
+            raise self._too_complex()
         allowed = torch.zeros(len(logits), dtype=torch.bool)
         bits = torch.from_numpy(np.unpackbits(mask, count=min(8 * len(mask), len(logits)), bitorder="little"))
         allowed[: len(bits)] = bits.bool()
@@ -225,5 +227,8 @@ class Guide:
 
     def _read(self, token: int) -> None:
         if not self._words.consume_token(token):
-            why = complaint(self._words.get_error())
-            raise UsageError(f"the schema is too complex to follow: {why}", hint="simplify it")
+            raise self._too_complex()
+
+    def _too_complex(self) -> UsageError:
+        why = complaint(self._words.get_error())
+        return UsageError(f"the schema is too complex to follow: {why}", hint="simplify it")

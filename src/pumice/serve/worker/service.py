@@ -6,6 +6,7 @@ The only place of the servers that knows the engine.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -112,7 +113,7 @@ class EngineService:
             yield Accepted()
             self._callers.add(caller)
             self._turns.wake()
-            async for event in self._read(caller, end):
+            async for event in self._read(caller, end, guided=options.schema is not None):
                 yield event
         finally:
             self.held -= choices
@@ -218,7 +219,7 @@ class EngineService:
         inputs = processor(conversation, fetch=self._engine.fetch)
         return TokenCount(count=len(inputs.ids), image_tokens=inputs.image_tokens, max_model_len=limit)
 
-    async def _read(self, caller: _Caller, end: float) -> AsyncGenerator[Event]:
+    async def _read(self, caller: _Caller, end: float, *, guided: bool) -> AsyncGenerator[Event]:
         left = set(range(len(caller.streams)))
         while left:
             for index in sorted(left):
@@ -230,6 +231,8 @@ class EngineService:
                     stream.take()  # raises what went wrong
                     left.discard(index)
                     reason = stream.answer.finish_reason
+                    if guided and reason == "stop":
+                        _require_json(stream.answer.text)
                     yield Finish(index, "length" if reason == "length" else "stop")
             if left and self._broken is not None:
                 raise ApiError(self._broken)
@@ -270,6 +273,16 @@ class EngineService:
         new = found[caller.told[index] :]
         caller.told[index] += len(new)
         return tuple(token_logprob(each) for each in new)
+
+
+def _require_json(text: str) -> None:
+    """Raises ApiError for an answer after a schema that is none, whatever went wrong: nobody may take it for one."""
+    try:
+        with suppress(RecursionError):  # deeper than Python reads is no fault of the text
+            json.loads(text, parse_int=str)
+    except ValueError:
+        message = "the answer is not the JSON that the schema asks for"
+        raise ApiError(Failure(500, "internal_error", message, "simplify the schema")) from None
 
 
 def _usage(streams: Sequence[Stream]) -> Usage:
