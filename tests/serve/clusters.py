@@ -77,6 +77,10 @@ class FakeService:
     calls: list[tuple[str, tuple[bytes, ...], SamplingOptions]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     left_early: int = 0
+    well: bool = True
+
+    async def able(self) -> bool:
+        return self.well
 
     def status(self) -> Status:
         return Status(self.models, self.speed, self.queue, {"max_model_len": 128})
@@ -131,7 +135,7 @@ def worker(
     def begin(bound: int) -> None:
         if controller is not None:
             contact = Contact(controller, f"http://127.0.0.1:{bound}", token)
-            kept.append(Registration(contact, service.status, beat_s=beat_s))
+            kept.append(Registration(contact, service.status, service.able, beat_s=beat_s))
             kept[0].start()
             loops.append(asyncio.get_running_loop())
 

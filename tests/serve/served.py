@@ -56,6 +56,7 @@ def sample_app(drain: Drain | None = None) -> FastAPI:
         caller = caller_of(request.scope)
         return {"caller": caller.name, "id": request.scope["state"]["request_id"], "cluster": caller.cluster}
 
+    @app.post("/v1/chat/completions")
     @app.post("/v1/echo")
     async def echo(request: Request) -> dict[str, Any]:
         if drain is not None and drain.draining:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from pumice.cli.serving import served_name
+from pumice.cli.serving import Capacity, served_name
+from pumice.errors import UsageError
 from pumice.serve.original.flags import (
     CONTROLLER,
     GRADIO_WEB_SERVER,
@@ -153,3 +156,12 @@ def test_a_model_is_served_by_the_last_part_of_its_folder(tmp_path: Path) -> Non
     assert served_name(str(folder)) == "llava-mine_checkpoint-500"
     assert served_name(f"{folder.parent}/") == "llava-mine"
     assert served_name("llava-hf/llava-1.5-7b-hf") == "llava-hf/llava-1.5-7b-hf"
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"deadline": math.nan}, {"deadline": math.inf}, {"deadline": 0.0}, {"name": "a\nb"}, {"name": ""}]
+)
+def test_what_no_worker_can_be_told_is_refused_beforehand(wrong: dict[str, Any]) -> None:
+    """By every command that starts one; its controller would refuse it later, or no answer would ever end."""
+    with pytest.raises(UsageError, match="--" + next(iter(wrong))):
+        Capacity(**wrong)

@@ -135,6 +135,15 @@ def test_what_breaks_every_worker_is_not_tried_for_ever(tmp_path: Path) -> None:
         assert answer.status_code >= 500 and sum(len(each.asked) for each in poison) == 3
 
 
+def test_a_question_has_one_deadline(tmp_path: Path) -> None:
+    """Another worker would give it the same time again."""
+    late = [Scripted(refusal=ApiError(Failure(504, "deadline_exceeded", "longer than 1 s"))) for _ in range(2)]
+    with cluster(tmp_path, *late) as it:
+        answer = post(it.gateway.port, body("?"))
+        assert answer.status_code == 504 and answer.json()["error"]["code"] == "deadline_exceeded"
+        assert answer.headers["x-should-retry"] == "false" and sum(len(each.asked) for each in late) == 1
+
+
 def test_a_stream_that_breaks_off_ends_with_an_error(tmp_path: Path) -> None:
     """Nothing is said twice: a second worker is not asked."""
     with cluster(tmp_path, Scripted(("Two ", 60.0)), Scripted(("b",))) as it:

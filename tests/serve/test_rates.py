@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pumice.serve.guard.keys import Keys
 from pumice.serve.guard.rates import Rates
-from serve.served import ask, doorkeeping, json_request, running, sample_app
+from serve.served import Answer, ask, doorkeeping, json_request, running, sample_app
 
 
 @given(
@@ -43,14 +43,19 @@ def test_whoever_waits_as_told_may_ask() -> None:
 
 
 def test_at_the_door(tmp_path: Path) -> None:
-    """Questions of a key are counted; looking at models is not, and another key has a bucket of its own."""
+    """Questions of a key are counted; nothing else that is sent is, and another key has a bucket of its own."""
     first, second = Keys(tmp_path).create("first"), Keys(tmp_path).create("second")
     with running(sample_app(), doorkeeping(tmp_path, per_minute=8)) as server:
 
         def question(key: str) -> int:
-            return ask(server.port, json_request("/v1/echo", b"{}", ("Authorization", f"Bearer {key}"))).status
+            return sent("/v1/chat/completions", key).status
 
+        def sent(path: str, key: str) -> Answer:
+            return ask(server.port, json_request(path, b"{}", ("Authorization", f"Bearer {key}")))
+
+        assert [sent("/v1/echo", first).status for _ in range(6)] == [200] * 6
         assert [question(first) for _ in range(4)] == [200, 200, 429, 429]
-        answer = ask(server.port, json_request("/v1/echo", b"{}", ("Authorization", f"Bearer {first}")))
+        answer = sent("/worker_generate_stream", first)  # the original's protocol is no way around it
+        assert sent("/v1/echo", first).status == 200
         assert b"rate_limit" in answer.body and int(answer.headers["retry-after"]) >= 1
         assert question(second) == 200

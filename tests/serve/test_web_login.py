@@ -73,3 +73,27 @@ def test_with_the_key_in_a_header_there_is_no_form(url: str, keys: Keys, chromiu
     expect(visit.answers).to_have_text(["A short answer."])
     assert visit.complaints == []
     visit.close()
+
+
+def test_what_a_key_may_ask_in_a_minute(key_folder: Path, keys: Keys, chromium: Browser) -> None:
+    """Questions count, also those asked again; an open page, which polls all the time, and its other requests do not."""
+    headers = {"Authorization": f"Bearer {keys.create('eager')}"}
+    how = doorkeeping(key_folder, scope="web", login=True, per_minute=0.2)
+    with FakeApi(models=[model("pumice-tiny")]) as api, served(settings_for(api, key_folder), how) as url:
+        visit = Visit(chromium, url, extra_http_headers=headers)
+        visit.ask("First?")
+        expect(visit.answers).to_have_text(["A short answer."])
+        expect(visit.page.get_by_test_id("submit-button")).to_be_visible()
+        visit.new_conversation()
+        visit.ask("Second?")
+        expect(visit.answers).to_have_text(["A short answer."])
+        expect(visit.page.get_by_test_id("submit-button")).to_be_visible()
+        visit.ask("Third?")
+        expect(visit.toasts).to_contain_text("0.2 questions a minute")
+        expect(visit.box).to_have_value("Third?")
+        expect(visit.toasts).to_have_count(0)
+        visit.page.get_by_role("button", name="Retry").last.click()
+        expect(visit.toasts).to_contain_text("0.2 questions a minute")
+        visit.new_conversation()
+        assert len(api.requests) == 2 and visit.complaints == []
+        visit.close()

@@ -228,6 +228,15 @@ def test_a_full_queue_refuses_at_once(tmp_path: Path) -> None:
         assert post(server.port, body("Hello?", max_tokens=3)).status_code == 200
 
 
+def test_more_answers_than_there_is_ever_room_for(tmp_path: Path) -> None:
+    """No waiting would help, so it is no full queue."""
+    with real_worker(tmp_path, slots=2, queue=1) as server:
+        answer = post(server.port, body("Hello?", n=4, max_tokens=2, temperature=1))
+        assert answer.status_code == 400 and "retry-after" not in answer.headers
+        assert (answer.json()["error"]["code"], answer.json()["error"]["param"]) == ("invalid_request", "n")
+        assert post(server.port, body("Hello?", n=3, max_tokens=2, temperature=1)).status_code == 200
+
+
 def test_whoever_leaves_gives_the_slot_back(tmp_path: Path) -> None:
     """While it waits, while it is read, and while it speaks; the others' answers stay as they are."""
     with real_worker(tmp_path, slots=1, queue=8) as server:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -115,8 +116,14 @@ class Capacity:
     ] = None
 
     def __post_init__(self) -> None:
-        if self.slots < 1 or self.queue < 0 or self.deadline <= 0 or (self.cache_mib or 0) < 0:
-            raise UsageError("--slots must be at least 1, --queue and --cache-mib at least 0, and --deadline above 0")
+        if self.slots < 1 or self.queue < 0 or (self.cache_mib or 0) < 0:
+            raise UsageError("--slots must be at least 1, --queue and --cache-mib at least 0")
+        if not 0 < self.deadline < math.inf:  # also refuses nan
+            raise UsageError(f"--deadline must be a finite number of seconds above 0, found {self.deadline:g}")
+        from pumice.serve.cluster.status import LONGEST_NAME, is_name
+
+        if self.name is not None and not is_name(self.name):
+            raise UsageError(f"--name must be 1 to {LONGEST_NAME} printable characters, found {self.name[:50]!r}")
 
     @property
     def cache_bytes(self) -> int | None:

@@ -75,6 +75,20 @@ def test_workers_restart_while_others_work(tmp_path: Path) -> None:
             assert until(lambda: listed(url) == [stays], 3) < 3  # it said goodbye
 
 
+def test_a_worker_that_cannot_answer_is_not_listed(tmp_path: Path) -> None:
+    """It comes back by itself."""
+    service = FakeService()
+    with running(controller_app()[1], tmp_path) as url, worker(service, tmp_path, url) as name:
+        for _ in range(2):
+            until(lambda: listed(url) == [name])
+            service.well = False
+            until(lambda: listed(url) == [])
+            time.sleep(1.2)  # two signs of life
+            assert listed(url) == []
+            service.well = True
+        until(lambda: listed(url) == [name])
+
+
 @pytest.mark.parametrize("controller_first", [True, False])
 def test_any_order_of_start(tmp_path: Path, controller_first: bool) -> None:
     port = free_port()
@@ -129,7 +143,7 @@ def test_signs_of_life_are_few(tmp_path: Path) -> None:
 
     async def run(url: str, name: str) -> None:
         service = FakeService()
-        kept = Registration(Contact(url, name, TOKEN), service.status, beat_s=100)
+        kept = Registration(Contact(url, name, TOKEN), service.status, service.able, beat_s=100)
         kept.start()
         try:
             for service.queue in range(200):
@@ -157,7 +171,7 @@ def test_goodbye_in_the_moment_of_a_sign_of_life(tmp_path: Path) -> None:
     async def run(url: str, name: str) -> None:
         for number in range(20):
             service = FakeService()
-            kept = Registration(Contact(url, name, TOKEN), service.status, beat_s=100)
+            kept = Registration(Contact(url, name, TOKEN), service.status, service.able, beat_s=100)
             kept.start()
             while not kept.registered:
                 await asyncio.sleep(0.005)

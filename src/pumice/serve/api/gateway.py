@@ -174,7 +174,7 @@ class _Search:
             self.avoided.add(worker.name)
             self.refusal = error
             return True
-        if not isinstance(error, BrokenError):
+        if not isinstance(error, BrokenError) or error.failure.code == "deadline_exceeded":  # it has had its time
             return False
         if error.failure.code == "stalled":  # what one worker chokes on is not given to it again
             self.avoided.add(worker.name)

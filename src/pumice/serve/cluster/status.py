@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pumice.errors import ServerError
 
 MOST_MODELS = 64
-_LONGEST_NAME = 200  # characters
+LONGEST_NAME = 200  # characters
 _MOST_INFO = 64 << 10  # bytes of JSON
 _LARGEST = 1e6
 
@@ -38,8 +38,8 @@ def read_status(raw: object) -> Status:
     if not isinstance(raw, Mapping):
         raise ServerError("a worker's status is a JSON object")
     models, speed, queue, info = (raw.get(name) for name in ("model_names", "speed", "queue_length", "info"))
-    if not isinstance(models, list) or not 1 <= len(models) <= MOST_MODELS or not all(map(_is_name, models)):
-        raise ServerError(f"model_names are 1 to {MOST_MODELS} names of at most {_LONGEST_NAME} printable characters")
+    if not isinstance(models, list) or not 1 <= len(models) <= MOST_MODELS or not all(map(is_name, models)):
+        raise ServerError(f"model_names are 1 to {MOST_MODELS} names of at most {LONGEST_NAME} printable characters")
     if isinstance(speed, bool) or not isinstance(speed, int | float) or not 0 < speed <= _LARGEST:  # refuses NaN
         raise ServerError("speed is a number above 0")
     if isinstance(queue, bool) or not isinstance(queue, int) or not 0 <= queue <= _LARGEST:
@@ -50,8 +50,9 @@ def read_status(raw: object) -> Status:
     return Status(tuple(dict.fromkeys(models)), float(speed), queue, dict(info))
 
 
-def _is_name(value: object) -> bool:
-    return isinstance(value, str) and 1 <= len(value) <= _LONGEST_NAME and value.isprintable()
+def is_name(value: object) -> bool:
+    """Whether a model can be called that."""
+    return isinstance(value, str) and 1 <= len(value) <= LONGEST_NAME and value.isprintable()
 
 
 def _is_small(info: Mapping[str, object]) -> bool:

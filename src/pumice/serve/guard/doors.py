@@ -7,7 +7,9 @@ an API key; on a server of the realm cluster, the cluster token or a key with th
 from __future__ import annotations
 
 import hmac
+import math
 from dataclasses import dataclass
+from functools import partial
 
 from starlette.datastructures import Headers
 from starlette.responses import RedirectResponse
@@ -21,6 +23,8 @@ from pumice.serve.guard.rates import Rates
 from pumice.serve.guard.request_checks import host_is_ours
 
 OPEN = "/health"
+#: Where a request is a question. The page's are counted by the page: most of what it posts is none.
+_QUESTIONS = ("/v1/chat/completions", "/worker_generate_stream")
 # A request with one of these came through a proxy: its sender is somewhere else, whatever the socket says.
 _PROXY_MARKS = ("forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip", "via")
 
@@ -70,6 +74,14 @@ def require_admin(scope: Scope) -> None:
         raise ApiError(_NO_ADMIN)
 
 
+def count_question(scope: Scope) -> Failure | None:
+    """Counts a question that the caller asks by way of another request; why it may not be asked, if that is so."""
+    count = scope.get("state", {}).get("count_question")
+    found = None if count is None else count()  # without doors nobody counts
+    assert found is None or isinstance(found, Failure)
+    return found
+
+
 class Doors:
     """ASGI middleware. Puts the ``Caller`` into ``scope["state"]["caller"]``, or answers itself."""
 
@@ -94,18 +106,20 @@ class Doors:
                 else:
                     await response(found, request_id_of(scope))(scope, receive, send)
                 return
-            if wait := self._wait(found, scope):
-                words = f"this key may ask {self._how.per_minute:g} questions a minute"
-                failure = Failure(429, "rate_limit", words, "ask again later", retry_after_s=wait)
+            asks = scope["method"] == "POST" and scope["path"] in _QUESTIONS
+            if asks and (failure := self._asked_too_often(found)) is not None:
                 await response(failure, request_id_of(scope))(scope, receive, send)
                 return
             scope["state"]["caller"] = found
+            scope["state"]["count_question"] = partial(self._asked_too_often, found)
         await self._app(scope, receive, send)
 
-    def _wait(self, caller: Caller, scope: Scope) -> float:
-        """Seconds until the caller may ask. Only questions count, and only those of API keys."""
-        asks = scope["method"] == "POST" and caller.key
-        return self._rates.wait_for(caller.name) if self._rates is not None and asks else 0.0
+    def _asked_too_often(self, caller: Caller) -> Failure | None:
+        """Counts a question of the caller's; why it may not be asked. Only those of API keys are limited."""
+        if self._rates is None or not caller.key or not (wait := self._rates.wait_for(caller.name)):
+            return None
+        words = f"this key may ask {self._how.per_minute:g} questions a minute"
+        return Failure(429, "rate_limit", words, f"ask again in {math.ceil(wait)} s", retry_after_s=wait)
 
     def _caller(self, scope: Scope, headers: Headers) -> Caller | Failure:
         keys = self._how.keys

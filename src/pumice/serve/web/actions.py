@@ -13,6 +13,7 @@ from typing import Any
 import gradio as gr
 
 from pumice.errors import PumiceError
+from pumice.serve.guard.doors import count_question
 from pumice.serve.web.answering import Pages, answered, unfinished
 from pumice.serve.web.catalogue import Catalogue
 from pumice.serve.web.conversation import Conversation, Exchange
@@ -193,9 +194,13 @@ class Actions:
 
     def _begin(self, request: gr.Request) -> None:
         try:
-            self.pages.begin(_page(request))
+            running = self.pages.begin(_page(request))
         except PumiceError as error:
             raise gr.Error(toast(str(error), error.hint), print_exception=False) from None
+        refusal = count_question(request.request.scope) if request.request is not None else None
+        if refusal is not None:
+            self.pages.end(_page(request), running)
+            raise gr.Error(toast(refusal.message, refusal.hint), title="Not asked", print_exception=False)
 
     def _require_quiet(self, request: gr.Request) -> None:
         if self.pages.find(_page(request)) is not None:

@@ -16,7 +16,7 @@ from pumice.serve.api.app import Backend, create_app
 from pumice.serve.api.ledger import Ledger
 from pumice.serve.cluster.challenge import Challenge, answered
 from pumice.serve.cluster.status import Status
-from pumice.serve.guard.errors import Failure
+from pumice.serve.guard.errors import ApiError, Failure
 from pumice.serve.guard.limits import StrictRoute
 from pumice.serve.guard.run import Drain
 from pumice.serve.original.worker_routes import Service, routes
@@ -76,7 +76,7 @@ class Worker:
         if self._membership is not None and not self._drain.draining:
             name = self._membership.address.replace("{port}", str(port))
             contact = Contact(self._membership.controller, name, self._membership.token)
-            self._registration = Registration(contact, self._answerer.status)
+            self._registration = Registration(contact, self._answerer.status, self._able)
             self._registration.start()
 
     @asynccontextmanager
@@ -102,6 +102,12 @@ class Worker:
                 self._drain.begin()
         if self._registration is not None:
             await self._registration.leave()
+
+    async def _able(self) -> bool:
+        try:
+            return await self._answerer.unready() is None
+        except ApiError:  # such as of a server that refuses its key by now
+            return False
 
     def _status_route(self, token: str) -> Callable[..., object]:
         async def worker_get_status(request: Request, body: Challenge | None = None) -> dict[str, object]:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -60,16 +60,25 @@ class Delays:
 class Registration:
     """Keeps one worker registered from ``start`` to ``leave``.
 
-    status: what to tell, asked anew every time. beat_s: between two signs of life, as long as the queue stays about as
-    long as it was.
+    status: what to tell, asked anew every time. able: whether it can answer questions now; while it cannot, it is not
+    registered. beat_s: between two signs of life, as long as the queue stays about as long as it was.
     """
 
-    def __init__(self, contact: Contact, status: Callable[[], Status], *, beat_s: float = BEAT_S) -> None:
+    def __init__(
+        self,
+        contact: Contact,
+        status: Callable[[], Status],
+        able: Callable[[], Awaitable[bool]],
+        *,
+        beat_s: float = BEAT_S,
+    ) -> None:
         self.registered = False
         self._contact = contact
         self._status = status
+        self._ask_able = able
+        self._able = True  # as it was when last asked; it started
         self._beat_s = beat_s
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self._queue = 0  # as the controller was told
         self._leaving = False
         self._complaint = ""
@@ -83,27 +92,43 @@ class Registration:
 
     def start(self) -> None:
         """Begins. The worker must be answering requests already: the controller calls back."""
-        self._task = asyncio.create_task(self._run())
+        self._tasks = [asyncio.create_task(self._run()), asyncio.create_task(self._watch())]
 
     async def leave(self) -> None:
         """Says goodbye, so that nobody is sent here any more, and ends. A controller that is away is not waited for."""
-        if self._task is not None:
+        if self._tasks:
             self._leaving = True  # whatever a library below does with the cancellation
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+            for task in self._tasks:
+                task.cancel()
+            await asyncio.gather(*self._tasks, return_exceptions=True)
             self.registered = False
             with suppress(httpx2.HTTPError, httpx2.InvalidURL, ValueError, asyncio.TimeoutError):
-                await asyncio.wait_for(self._post("/cluster/leave", {"worker_name": self._contact.name}), 2.0)
+                await asyncio.wait_for(self._goodbye(), 2.0)
         await self._client.aclose()
+
+    async def _watch(self) -> None:
+        """Beside the signs of life: a server that is asked and hangs must not hold them up."""
+        while not self._leaving:
+            try:
+                able = await self._ask_able()
+            except Exception:  # whatever it is: nobody would hear of a task that has ended
+                _log.exception("whether questions can be answered is not known")
+                able = False
+            if able != self._able:
+                _log.warning("questions can be answered again" if able else "no question can be answered now")
+            self._able = able
+            await asyncio.sleep(self._beat_s)
 
     async def _run(self) -> None:
         delays = Delays()
         while not self._leaving:
             try:
-                if self.registered:
+                if self.registered and not self._able:
+                    await self._goodbye()
+                    self.registered = False
+                elif self.registered:
                     self.registered = await self._beat()
-                if not self.registered:
+                if not self.registered and self._able:
                     await self._register()
             except Exception as error:  # whatever it is: nobody would hear of a task that has ended
                 self._complain(error)
@@ -114,14 +139,13 @@ class Registration:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Until the next sign of life is due: once the queue is another one, so that requests go where there is room.
-
-        Of a long queue, the coming and going of single requests is no news.
+        """Until the next sign of life is due: once the queue is another one, so that requests go where there is room, or
+        it can answer again or no more. Of a long queue, the coming and going of single requests is no news.
         """
         end = time.monotonic() + self._beat_s
         while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(_LOOK_S, left))
-            if abs(self._status().queue - self._queue) > self._queue // 8:
+            if self._able != self.registered or abs(self._status().queue - self._queue) > self._queue // 8:
                 return
 
     async def _register(self) -> None:
@@ -137,6 +161,9 @@ class Registration:
         known = await self._post("/receive_heart_beat", {"worker_name": self._contact.name, "queue_length": queue})
         self._queue = queue
         return isinstance(known, dict) and known.get("exist") is True
+
+    async def _goodbye(self) -> None:
+        await self._post("/cluster/leave", {"worker_name": self._contact.name})
 
     async def _post(self, path: str, value: object) -> Any:
         """The decoded answer. Raises httpx2.HTTPError, or ValueError with the words of a refusal."""

@@ -197,6 +197,9 @@ class EngineService:
         if self._broken is not None:
             raise ApiError(self._broken)
         room = self.limits.slots + self.limits.queue
+        if choices > room:
+            message = f"{choices} answers at once are more than this server ever holds, which is {room}"
+            raise ApiError(Failure(400, "invalid_request", message, "ask for fewer", "n"))
         if self.held + choices > room:
             message = f"{self.held} answers are being made or waited for, and there is room for {room}"
             raise ApiError(Failure(429, "queue_full", message, "try again soon", retry_after_s=_RETRY_S))
