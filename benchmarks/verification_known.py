@@ -1,7 +1,7 @@
 """Wordings that verification was developed with; what it makes of others is said by ``verification_plants.py``.
 
-Two thirds of them were held out, too, until they had been tried and looked at: the middle of each row, of which 93.1 %
-were caught at once, and the end of it, of which 83.8 % were. ("LLaVA-1.5's published answers" are models of the latter.)
+KNOWN: two thirds were held out, too, until they had been tried and looked at: the middle of each row, of which 93.1 %
+were caught at once, and its end, of which 83.8 % were.
 """
 
 from __future__ import annotations

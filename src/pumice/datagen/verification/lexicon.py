@@ -27,14 +27,14 @@ _ROLES: dict[str, str] = {
     "Q": "some any several many few multiple various numerous all both more enough plenty",
     "0": "no zero",
     "g": "not never without nor neither lacks lack lacking absence absent devoid isn't aren't wasn't weren't doesn't"
-    " don't didn't hasn't haven't ain't none nothing instead rather except unlike missing excluding",
+    " don't didn't hasn't haven't ain't none nothing instead except unlike missing excluding",
     "V": "is are was were stands stand stood sits sit sat lies lie lay rests rest rested hangs hang hung appears appear"
-    " remains remain looks seems seem waits leans be stays stay gets goes occupies runs walks dominates",
+    " remains remain looks seems seem waits leans be stays stay gets goes occupies runs walks dominates shines glows gleams",
     "E": "there there's there're theres",
     "P": "shows show showing features feature featuring depicts depict depicting contains contain containing includes"
     " include including displays display displaying captures capture capturing showcases showcase showcasing presents"
     " has have having had see sees spot notice observe reveals reveal holds portrays portray illustrates comprises"
-    " wearing wears carrying carries count find make consists boasts hosts provides",
+    " wearing wears carrying carries count find finds notices spots observes recognises make consists boasts hosts provides",
     "v": "visible present seen shown depicted featured pictured located positioned situated placed found spotted"
     " displayed captured observed noticeable noticed standing sitting lying resting waiting apparent discernible"
     " parked set counted drawn",

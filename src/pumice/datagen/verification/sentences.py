@@ -17,6 +17,8 @@ KEPT = 4096  # sentences in memory, a few kilobytes each
 
 _SENTENCE = re.compile(r"(?<=[.!?;])[\"')]*\s+|\n+|(?<=\w):\s+")
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['-][^\W\d_]+)*|[,;:().?!—–-]")
+_ONE_SEES = [["can"], ["also"], ["sees"], ["finds"], ["notices"], ["spots"], ["observes"], ["recognises"], ["could"]]
+_AUXILIARIES = frozenset({"do", "does", "did", "have", "has", "had", "can", "could"})
 _MODIFIERS = frozenset("wCdxrSK")
 _DETERMINERS = frozenset("athzQ0#")
 _LONGEST_PHRASE = 6
@@ -103,6 +105,12 @@ def _settled(shape: str, words: list[str]) -> str:
     for at, letter in enumerate(shape):
         after = shape[at + 1] if at + 1 < len(shape) else ""
         before = shape[at - 1] if at else ""
+        if words[at] in ("cannot", "can't", "couldn't") and _perceives(shape, words, at + 1, asked):
+            letters[at] = "g"
+            continue
+        if asked and at == 0 and words[at] in _AUXILIARIES:
+            letters[at] = "V"
+            continue
         if _invites(shape, words, at):
             letters[at] = "y" if words[at] == "one" else "x"
             continue
@@ -122,10 +130,10 @@ def _invites(shape: str, words: list[str], at: int) -> bool:
     """ "One can see ...", "if you look closely, ...": an invitation to look, no number and no condition."""
     following = shape[at + 1 : at + 2]
     if words[at] == "one":
-        return shape[at - 1 : at] in ("", ",", "u") and (
-            following == "P" or words[at + 1 : at + 2] in (["can"], ["also"])
-        )
-    return words[at] in ("if", "when") and following == "y" and words[at + 2 : at + 3] in (["look"], ["zoom"])
+        return words[at + 1 : at + 2] in _ONE_SEES and shape[at - 1 : at] not in ("t", "o", "p")
+    if words[at] not in ("if", "when") or following != "y":
+        return False
+    return words[at + 1] == "i" or words[at + 2 : at + 3] in (["look"], ["zoom"])
 
 
 def _perceives(shape: str, words: list[str], at: int, asked: bool) -> bool:

@@ -16,6 +16,8 @@ _MEASURES: dict[str, Measure] = {
     "wider": "width", "widest": "width", "narrower": "width",
 }  # fmt: skip
 _COMPARING = word_set("compared comparing comparison relative")
+_NOT = word_set("not nowhere isn't never")
+_AS_LARGE = (("as", "large"), ("as", "big"), ("as", "tall"), ("as", "small"))
 _THING = word_set("thing object item element subject one objects things items")
 _TAKES = word_set("takes take occupies occupy covers cover fills fill")
 _SPACE = re.compile(r"[xwptIosQ]*?n")
@@ -30,7 +32,7 @@ def sizes(sentence: Sentence) -> Iterator[Statement]:
     shape = sentence.shape
     for at, letter in enumerate(shape):
         if letter == "r":
-            than = re.match(r"[xwp]{0,3}n", shape[at + 1 :])
+            than = re.match(r"[xwps]{0,3}n", shape[at + 1 :])
             if than is not None:
                 yield from _compared(sentence, at, at + 1 + than.end(), sentence.words[at])
             elif not _COMPARING.isdisjoint(sentence.words):
@@ -39,21 +41,36 @@ def sizes(sentence: Sentence) -> Iterator[Statement]:
             yield from _superlative(sentence, at)
         elif sentence.words[at] in _TAKES:
             than = _SPACE.match(shape, at + 1)
-            if than is not None and "more" in sentence.words[at : than.end()]:
-                yield from _compared(sentence, at, than.end(), "larger")
+            said = sentence.words[at : than.end()] if than is not None else ()
+            if than is not None and ("more" in said or "less" in said):
+                yield from _compared(sentence, at, than.end(), "larger" if "more" in said else "smaller")
+        elif sentence.words[at : at + 2] in _AS_LARGE and sentence.words[at + 2 : at + 3] == ("as",):
+            if not _NOT.isdisjoint(sentence.words[:at]):
+                yield from _compared(sentence, at, at + 3, "smaller" if sentence.words[at + 1] != "small" else "larger")
 
 
 def _compared(sentence: Sentence, at: int, after: int, word: str) -> Iterator[Statement]:
     """ "The dog is larger than the cat." Only of things that are there: "a dog is larger than a cat" is no sight."""
+    if sentence.words[after : after + 1] in (("anything",), ("everything",), ("any",), ("all",)):
+        yield from _beyond_all(sentence, at, word)
+        return
     other = next((noun for noun in sentence.nouns if noun.at >= after), None)
     before = [noun for noun in sentence.nouns if noun.at < at and "," not in sentence.shape[noun.at : at]]
     if other is None or other.first > after or not before or other.determiner not in ("t", "h", "#"):
         return
-    subject = before[0] if "V" in sentence.shape[before[0].at : at] else before[-1]
+    subject = before[0] if re.search("V|w", sentence.shape[before[0].at : at]) else before[-1]
     if subject.determiner == "a" and "V" in sentence.shape[subject.at : at]:
         return
-    negative = "g" in sentence.shape[subject.at : at]
+    negative = "g" in sentence.shape[subject.at : at] and sentence.words[at] != "as"
     yield _statement(sentence, at, Size(subject, _MEASURES.get(word, "area"), word in _SMALLER, other), negative)
+
+
+def _beyond_all(sentence: Sentence, at: int, word: str) -> Iterator[Statement]:
+    """ "The dog is larger than anything else.\""""
+    before = [noun for noun in sentence.nouns if noun.at < at]
+    if len(before) == 1 and before[0].determiner == "t":
+        size = Size(before[0], _MEASURES.get(word, "area"), word in _SMALLER)
+        yield _statement(sentence, at, size, "g" in sentence.shape[before[0].at : at])
 
 
 def _beside(sentence: Sentence, at: int) -> Iterator[Statement]:

@@ -26,8 +26,9 @@ _SHARED = re.compile(r"[atzhQ#][wxCd]{0,3}[wN],?&$")
 _THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*p[taQ#]|w[tha]")
 _PLAN = re.compile(r"Tx*[wPV]$")
 _THERE_TO_BE = re.compile(r"E[wVx]*TV$")
-_HEAD = re.compile(r"(?:E[Vwg]?(?:TV)?|[Iy][xwg]*Po?|vV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
-_WHOLE_TAIL = re.compile(r"(?:pt*w?I|py|V?x*v|[&aQ#CNxwzt])*$")
+_HEAD = re.compile(r"(?:E[Vwg]?(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
+_WHOLE_TAIL = re.compile(r"(?:pt*w?I|py|pQ|V?x*v|[&aQ#CNxwzt])*$")
+_ASKED_TAIL = re.compile(r"(?:pt*w?I|[xvV])*$")
 _SEEN_TAIL = re.compile(r"Vx*[gw](?:TVv)?(?:pt*w?I)?$|x*V(?:[xV]*v)?(?:pt*w?I|x)+$|x*V[xV]*v$|pt*w?I$|$")
 
 
@@ -98,13 +99,14 @@ def whole(sentence: Sentence, noun: Noun) -> bool:
     if _HEAD.search(shape[: noun.first]):
         return _WHOLE_TAIL.match(tail) is not None
     if sentence.asks and shape[: noun.first].strip("x,") == "V":
-        return _WHOLE_TAIL.match(tail) is not None
+        return _ASKED_TAIL.match(tail) is not None
     starts = not shape[: noun.first].strip("x,&gQ")
     return starts and _SEEN_TAIL.match(tail) is not None
 
 
 def _alternative(shape: str, noun: Noun) -> bool:
-    return shape[noun.first - 1 : noun.first] == "|" or shape[noun.at + 1 : noun.at + 2] == "|"
+    before = shape[max(0, noun.first - 2) : noun.first]
+    return (before.endswith("|") and before != "#|") or shape[noun.at + 1 : noun.at + 2] == "|"
 
 
 def _infinitive(shape: str, first: int) -> bool:
