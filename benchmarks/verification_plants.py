@@ -114,7 +114,7 @@ HELD_OUT = Wordings(
         "Are there any {things} in the picture?",
         "Can you tell me whether the image contains {a}?",
         "Does the image feature {a}?",
-        "Is there {a} visible in the background?",
+        "Is there {a} visible in the image?",
     ),
     ask_count=(
         "Are there {n} {things} in the image?",

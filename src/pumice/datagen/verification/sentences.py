@@ -19,7 +19,7 @@ _SENTENCE = re.compile(r"(?<=[.!?;])[\"')]*\s+|\n+|(?<=\w):\s+")
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['-][^\W\d_]+)*|[,;:().?!—–-]")
 _ONE_SEES = [["can"], ["also"], ["sees"], ["finds"], ["notices"], ["spots"], ["observes"], ["recognises"], ["could"]]
 _AUXILIARIES = frozenset({"do", "does", "did", "have", "has", "had", "can", "could"})
-_MODIFIERS = frozenset("wCdxrSK")
+_MODIFIERS = frozenset("wCdxrSKv")
 _DETERMINERS = frozenset("athzQ0#")
 _LONGEST_PHRASE = 6
 

@@ -20,11 +20,12 @@ _NOT = word_set("not nowhere isn't never")
 _AS_LARGE = (("as", "large"), ("as", "big"), ("as", "tall"), ("as", "small"))
 _THING = word_set("thing object item element subject one objects things items")
 _TAKES = word_set("takes take occupies occupy covers cover fills fill")
+_THAN = re.compile(r"(?:[xwps]|ot*I){0,4}(?:n|(?P<compared>d[TB]))")
 _SPACE = re.compile(r"[xwptIosQ]*?n")
 #: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
 _TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow|uy?[xV]*[vP])*(?:uV)?Vx*$")
 _IS = re.compile(r"(?:[vdx]|pt*I|,?u)*Vg?x*(?:px)?o?[th]?")
-_IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x|uy?[xV]*[vP])*[.,?]?$")
+_IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x|uy?[xV]*[vP])*(?:[.?]?$|,)")
 
 
 def sizes(sentence: Sentence) -> Iterator[Statement]:
@@ -32,9 +33,10 @@ def sizes(sentence: Sentence) -> Iterator[Statement]:
     shape = sentence.shape
     for at, letter in enumerate(shape):
         if letter == "r":
-            than = re.match(r"[xwps]{0,3}n", shape[at + 1 :])
-            if than is not None:
-                yield from _compared(sentence, at, at + 1 + than.end(), sentence.words[at])
+            than = _THAN.match(shape, at + 1)
+            compared = than is not None and than["compared"] is not None
+            if than is not None and (not compared or sentence.words[than.start("compared")] == "compared"):
+                yield from _compared(sentence, at, than.end(), sentence.words[at])
             elif not _COMPARING.isdisjoint(sentence.words):
                 yield from _beside(sentence, at)
         elif letter == "S":
@@ -44,9 +46,13 @@ def sizes(sentence: Sentence) -> Iterator[Statement]:
             said = sentence.words[at : than.end()] if than is not None else ()
             if than is not None and ("more" in said or "less" in said):
                 yield from _compared(sentence, at, than.end(), "larger" if "more" in said else "smaller")
-        elif sentence.words[at : at + 2] in _AS_LARGE and sentence.words[at + 2 : at + 3] == ("as",):
-            if not _NOT.isdisjoint(sentence.words[:at]):
-                yield from _compared(sentence, at, at + 3, "smaller" if sentence.words[at + 1] != "small" else "larger")
+        elif _not_as(sentence.words, at):
+            yield from _compared(sentence, at, at + 3, "larger" if sentence.words[at + 1] == "small" else "smaller")
+
+
+def _not_as(words: tuple[str, ...], at: int) -> bool:
+    """ "The dog is not as large as the cat.\""""
+    return words[at : at + 2] in _AS_LARGE and words[at + 2 : at + 3] == ("as",) and not _NOT.isdisjoint(words[:at])
 
 
 def _compared(sentence: Sentence, at: int, after: int, word: str) -> Iterator[Statement]:

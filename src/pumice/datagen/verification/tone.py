@@ -47,12 +47,21 @@ def firm(sentence: Sentence, noun: Noun) -> bool:
     if (
         (before in _AFTER_THESE and not conjunction)
         or (_infinitive(shape, noun.first) and before not in PERCEIVED)
-        or not GENERIC.isdisjoint(words)
+        or _general(sentence, noun)
     ):
         return False
     if noun.determiner or noun.mention.number is not None:
         return True
     return _bare(shape, noun) and not (person and noun.mention.word not in _PLAIN_PEOPLE)
+
+
+def _general(sentence: Sentence, noun: Noun) -> bool:
+    """Whether the noun's clause says how things are in general; a list belongs to the clause that it goes on from."""
+    shape, first = sentence.shape, noun.first
+    start = _clause_start(shape, first)
+    while start > 0 and not shape[start:first].strip("x&|"):
+        start = _clause_start(shape, start - 1)
+    return not GENERIC.isdisjoint(sentence.words[start : _clause_end(shape, noun.at)])
 
 
 def denied(sentence: Sentence, noun: Noun) -> bool:
