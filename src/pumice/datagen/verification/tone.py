@@ -41,6 +41,8 @@ def firm(sentence: Sentence, noun: Noun) -> bool:
     if noun.determiner == "#" and shape[noun.at + 1 : noun.at + 2] == "m":
         return False  # "so two would be left"
     person = noun.mention.category == "person"
+    if person and words[noun.first] == "its":
+        return False  # "a baboon and its baby"
     if noun.determiner in ("t", "h"):
         return not person or (noun.mention.word in _PLAIN_PEOPLE and not set("mk") & set(shape))
     conjunction = before == "as" and shape[noun.at + 1 : noun.at + 2] == "V"
