@@ -38,7 +38,7 @@ _ROLES: dict[str, str] = {
     "v": "visible present seen shown depicted featured pictured located positioned situated placed found spotted"
     " displayed captured observed noticeable noticed standing sitting lying resting waiting apparent discernible"
     " parked set counted drawn",
-    "p": "in on at near toward towards along within by inside into onto upon from around",
+    "p": "in on at near throughout toward towards along within by inside into onto upon from around",
     "T": "to",
     "o": "of",
     "l": "left right top bottom upper lower center centre middle central left-hand right-hand lefthand righthand"
@@ -46,7 +46,7 @@ _ROLES: dict[str, str] = {
     " topmost uppermost lowermost left-most right-most mid-left mid-right",
     "s": "side sides edge edges corner corners half part parts portion area section region end border third quarter"
     " hand margin foreground background quadrant",
-    "I": "image picture photo photograph scene frame view shot snapshot composition painting pic snap",
+    "I": "image picture photo photograph scene frame view shot snapshot composition painting pic snap sight",
     "R": "above below beneath underneath under",
     "r": "larger bigger smaller greater tinier taller shorter wider narrower",
     "S": "largest biggest smallest tiniest tallest shortest widest greatest",

@@ -24,7 +24,12 @@ _IS_COLOURED = re.compile(
     r"(?:[vdxE]|[pB]o?[tha]?[wxC]*[wNI]|,?u|,(?=[Vu]))*?(?P<verb>(?:V(?:TV)?|[wd]TV)?)(?P<deny>g?)"
     r"[xvd]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
 )
-_APPOSED = re.compile(r",(?P<verb>)(?P<deny>)(?P<colours>C(?:&C)*)(?=[x,.?]|$)")
+#: The same of the only thing that a sentence names, whatever stands between, if it is no clause of its own.
+_IS_SOMEHOW = re.compile(
+    r"(?:[^&|;:u,]|,(?=[dVv])|,?u(?=V))*?(?<!wu)(?P<verb>V(?:TV)?)(?P<deny>g?)"
+    r"[xvd]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
+)
+_APPOSED = re.compile(r",(?P<verb>)(?P<deny>)[xvd]*(?P<colours>C(?:&C)*)(?=[x,.?]|$)")
 #: "has a red colour"; and before the thing "with its red colour, ..."
 _HAS_COLOUR = re.compile(r"(?P<verb>P|V?o|V?B)(?P<deny>g?)a?[xw]?(?P<colours>C(?:(?:,&|[&,])C)*)K")
 _COLOUR_OF = re.compile(r"(?:^|,)(?P<colours>C(?:(?:,&|[&,])C)*)Vx*tKot*x*$")
@@ -96,7 +101,7 @@ def _total(sentence: Sentence, noun: Noun) -> int | None:
     """ "The number of things is three"; "as for the things, there are three of them"."""
     shape = sentence.shape[noun.at + 1 :]
     if not _NUMBER_OF.isdisjoint(sentence.words[max(0, noun.first - 3) : noun.at]):
-        after = re.match(r"(?:pt*I)?[Vw]?x*#(?![NwC])", shape)
+        after = re.match(r"[vx]*(?:pt*w?I)?[vx]*[Vw]?x*#(?![NwC])", shape)
     else:
         after = re.match(r",?EVx*#(?=oy)|(?:pt*I)?Vx*#(?![NwCo|])", shape) if noun.mention.plural else None
     return None if after is None else _number(sentence.words[noun.at + after.end()])
@@ -157,6 +162,8 @@ def _predicate(sentence: Sentence, noun: Noun, sure: bool) -> Iterator[Statement
         yield Statement(Colour(noun, _colours(sentence, front)), firm=sure)
     after = noun.at + 1
     match = _HAS_COLOUR.match(sentence.shape, after) or _IS_COLOURED.match(sentence.shape, after)
+    if match is None and len(sentence.nouns) == 1:
+        match = _IS_SOMEHOW.match(sentence.shape, after)
     if match is None or not (match["verb"] or match["deny"] or sentence.asks):
         match = _APPOSED.match(sentence.shape, after)
     if match is None:

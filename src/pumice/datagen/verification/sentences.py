@@ -111,6 +111,9 @@ def _settled(shape: str, words: list[str]) -> str:
         if asked and at == 0 and words[at] in _AUXILIARIES:
             letters[at] = "V"
             continue
+        if words[at] == "one" and before in ("C", "w") and after not in ("N", "w", "C"):
+            letters[at] = "y"  # "a red one"
+            continue
         if _invites(shape, words, at):
             letters[at] = "y" if words[at] == "one" else "x"
             continue

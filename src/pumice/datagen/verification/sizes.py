@@ -24,7 +24,7 @@ _THAN = re.compile(r"(?:[xwps]|ot*I){0,4}(?:n|(?P<compared>d[TB]))")
 _SPACE = re.compile(r"[xwptIosQ]*?n")
 #: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
 _TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow|uy?[xV]*[vP])*(?:uV)?Vx*$")
-_IS = re.compile(r"(?:[vdx]|pt*I|,?u)*Vg?x*(?:px)?o?[th]?")
+_IS = re.compile(r"(?:[vdx]|pt*I|,?u|VT)*Vg?x*(?:px)?o?[th]?")
 _IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x|uy?[xV]*[vP])*(?:[.?]?$|,)")
 
 

@@ -27,7 +27,8 @@ _THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*p[taQ#]|w[tha]")
 _PLAN = re.compile(r"Tx*[wPV]$")
 _THERE_TO_BE = re.compile(r"E[wVx]*TV$")
 _HEAD = re.compile(r"(?:E[Vwg]?(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
-_WHOLE_TAIL = re.compile(r"(?:pt*w?I|py|pQ|V?x*v|[&aQ#CNxwzt])*$")
+#: After a thing: where, with what, or doing what it is; "in the picture" and "in it" leave it to be any.
+_RESTRICTED = re.compile(r"[pT](?!t*w?I|y|Q)|B|R|u|[dP](?=[tahzpBQ#])|w(?=[tah])")
 _ASKED_TAIL = re.compile(r"(?:pt*w?I|[xvV])*$")
 _SEEN_TAIL = re.compile(r"Vx*[gw](?:TVv)?(?:pt*w?I)?$|x*V(?:[xV]*v)?(?:pt*w?I|x)+$|x*V[xV]*v$|pt*w?I$|$")
 
@@ -108,7 +109,7 @@ def whole(sentence: Sentence, noun: Noun) -> bool:
         return False
     tail = shape[noun.at + 1 : end]
     if _HEAD.search(shape[: noun.first]):
-        return _WHOLE_TAIL.match(tail) is not None
+        return _RESTRICTED.search(tail) is None
     if sentence.asks and shape[: noun.first].strip("x,") == "V":
         return _ASKED_TAIL.match(tail) is not None
     starts = not shape[: noun.first].strip("x,&gQ")
