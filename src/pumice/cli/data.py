@@ -149,7 +149,7 @@ def balance(
     out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="The JSON file to write.")],
     kind: Annotated[
         Literal["captions", "coco", "caps-boxes"] | None,
-        Option("--from", help="What SOURCE is. Default: told by its content."),
+        Option("--from", help="What SOURCE is. Default: .json is COCO's, .jsonl LLaVA's, all else captions."),
     ] = None,
     images: Annotated[
         Path | None,
@@ -171,14 +171,14 @@ def balance(
     \b
     pumice data balance captions.csv -o stage1.json --images pictures --workers 8
     """
-    from pumice.annotations.sources.table import kind_of, open_source
+    from pumice.annotations.sources.table import open_source
     from pumice.datagen.balance import Options, Rule
     from pumice.datagen.balance import balance as run
     from pumice.datagen.phrases import require_tagger
 
     require_tagger()
-    found_kind = kind or kind_of([source])
-    opened = open_source(found_kind, [source])
+    by_ending: dict[str, Literal["coco", "caps-boxes"]] = {".json": "coco", ".jsonl": "caps-boxes"}
+    opened = open_source(kind or by_ending.get(source.suffix.lower(), "captions"), [source])
     with _progress("captions", None, quiet) as watch:
         found = run(opened, out, Rule(least, most, seed), Options(images, workers, overwrite, watch))
     phrase, before, after = found.commonest
