@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pumice.data.faults import Finding
 
 SourceKind: TypeAlias = Literal["csv", "captions", "coco", "llava"]
+CaptionsKind: TypeAlias = Literal["captions", "coco", "caps-boxes"]
+_BY_ENDING: dict[str, CaptionsKind] = {".json": "coco", ".jsonl": "caps-boxes"}
 #: As of training, which refuses such data.
 FAULTY = 2
 
@@ -148,7 +150,7 @@ def balance(
     source: Annotated[Path, Argument(help="Captions: a CSV or TSV file, a folder with .txt files, COCO's or LLaVA's.")],
     out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="The JSON file to write.")],
     kind: Annotated[
-        Literal["captions", "coco", "caps-boxes"] | None,
+        CaptionsKind | None,
         Option("--from", help="What SOURCE is. Default: .json is COCO's, .jsonl LLaVA's, all else captions."),
     ] = None,
     images: Annotated[
@@ -177,8 +179,7 @@ def balance(
     from pumice.datagen.phrases import require_tagger
 
     require_tagger()
-    by_ending: dict[str, Literal["coco", "caps-boxes"]] = {".json": "coco", ".jsonl": "caps-boxes"}
-    opened = open_source(kind or by_ending.get(source.suffix.lower(), "captions"), [source])
+    opened = open_source(kind or _BY_ENDING.get(source.suffix.lower(), "captions"), [source])
     with _progress("captions", None, quiet) as watch:
         found = run(opened, out, Rule(least, most, seed), Options(images, workers, overwrite, watch))
     phrase, before, after = found.commonest
