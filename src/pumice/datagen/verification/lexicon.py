@@ -46,7 +46,7 @@ _ROLES: dict[str, str] = {
     " topmost uppermost lowermost left-most right-most mid-left mid-right",
     "s": "side sides edge edges corner corners half part parts portion area section region end border third quarter"
     " hand margin foreground background quadrant",
-    "I": "image picture photo photograph scene frame view shot snapshot composition painting pic snap sight",
+    "I": "image picture photo photograph scene frame view shot snapshot composition painting pic snap sight room",
     "R": "above below beneath underneath under",
     "r": "larger bigger smaller greater tinier taller shorter wider narrower",
     "S": "largest biggest smallest tiniest tallest shortest widest greatest",

@@ -166,8 +166,8 @@ def _predicate(sentence: Sentence, noun: Noun, sure: bool) -> Iterator[Statement
         match = _IS_SOMEHOW.match(sentence.shape, after)
     if match is None or not (match["verb"] or match["deny"] or sentence.asks):
         match = _APPOSED.match(sentence.shape, after)
-    if match is None:
-        return
+    if match is None or (sentence.shape[noun.first - 1 : noun.first] in tuple("BRpTo") and "K" not in before):
+        return  # "the wall behind the cup is red"
     yield Statement(Colour(noun, _colours(sentence, match)), denied=bool(match["deny"]), firm=sure)
 
 

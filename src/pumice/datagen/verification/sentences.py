@@ -79,6 +79,8 @@ def read(text: str, vocabulary: Vocabulary) -> Sentence:
         while upcoming < len(named) and match.start() >= named[upcoming].end:
             upcoming += 1
         mention = named[upcoming] if upcoming < len(named) and match.end() > named[upcoming].start else None
+        if mention is None and _nobody(match[0].lower(), words, vocabulary):
+            mention = Mention(match.start(), match.end(), "person", "person", ("person",), False, number=0)
         if mention is None:
             words.append(match[0] if _shouted(match[0]) else match[0].lower())
             letters.append(role(words[-1]))
@@ -91,6 +93,12 @@ def read(text: str, vocabulary: Vocabulary) -> Sentence:
     nouns = (_noun(at, mention, shape, words) for at, mention in places)
     owned = tuple(replace(noun, determiner="h") if noun.first in owners else noun for noun in nouns)
     return Sentence(text, tuple(words), shape, owned)
+
+
+def _nobody(word: str, before: list[str], vocabulary: Vocabulary) -> bool:
+    """ "Nobody" and "no one" count persons."""
+    named = word == "nobody" or (word == "one" and before[-1:] == ["no"])
+    return named and "person" in vocabulary.categories
 
 
 def _shouted(word: str) -> bool:
@@ -110,6 +118,9 @@ def _settled(shape: str, words: list[str]) -> str:
             continue
         if asked and at == 0 and words[at] in _AUXILIARIES:
             letters[at] = "V"
+            continue
+        if words[at] in ("empty", "free", "void") and after == "o":
+            letters[at] = "g"
             continue
         if words[at] == "one" and before in ("C", "w") and after not in ("N", "w", "C"):
             letters[at] = "y"  # "a red one"

@@ -99,7 +99,7 @@ def _shown_there(sentence: Sentence, match: re.Match[str]) -> list[_Either]:
         return []
     after = match.end() if match["head"] is not None else match.end() + 3
     nouns = [noun for noun in sentence.nouns if noun.first >= after]
-    if nouns and re.fullmatch(r"x*[Pdw]x*", sentence.shape[after : nouns[0].first]):
+    if nouns and re.fullmatch(r"x*(?:P|V?[dvw]p?|V)x*", sentence.shape[after : nouns[0].first]):
         return _listed(sentence, nouns)
     return []
 

@@ -23,10 +23,10 @@ _BOUNDARY = ",;:(u"
 _PRESENTED = re.compile(r"(?:E[Vw]?|P|B|vV|s|I|R|V)x*(?:a?x*[wCQ]*o)?(?:[athzQ#]?[CxwdS,]*N(?:,&|[,&]))*$")
 #: "The man and (dog)": one article for both.
 _SHARED = re.compile(r"[atzhQ#][wxCd]{0,3}[wN],?&$")
-_THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*p[taQ#]|w[tha]")
+_THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*[pB][tahQ#]|w[tha]")
 _PLAN = re.compile(r"Tx*[wPV]$")
 _THERE_TO_BE = re.compile(r"E[wVx]*TV$")
-_HEAD = re.compile(r"(?:E[Vwg]?(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
+_HEAD = re.compile(r"(?:E[Vwg]?(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV|go)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
 #: After a thing: where, with what, or doing what it is; "in the picture" and "in it" leave it to be any.
 _RESTRICTED = re.compile(r"[pT](?!t*w?I|y|Q)|B|R|u|[dP](?=[tahzpBQ#])|w(?=[tah])")
 _ASKED_TAIL = re.compile(r"(?:pt*w?I|[xvV])*$")
@@ -46,7 +46,9 @@ def firm(sentence: Sentence, noun: Noun) -> bool:
         return False  # "a baboon and its baby"
     if noun.determiner in ("t", "h"):
         return not person or (noun.mention.word in _PLAIN_PEOPLE and not set("mk") & set(shape))
-    conjunction = before == "as" and shape[noun.at + 1 : noun.at + 2] == "V"
+    conjunction = (
+        (before == "than" and noun.determiner == "#") or before == "as" and shape[noun.at + 1 : noun.at + 2] == "V"
+    )
     if (
         (before in _AFTER_THESE and not conjunction)
         or (_infinitive(shape, noun.first) and before not in PERCEIVED)
@@ -64,7 +66,9 @@ def _general(sentence: Sentence, noun: Noun) -> bool:
     start = _clause_start(shape, first)
     while start > 0 and not shape[start:first].strip("x&|"):
         start = _clause_start(shape, start - 1)
-    return not GENERIC.isdisjoint(sentence.words[start : _clause_end(shape, noun.at)])
+    end = _clause_end(shape, noun.at)
+    gerund = shape.startswith("d") and re.search("[Vm]", shape[noun.at : end]) is not None  # "taking a bus is fun"
+    return gerund or not GENERIC.isdisjoint(sentence.words[start:end])
 
 
 def denied(sentence: Sentence, noun: Noun) -> bool:
