@@ -22,16 +22,18 @@ _ROUGHLY = word_set("about around approximately roughly nearly almost maybe perh
 #: After a thing: "(on the table), (which) is not (painted) dark red and white", but not "is a red car".
 _IS_COLOURED = re.compile(
     r"(?:[vdxE]|[pB]o?[tha]?[wxC]*[wNI]|,?u|,(?=[Vu]))*?(?P<verb>(?:V(?:TV)?|[wd]TV)?)(?P<deny>g?)"
-    r"[xvd]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
+    r"[xvdK]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
 )
 #: The same of the only thing that a sentence names, whatever stands between, if it is no clause of its own.
 _IS_SOMEHOW = re.compile(
     r"(?:[^&|;:u,]|,(?=[dVv])|,?u(?=V))*?(?<!wu)(?P<verb>V(?:TV)?)(?P<deny>g?)"
-    r"[xvd]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
+    r"[xvdK]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
 )
 _APPOSED = re.compile(r",(?P<verb>)(?P<deny>)[xvd]*(?P<colours>C(?:&C)*)(?=[x,.?]|$)")
 #: "has a red colour"; and before the thing "with its red colour, ..."
-_HAS_COLOUR = re.compile(r"(?P<verb>P|V?o|V?B)(?P<deny>g?)a?[xw]?(?P<colours>C(?:(?:,&|[&,])C)*)K")
+_HAS_COLOUR = re.compile(
+    r"(?:[pB]t*[wxC]*[wNI])?(?P<verb>P|V?o|V?B)(?P<deny>g?)a?[xw]?(?P<colours>C(?:(?:,&|[&,])C)*)K"
+)
 _COLOUR_OF = re.compile(r"(?:^|,)(?P<colours>C(?:(?:,&|[&,])C)*)Vx*tKot*x*$")
 _WITH_COLOUR = re.compile(r"B[hat]x*(?P<colours>C(?:(?:,&|[&,])C)*)K,$")
 

@@ -26,7 +26,7 @@ _SHARED = re.compile(r"[atzhQ#][wxCd]{0,3}[wN],?&$")
 _THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*[pB][tahQ#]|w[tha]")
 _PLAN = re.compile(r"Tx*[wPV]$")
 _THERE_TO_BE = re.compile(r"E[wVx]*TV$")
-_HEAD = re.compile(r"(?:E[Vwg]?(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV|go)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
+_HEAD = re.compile(r"(?:E[Vwg]{0,2}(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV|go)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
 #: After a thing: where, with what, or doing what it is; "in the picture" and "in it" leave it to be any.
 _RESTRICTED = re.compile(r"[pT](?!t*w?I|y|Q)|B|R|u|[dP](?=[tahzpBQ#])|w(?=[tah])")
 _ASKED_TAIL = re.compile(r"(?:pt*w?I|[xvV])*$")
