@@ -81,7 +81,9 @@ GENERIC = word_set(
 )
 
 #: After "can" or "could" these say that something is there to be seen.
-PERCEIVED = word_set("see spot find notice observe count make seen found spotted observed noticed counted")
+PERCEIVED = word_set(
+    "see spot find notice observe count make tell discover recognise identify seen found spotted observed noticed counted"
+)
 
 #: Colours by the names that people use for them.
 COLOURS: dict[str, str] = {

@@ -26,7 +26,7 @@ _IS_COLOURED = re.compile(
 )
 #: The same of the only thing that a sentence names, whatever stands between, if it is no clause of its own.
 _IS_SOMEHOW = re.compile(
-    r"(?:[^&|;:u,]|,(?=[dVv])|,?u(?=V))*?(?<!wu)(?P<verb>V(?:TV)?)(?P<deny>g?)"
+    r"(?:[^&|;:u,]|,(?=[dVv])|,?u(?=y?V))*?(?<!wu)(?P<verb>V(?:TV)?)(?P<deny>g?)"
     r"[xvdK]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
 )
 _APPOSED = re.compile(r",(?P<verb>)(?P<deny>)[xvd]*(?P<colours>C(?:&C)*)(?=[x,.?]|$)")

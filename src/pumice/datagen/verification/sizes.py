@@ -20,7 +20,7 @@ _NOT = word_set("not nowhere isn't never")
 _AS_LARGE = (("as", "large"), ("as", "big"), ("as", "tall"), ("as", "small"))
 _THING = word_set("thing object item element subject one objects things items")
 _TAKES = word_set("takes take occupies occupy covers cover fills fill")
-_THAN = re.compile(r"(?:[xwps]|ot*I){0,4}(?:n|(?P<compared>d[TB]))")
+_THAN = re.compile(r"(?:[xwpsy#,]|ot*I){0,4}(?:n|(?P<compared>d[TB]))")
 _SPACE = re.compile(r"[xwptIosQ]*?n")
 #: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
 _TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow|uy?[xV]*[vP])*(?:uV)?Vx*$")

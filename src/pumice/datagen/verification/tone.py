@@ -28,7 +28,7 @@ _PLAN = re.compile(r"Tx*[wPV]$")
 _THERE_TO_BE = re.compile(r"E[wVx]*TV$")
 _HEAD = re.compile(r"(?:E[Vwg]{0,2}(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV|go)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
 #: After a thing: where, with what, or doing what it is; "in the picture" and "in it" leave it to be any.
-_RESTRICTED = re.compile(r"[pT](?!t*w?I|y|Q)|B|R|u|[dP](?=[tahzpBQ#])|w(?=[tah])")
+_RESTRICTED = re.compile(r"p(?!t*w?I|y|Q)|T(?!V?v|t*w?I)|B|R|u|[dP](?=[tahzpBQ#])|w(?=[tah])")
 _ASKED_TAIL = re.compile(r"(?:pt*w?I|[xvV])*$")
 _SEEN_TAIL = re.compile(r"Vx*[gw](?:TVv)?(?:pt*w?I)?$|x*V(?:[xV]*v)?(?:pt*w?I|x)+$|x*V[xV]*v$|pt*w?I$|$")
 
@@ -42,8 +42,9 @@ def firm(sentence: Sentence, noun: Noun) -> bool:
     if noun.determiner == "#" and shape[noun.at + 1 : noun.at + 2] == "m":
         return False  # "so two would be left"
     person = noun.mention.category == "person"
-    if person and words[noun.first] == "its":
-        return False  # "a baboon and its baby"
+    anyone = noun.determiner == "a" and words[noun.at + 1 : noun.at + 2] in (("who",), ("that",))
+    if person and (words[noun.first] == "its" or (anyone and ("m" in shape or "will" in words))):
+        return False  # "a baboon and its baby"; "a person who looks closely will find it"
     if noun.determiner in ("t", "h"):
         return not person or (noun.mention.word in _PLAIN_PEOPLE and not set("mk") & set(shape))
     conjunction = (
