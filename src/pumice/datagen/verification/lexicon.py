@@ -73,8 +73,8 @@ GENERIC = word_set(
     """
     usually often typically generally commonly normally tend tends known popular important essential crucial always
     sometimes helps help helping used designed intended serves serve allow allows allowing ensure ensures ensuring
-    enable enables avoid prevent prevents preventing require requires need needs able ability instance example
-    purpose purposes when whenever potential variety consider considering essential necessary advisable recommended
+    enable enables avoid prevent prevents preventing require requires need needs able ability
+    purpose purposes whenever potential variety consider considering essential necessary advisable recommended
     concept symbol symbolizes symbolize represents represent reason reasons encourage encourages
     contribute contributes contributing promote promotes affect impact risk attract attracts provide
     """

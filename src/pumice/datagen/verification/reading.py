@@ -29,7 +29,7 @@ _IS_SOMEHOW = re.compile(
     r"(?:[^&|;:u,]|,(?=[dVv])|,?u(?=y?V))*?(?<!wu)(?P<verb>V(?:TV)?)(?P<deny>g?)"
     r"[xvdK]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
 )
-_APPOSED = re.compile(r",(?P<verb>)(?P<deny>)[xvd]*(?P<colours>C(?:&C)*)(?=[x,.?]|$)")
+_APPOSED = re.compile(r",(?P<verb>)(?P<deny>)[xvdp]*(?P<colours>C(?:&C)*)(?=[x,.?]|$)")
 #: "has a red colour"; and before the thing "with its red colour, ..."
 _HAS_COLOUR = re.compile(
     r"(?:[pB]t*[wxC]*[wNI])?(?P<verb>P|V?o|V?B)(?P<deny>g?)a?[xw]?(?P<colours>C(?:(?:,&|[&,])C)*)K"

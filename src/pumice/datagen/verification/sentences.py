@@ -17,7 +17,19 @@ KEPT = 4096  # sentences in memory, a few kilobytes each
 
 _SENTENCE = re.compile(r"(?<=[.!?;])[\"')]*\s+|\n+|(?<=\w):\s+")
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['-][^\W\d_]+)*|[,;:().?!—–-]")
-_ONE_SEES = [["can"], ["also"], ["sees"], ["finds"], ["notices"], ["spots"], ["observes"], ["recognises"], ["could"]]
+_ONE_SEES = [
+    ["can"],
+    ["cannot"],
+    ["can't"],
+    ["also"],
+    ["sees"],
+    ["finds"],
+    ["notices"],
+    ["spots"],
+    ["observes"],
+    ["recognises"],
+    ["could"],
+]
 _AUXILIARIES = frozenset({"do", "does", "did", "have", "has", "had", "can", "could"})
 _MODIFIERS = frozenset("wCdxrSKv")
 _DETERMINERS = frozenset("athzQ0#")

@@ -20,7 +20,7 @@ _NOT = word_set("not nowhere isn't never")
 _AS_LARGE = (("as", "large"), ("as", "big"), ("as", "tall"), ("as", "small"))
 _THING = word_set("thing object item element subject one objects things items")
 _TAKES = word_set("takes take occupies occupy covers cover fills fill")
-_THAN = re.compile(r"(?:[xwpsy#,]|ot*I){0,4}(?:n|(?P<compared>d[TB]))")
+_THAN = re.compile(r"(?:[xwpsy#,]|ot*I){0,4}(?:n|(?P<compared>(?:d|pw)[TB]))")
 _SPACE = re.compile(r"[xwptIosQ]*?n")
 #: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
 _TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow|uy?[xV]*[vP])*(?:uV)?Vx*$")
@@ -35,7 +35,7 @@ def sizes(sentence: Sentence) -> Iterator[Statement]:
         if letter == "r":
             than = _THAN.match(shape, at + 1)
             compared = than is not None and than["compared"] is not None
-            if than is not None and (not compared or sentence.words[than.start("compared")] == "compared"):
+            if than is not None and (not compared or not _COMPARING.isdisjoint(sentence.words[at : than.end()])):
                 yield from _compared(sentence, at, than.end(), sentence.words[at])
             elif not _COMPARING.isdisjoint(sentence.words):
                 yield from _beside(sentence, at)
@@ -94,7 +94,8 @@ def _superlative(sentence: Sentence, at: int) -> Iterator[Statement]:
     if following is None and words[at + 1 : at + 2] and words[at + 1] not in _THING and shape[at + 1] in "wCd":
         return
     among = following if following is not None and following.mention.number is None else None
-    rest = at + 2
+    of_all = re.match(r"oQt?[wN]", shape[at + 1 :])  # "the largest of all things"
+    rest = at + 1 + of_all.end() if of_all is not None else at + 2
     later = [noun for noun in sentence.nouns if noun.at > at + 1]
     earlier = [noun for noun in sentence.nouns if noun.at < at - 1]
     measure, smaller = _MEASURES.get(words[at], "area"), words[at] in _SMALLER

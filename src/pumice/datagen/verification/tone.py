@@ -65,11 +65,12 @@ def _general(sentence: Sentence, noun: Noun) -> bool:
     """Whether the noun's clause says how things are in general; a list belongs to the clause that it goes on from."""
     shape, first = sentence.shape, noun.first
     start = _clause_start(shape, first)
-    while start > 0 and not shape[start:first].strip("x&|"):
+    while start > 0 and shape[start - 1] == "," and not shape[start:first].strip("x&|"):
         start = _clause_start(shape, start - 1)
     end = _clause_end(shape, noun.at)
+    always = sentence.words[0] in ("when", "whenever") and "," not in shape[:first]
     gerund = shape.startswith("d") and re.search("[Vm]", shape[noun.at : end]) is not None  # "taking a bus is fun"
-    return gerund or not GENERIC.isdisjoint(sentence.words[start:end])
+    return always or gerund or not GENERIC.isdisjoint(sentence.words[start:end])
 
 
 def denied(sentence: Sentence, noun: Noun) -> bool:
