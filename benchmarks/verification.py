@@ -1,6 +1,6 @@
 """How well verification tells false sentences from true ones, and what it says about real answers of GPT-4.
 
-    python benchmarks/verification.py [--data ../shared/data/coco] [--world 150] [--each 4] [--wordings held-out|known]
+    python benchmarks/verification.py [--data ../shared/data/coco] [--world 150] [--each 4] [--wordings known]
 
 Sentences are planted into true answers: GPT-4's where there are any, else those of the offline teacher; and words of
 true answers are changed where they stand. A plant is caught if its sample is refused strictly. The last line is JSON.
@@ -21,6 +21,7 @@ from verification_edits import edited
 from verification_known import KNOWN
 from verification_planting import Planted, planted
 from verification_plants import HELD_OUT
+from verification_unusual import UNUSUAL
 
 from pumice.annotations.scene import Scene
 from pumice.annotations.sources.table import open_source
@@ -72,7 +73,7 @@ def with_plant(base: Exchange, plant: Planted, rng: random.Random) -> tuple[Exch
 def rows(known: dict[str, list[Scene]], data: Path, each: int, wordings: str) -> Iterator[Row]:
     """Every plant in its sample."""
     real = gpt4(data)
-    words = HELD_OUT if wordings == "held-out" else KNOWN
+    words = {"held-out": HELD_OUT, "known": KNOWN, "unusual": UNUSUAL}[wordings]
     for source, listed in known.items():
         for scene in listed:
             rng = random.Random(f"{wordings}:{scene.id}")
@@ -166,7 +167,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/coco"))
     parser.add_argument("--world", type=int, default=150, help="held-out scenes of the synthetic world")
     parser.add_argument("--each", type=int, default=4, help="plants of each kind in a scene")
-    parser.add_argument("--wordings", choices=("held-out", "known"), default="held-out")
+    parser.add_argument("--wordings", choices=("held-out", "known", "unusual"), default="held-out")
     parser.add_argument("--show", action="store_true", help="print every plant missed and every false alarm")
     args = parser.parse_args()
     known = scenes(args.data, args.world)

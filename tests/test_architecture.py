@@ -73,6 +73,7 @@ ONLY = {
     ("model", "images"): {"grid", "config"},
     ("datagen", "data"): {"records", "rules"},
     ("datagen", "prompts"): {"conversation"},
+    ("datagen", "images"): {"load"},
     ("evaluate", "prompts"): {"conversation"},
 }
 # The modules that look up: `python -m pumice.serve.cli` and so on are documented commands of the original.

@@ -27,7 +27,7 @@ from pumice.serve.guard.errors import Failure, failure_of
 from serve.apis import body, picture, post, real_worker
 
 ROOT = Path(__file__).parent.parent
-PAGES = ("README.md", "docs/serving.md", "docs/evaluation.md")
+PAGES = ("README.md", "docs/serving.md", "docs/evaluation.md", "docs/datagen.md")
 MOST_EXEMPT = 6
 _OF_SERVER = "127.0.0.1:8000"
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from pumice.data.faults import Finding
 
 SourceKind: TypeAlias = Literal["csv", "captions", "coco", "llava"]
+CaptionsKind: TypeAlias = Literal["captions", "coco", "caps-boxes"]
+_BY_ENDING: dict[str, CaptionsKind] = {".json": "coco", ".jsonl": "caps-boxes"}
 #: As of training, which refuses such data.
 FAULTY = 2
 
@@ -148,8 +150,8 @@ def balance(
     source: Annotated[Path, Argument(help="Captions: a CSV or TSV file, a folder with .txt files, COCO's or LLaVA's.")],
     out: Annotated[Path, Option("--out", "-o", metavar="FILE", help="The JSON file to write.")],
     kind: Annotated[
-        Literal["captions", "coco", "caps-boxes"] | None,
-        Option("--from", help="What SOURCE is. Default: told by its content."),
+        CaptionsKind | None,
+        Option("--from", help="What SOURCE is. Default: .json is COCO's, .jsonl LLaVA's, all else captions."),
     ] = None,
     images: Annotated[
         Path | None,
@@ -171,14 +173,13 @@ def balance(
     \b
     pumice data balance captions.csv -o stage1.json --images pictures --workers 8
     """
-    from pumice.annotations.sources.table import kind_of, open_source
+    from pumice.annotations.sources.table import open_source
     from pumice.datagen.balance import Options, Rule
     from pumice.datagen.balance import balance as run
     from pumice.datagen.phrases import require_tagger
 
     require_tagger()
-    found_kind = kind or kind_of([source])
-    opened = open_source(found_kind, [source])
+    opened = open_source(kind or _BY_ENDING.get(source.suffix.lower(), "captions"), [source])
     with _progress("captions", None, quiet) as watch:
         found = run(opened, out, Rule(least, most, seed), Options(images, workers, overwrite, watch))
     phrase, before, after = found.commonest

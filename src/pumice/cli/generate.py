@@ -12,6 +12,14 @@ from pumice.cli.settings import Debug
 SourceName: TypeAlias = Literal["coco", "caps-boxes", "captions", "regions", "world"]
 _TEACHER, _RULES = "A paid teacher (--teacher)", "The offline teacher"
 
+Files: TypeAlias = Annotated[
+    list[Path] | None,
+    Argument(
+        help="COCO's JSON; lines of captions and boxes; a CSV file or a folder of captions; Visual Genome's regions."
+        " The world has none.",
+        metavar="[FILES]...",
+    ),
+]
 Kinds: TypeAlias = Annotated[
     str, Option("--kinds", metavar="KIND=N,...", help="Samples for each scene; 0.25 is one for every fourth.")
 ]
@@ -95,7 +103,7 @@ OnRay: TypeAlias = Annotated[
 
 def generate(
     source: Annotated[SourceName, Argument(help="What the annotations are.")],
-    files: Annotated[list[Path] | None, Argument(help="Their files; see below.", metavar="[FILES]...")] = None,
+    files: Files = None,
     *,
     out: Annotated[Path, Option("--out", "-o", metavar="FOLDER", help="A new folder, or that of a run to go on with.")],
     kinds: Kinds = "conversation,detail,reasoning",

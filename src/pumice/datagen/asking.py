@@ -9,11 +9,14 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from heapq import heappop, heappush
+from itertools import count
 from typing import TypeVar
 
 from pumice.annotations.scene import Scene
 from pumice.datagen.keeping import Keeper
+from pumice.datagen.pipeline import Made
 from pumice.datagen.run import StoppedError, Work, unless_stopped
 from pumice.datagen.teacher import Asks, PaidTeacher
 from pumice.errors import PumiceError
@@ -23,23 +26,27 @@ from pumice.paid.request import Request
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-#: Scenes under way for every request in flight, so that one that is slow does not hold the others up.
-AHEAD = 4
+# Scenes under way for every request in flight, so that one that is slow does not hold the others up.
+_AHEAD = 4
 _IN_VAIN = 3  # times that one question is given up while no other is answered
 
 
 async def by_teacher(
-    scenes: Iterable[Scene], work: Work, keeper: Keeper, teacher: PaidTeacher, window: int, stop: Callable[[], bool]
+    scenes: Iterable[Scene], work: Work, keeper: Keeper, teacher: PaidTeacher, most: int, stop: Callable[[], bool]
 ) -> None:
-    """All ``scenes`` by a paid teacher, ``window`` of them under way at a time.
+    """All ``scenes`` by a paid teacher, with ``most`` questions in flight.
 
-    Raises: StoppedError after ``stop``; one of ``paid.answers.HOPELESS``. Requests in flight are waited for first.
+    Raises: StoppedError after ``stop``; one of ``paid.answers.HOPELESS``. What is in flight is waited for first.
     """
-    door = Door(teacher.asks, stop)
-    careful = replace(teacher, asks=door)
+    door = Door(teacher.asks, most, stop)
+
+    async def make(numbered: tuple[int, Scene]) -> Made:
+        number, scene = numbered
+        return await work.of(scene, replace(teacher, asks=_Ranked(door, number)))
+
     try:
-        wanted = unless_stopped(scenes, stop)
-        async with aclosing(in_turn(wanted, lambda scene: work.of(scene, careful), window)) as results:
+        wanted = enumerate(unless_stopped(scenes, stop))
+        async with aclosing(in_turn(wanted, make, _AHEAD * most)) as results:
             async for made in results:
                 keeper.take(made)
     except StoppedError:
@@ -50,34 +57,80 @@ async def by_teacher(
 
 
 class Door:
-    """Lets no more questions out once the end is wanted, or one has failed as all others will."""
+    """Lets questions out, the earlier scenes' first, and no more once the end is wanted or all would fail alike.
 
-    def __init__(self, asks: Asks, stop: Callable[[], bool]) -> None:
+    Were the scenes that began first not finished first, a run that stops would have paid for much that it cannot show.
+    """
+
+    def __init__(self, asks: Asks, most: int, stop: Callable[[], bool]) -> None:
         self._asks = asks
         self._stop = stop
-        self._answered = 0
+        self._free = most
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._tickets = count()
+        self._answered = self._failed = 0
         self.error: PumiceError | None = None
 
-    async def ask(self, request: Request) -> Answer:
-        """Gives up a question only if others were answered meanwhile: else the server is at fault."""
-        before = self._answered
-        for _ in range(_IN_VAIN):
-            if self.error is not None or self._stop():
-                raise StoppedError
+    async def ask(self, request: Request, rank: int) -> Answer:
+        """Gives up a question only if others are answered, or none is left: else the server is at fault."""
+        answered, failed = self._answered, self._failed
+        for times in range(1, _IN_VAIN + 1):
             try:
-                answer = await self._asks.ask(request)
+                return await self._once(request, rank)
             except HOPELESS as error:
                 self.error = self.error or error
                 raise StoppedError from error
             except GaveUpError as error:
-                if self._answered > before:
+                self._failed += 1
+                alone = times == _IN_VAIN and self._failed - failed == times
+                if self._answered > answered or alone:
                     raise
                 last = error
-            else:
-                self._answered += not answer.from_ledger
-                return answer
         self.error = self.error or OutageError(f"the teacher answers nothing any more: {last}", hint=last.hint)
         raise StoppedError
+
+    async def _once(self, request: Request, rank: int) -> Answer:
+        await self._enter(rank)
+        try:
+            if self.error is not None or self._stop():
+                raise StoppedError
+            answer = await self._asks.ask(request)
+        finally:
+            self._leave()
+        self._answered += not answer.from_ledger
+        return answer
+
+    async def _enter(self, rank: int) -> None:
+        if self._free:
+            self._free -= 1
+            return
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heappush(self._waiting, (rank, next(self._tickets), turn))
+        try:
+            await turn
+        except asyncio.CancelledError:
+            if turn.done() and not turn.cancelled():
+                self._leave()
+            raise
+
+    def _leave(self) -> None:
+        while self._waiting:
+            _, _, turn = heappop(self._waiting)
+            if not turn.done():
+                turn.set_result(None)
+                return
+        self._free += 1
+
+
+@dataclass(frozen=True)
+class _Ranked:
+    """The door for one scene."""
+
+    door: Door
+    rank: int
+
+    async def ask(self, request: Request) -> Answer:
+        return await self.door.ask(request, self.rank)
 
 
 async def in_turn(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator
+from copy import copy
 from typing import TYPE_CHECKING
 
 from pumice.annotations.scene import Scene
@@ -41,9 +42,10 @@ class FromLedger:
     async def ask(self, request: Request) -> Answer:
         """Never waits. Raises: MissingError, or RefusedForGoodError if the server has said so."""
         answer = self._ledger.find(request)
-        if answer is None:
-            raise self._ledger.refusal(request) or MissingError(request)
-        return answer
+        if answer is not None:
+            return answer
+        refusal = self._ledger.refusal(request)
+        raise MissingError(request) if refusal is None else copy(refusal)
 
 
 def missing(scenes: Iterable[Scene], work: Work, teacher: PaidTeacher) -> Iterator[Request]:

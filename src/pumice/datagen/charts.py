@@ -1,4 +1,4 @@
-"""Histograms of a run, drawn for a light page and for a dark one."""
+"""Histograms of a run, for a page that is light or dark."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from pumice.page import Html, picture
 
 _SIZE_IN = (6.4, 2.8)
 _BINS = 40
+_INK = "#1d232a"
+_THEME = b"<style>svg { color: #1d232a } @media (prefers-color-scheme: dark) { svg { color: #e4e8ec } }</style>"
 _COLOURS = ("#0b62a8", "#c8553d", "#588b3c", "#8f5aa8", "#b08a1e", "#3a9e9e", "#a84a74")
 
 
@@ -23,7 +25,7 @@ def require_charts() -> None:
 def histogram(title: str, counts: Mapping[str, Mapping[str, int]]) -> Html:
     """How often which number occurs, stacked by group. counts: group -> number, as text -> how often."""
     alt = f"{title}: " + "; ".join(f"{name} {_span(each)}" for name, each in counts.items())
-    return picture(_drawn(title, counts, dark=False), alt, 620, dark=_drawn(title, counts, dark=True))
+    return picture(_drawn(title, counts), alt, 620)
 
 
 def middle(counts: Mapping[str, int]) -> int:
@@ -41,17 +43,16 @@ def _span(counts: Mapping[str, int]) -> str:
     return f"from {min(numbers)} to {max(numbers)}, median {middle(counts)}"
 
 
-def _drawn(title: str, counts: Mapping[str, Mapping[str, int]], *, dark: bool) -> bytes:
+def _drawn(title: str, counts: Mapping[str, Mapping[str, int]]) -> bytes:
+    """As SVG whose ink follows the reader's preference, as the page's does."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
 
-    ink = "#e4e8ec" if dark else "#1d232a"
     most = max(int(number) for each in counts.values() for number in each)
     width = max(1, -(-(most + 1) // _BINS))
     with mpl.rc_context({"svg.hashsalt": "pumice", "svg.fonttype": "path", "font.size": 9}):
-        figure = Figure(figsize=_SIZE_IN, layout="constrained", facecolor="none")
-        axes = figure.subplots()
-        axes.set_facecolor("none")
+        figure = Figure(figsize=_SIZE_IN, facecolor="none")
+        axes = figure.add_axes((0.1, 0.2, 0.88, 0.75), facecolor="none")
         axes.hist(
             [[int(number) for number in each] for each in counts.values()],
             weights=[list(each.values()) for each in counts.values()],
@@ -60,13 +61,14 @@ def _drawn(title: str, counts: Mapping[str, Mapping[str, int]], *, dark: bool) -
             label=list(counts),
             color=[_COLOURS[at % len(_COLOURS)] for at in range(len(counts))],
         )
-        axes.set_xlabel(title, color=ink)
-        axes.set_ylabel("how many", color=ink)
-        axes.tick_params(colors=ink)
+        axes.set_xlabel(title, color=_INK)
+        axes.set_ylabel("how many", color=_INK)
+        axes.tick_params(colors=_INK)
         axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["bottom", "left"]].set_color(ink)
+        axes.spines[["bottom", "left"]].set_color(_INK)
         if len(counts) > 1:
-            axes.legend(frameon=False, labelcolor=ink)
+            axes.legend(frameon=False, labelcolor=_INK)
         file = io.BytesIO()
         figure.savefig(file, format="svg", metadata={"Date": None})
-    return file.getvalue()
+    head, begin, body = file.getvalue().partition(b"<defs>")
+    return head + _THEME + begin + body.replace(_INK.encode(), b"currentColor")

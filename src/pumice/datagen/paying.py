@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pumice.datagen.asking import AHEAD, by_teacher
+from pumice.datagen.asking import by_teacher
 from pumice.datagen.batches import FromLedger, fill
 from pumice.datagen.folder import LEDGER
 from pumice.datagen.keeping import Keeper
@@ -91,7 +91,7 @@ async def _live(paid: Paid, errand: Errand, ledger: Ledger, stop: Callable[[], b
     teacher = PaidTeacher(client, paid.model, paid.parameters, paid.prompts)
     scenes = errand.supply.scenes(errand.keeper.progress.scenes)
     async with client:
-        await by_teacher(scenes, errand.work, errand.keeper, teacher, AHEAD * paid.concurrency, stop)
+        await by_teacher(scenes, errand.work, errand.keeper, teacher, paid.concurrency, stop)
 
 
 async def _batched(

@@ -13,7 +13,6 @@ from typing import Any
 
 from pumice.annotations.scene import Scene
 from pumice.data.rules import PLACEHOLDER, broken, doubtful, escape
-from pumice.datagen.gates.gates import check
 from pumice.datagen.plan import Order, Plan
 from pumice.datagen.samples import Draft, Exchange, Json, Provenance, Rejection, Sample
 from pumice.datagen.teacher import FINAL, Reply, Teacher
@@ -85,7 +84,7 @@ def _judged(scene: Scene, order: Order, plan: Plan, teacher: Teacher, reply: Rep
     draft = reply.draft
     if isinstance(draft, Rejection):
         return Attempt(draft, reply)
-    rejection = check(draft)
+    rejection = teacher.gate(draft)
     if rejection is not None:
         return Attempt(rejection, reply)
     claims = () if plan.verify == "off" else verify(scene, draft.exchanges)

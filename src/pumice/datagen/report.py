@@ -99,7 +99,7 @@ def _refusals(tally: Tally) -> Iterator[Html]:
     if tally.missing:
         yield paragraph(f"{tally.missing:,} scenes were left out, for there is no picture of them.")
     if not tally.refused:
-        yield paragraph("Nothing.")
+        yield paragraph("No reply was.")
         return
     rows = [
         (reason, f"{count:,}", f"{tally.given_up.get(reason, 0):,}")

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pumice.datagen.pipeline import Attempt, Made, Outcome
 from pumice.datagen.samples import Json, Sample
 
-_EXAMPLES = 4  # kept of each kind, and of each reason
+_EXAMPLES = 3  # kept of each kind, and of each reason
 _LONGEST_SHOWN = 1500  # characters of an example
 
 

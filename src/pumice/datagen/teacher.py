@@ -12,6 +12,8 @@ from datetime import datetime, timezone
 from typing import Protocol
 
 from pumice.annotations.scene import Scene
+from pumice.datagen.gates.gates import check
+from pumice.datagen.gates.refusal import refusal
 from pumice.datagen.parsing import parse
 from pumice.datagen.plan import Order, share
 from pumice.datagen.prompting import PromptSet, messages
@@ -57,6 +59,10 @@ class Teacher(Protocol):
         """
         ...
 
+    def gate(self, draft: Draft) -> Rejection | None:
+        """Why what it wrote is not taken, whatever the picture shows."""
+        ...
+
 
 class Asks(Protocol):
     """Who answers a request; a client of a server, or a ledger with answers that came by another way."""
@@ -87,6 +93,9 @@ class RulesTeacher:
         draft = write(scene, order.kind, seed)
         nothing = Rejection("nothing-to-say", f"the annotations say too little for the kind {order.kind}")
         return Reply(draft or nothing, now())
+
+    def gate(self, draft: Draft) -> None:
+        """Nothing: the gates know what models do wrong. Rules do not, and their answers may be a word or many boxes."""
 
 
 @dataclass(frozen=True)
@@ -123,16 +132,22 @@ class PaidTeacher:
         except GaveUpError as error:
             return Reply(Rejection("no-answer", str(error)), now(), request=request.key)
         usage = answer.usage
-        draft = _read(scene, order, answer)
+        draft = _read(order, answer)
         return Reply(draft, now(), usage.prompt_tokens, usage.completion_tokens, answer.cost, request.key)
 
+    def gate(self, draft: Draft) -> Rejection | None:
+        """As ``gates.check``."""
+        return check(draft)
 
-def _read(scene: Scene, order: Order, answer: Answer) -> Draft | Rejection:
+
+def _read(order: Order, answer: Answer) -> Draft | Rejection:
     if answer.finish_reason in _CUT_OFF:
         return Rejection("cut-off", f"the answer ended at its longest, {answer.usage.completion_tokens} tokens")
     if answer.finish_reason in _FILTERED:
         return Rejection("refusal", answer.text or f"the server ended it: {answer.finish_reason}")
-    return parse(order.kind, answer.text)
+    draft = parse(order.kind, answer.text)
+    declined = refusal(answer.text) if isinstance(draft, Rejection) else None
+    return Rejection("refusal", declined) if declined else draft
 
 
 def now() -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from pumice.annotations.categories import WORLD_SOURCE
 from pumice.annotations.scene import Scene, Thing
 from pumice.annotations.sources.source import Source
+from pumice.boxes import written_boxes
 from pumice.errors import UsageError
 from pumice.world import captions, scene, vocabulary
 
@@ -42,11 +43,16 @@ def annotated(made: scene.Scene) -> Scene:
         image=f"{name}.png",
         width=SIDE,
         height=SIDE,
-        captions=tuple(captions.captions(made, rng, _CAPTIONS)),
+        captions=tuple(_captions(made, rng)),
         things=tuple(_thing(item) for item in made.items),
         source=WORLD_SOURCE,
         closed=frozenset(vocabulary.NAMES) - doubtful,
     )
+
+
+def _captions(made: scene.Scene, rng: random.Random) -> list[str]:
+    """As people caption: without numbers of boxes, which the world writes for its own model."""
+    return [text for text in captions.captions(made, rng, _CAPTIONS + 1) if not any(written_boxes(text))][:_CAPTIONS]
 
 
 def _thing(item: scene.Item) -> Thing:

@@ -27,18 +27,18 @@ _ROLES: dict[str, str] = {
     "Q": "some any several many few multiple various numerous all both more enough plenty",
     "0": "no zero",
     "g": "not never without nor neither lacks lack lacking absence absent devoid isn't aren't wasn't weren't doesn't"
-    " don't didn't hasn't haven't ain't none nothing instead rather except unlike missing excluding",
+    " don't didn't hasn't haven't ain't none nothing instead except unlike missing excluding",
     "V": "is are was were stands stand stood sits sit sat lies lie lay rests rest rested hangs hang hung appears appear"
-    " remains remain looks seems seem waits leans be stays stay gets goes occupies runs walks dominates",
+    " remains remain looks seems seem waits leans be stays stay gets goes occupies runs walks dominates shines glows gleams",
     "E": "there there's there're theres",
     "P": "shows show showing features feature featuring depicts depict depicting contains contain containing includes"
     " include including displays display displaying captures capture capturing showcases showcase showcasing presents"
     " has have having had see sees spot notice observe reveals reveal holds portrays portray illustrates comprises"
-    " wearing wears carrying carries count find make consists boasts hosts provides",
+    " wearing wears carrying carries count find finds notices spots observes recognises make consists boasts hosts provides",
     "v": "visible present seen shown depicted featured pictured located positioned situated placed found spotted"
     " displayed captured observed noticeable noticed standing sitting lying resting waiting apparent discernible"
     " parked set counted drawn",
-    "p": "in on at near toward towards along within by inside into onto upon from around",
+    "p": "in on at near throughout toward towards along within by inside into onto upon from around",
     "T": "to",
     "o": "of",
     "l": "left right top bottom upper lower center centre middle central left-hand right-hand lefthand righthand"
@@ -46,7 +46,7 @@ _ROLES: dict[str, str] = {
     " topmost uppermost lowermost left-most right-most mid-left mid-right",
     "s": "side sides edge edges corner corners half part parts portion area section region end border third quarter"
     " hand margin foreground background quadrant",
-    "I": "image picture photo photograph scene frame view shot snapshot composition painting pic snap",
+    "I": "image picture photo photograph scene frame view shot snapshot composition painting pic snap sight room",
     "R": "above below beneath underneath under",
     "r": "larger bigger smaller greater tinier taller shorter wider narrower",
     "S": "largest biggest smallest tiniest tallest shortest widest greatest",
@@ -73,15 +73,17 @@ GENERIC = word_set(
     """
     usually often typically generally commonly normally tend tends known popular important essential crucial always
     sometimes helps help helping used designed intended serves serve allow allows allowing ensure ensures ensuring
-    enable enables avoid prevent prevents preventing require requires need needs able ability instance example
-    purpose purposes when whenever potential variety consider considering essential necessary advisable recommended
+    enable enables avoid prevent prevents preventing require requires need needs able ability
+    purpose purposes whenever potential variety consider considering essential necessary advisable recommended
     concept symbol symbolizes symbolize represents represent reason reasons encourage encourages
     contribute contributes contributing promote promotes affect impact risk attract attracts provide
     """
 )
 
 #: After "can" or "could" these say that something is there to be seen.
-PERCEIVED = word_set("see spot find notice observe count make seen found spotted observed noticed counted")
+PERCEIVED = word_set(
+    "see spot find notice observe count make tell discover recognise identify seen found spotted observed noticed counted"
+)
 
 #: Colours by the names that people use for them.
 COLOURS: dict[str, str] = {

@@ -15,7 +15,7 @@ from pumice.datagen.verification.statements import Colour, Content, Count, Exist
 
 _YES = re.compile(
     r"\W*(?:(?:that|this|it)(?:'s| is) )?"
-    r"(?:yes|yeah|yep|yup|indeed|correct|certainly|definitely|absolutely|sure|of course|right|true|affirmative)\b(?! not)"
+    r"(?:yes|yeah|yep|yup|indeed|correct|certainly|definitely|absolutely|sure|of course|right|true|i think so|affirmative)\b(?! not)"
 )
 #: "There are." "It is not." "I do." and nothing behind.
 _ECHO = re.compile(
@@ -24,8 +24,12 @@ _ECHO = re.compile(
 )
 _NO = re.compile(
     r"\W*(?:(?:that|this|it)(?:'s| is) )?"
-    r"(?:no|nope|nah|negative|incorrect|false|wrong|not (?:really|quite|at all|exactly|true|correct|right|the case)"
-    r"|(?:certainly|definitely|absolutely|of course) not)\b(?! \w+ (?:is|are)\b)"
+    r"(?:no|nope|nah|negative|incorrect|false|wrong|not (?:really|quite|at all|exactly|true|correct|right|the case|that)"
+    r"|(?:certainly|definitely|absolutely|of course|unfortunately) not|i(?:'m| am) afraid not|i (?:don't|do not) think so"
+    r"|i (?:can't|cannot|can not|don't|do not) see)\b(?! \w+ (?:is|are)\b)"
+)
+_TAG = re.compile(
+    r", (?:is|are|does|do|has|can)n't (?:there|it|they|he|she|you)\?$|, (?:right|correct|is it|are there)\?$"
 )
 _ASKS_YES_NO = re.compile(
     r"(?:.*, )?(?:and |so |but )?"
@@ -59,15 +63,19 @@ def polarity(answer: str) -> bool | None:
     echo = _ECHO.match(start)
     if echo is not None:
         return echo["no"] is None
-    if _YES.match(start):
-        return True
-    return False if _NO.match(start) else None
+    if _NO.match(start):
+        return False
+    return True if _YES.match(start) else None
+
+
+def _asks(question: str) -> bool:
+    return _ASKS_YES_NO.match(question) is not None or _TAG.search(question) is not None
 
 
 def yes_no(question: Sentence | None, answer: str) -> Asked | None:
     """What is affirmed or denied by a yes or a no."""
     agreed = polarity(answer)
-    if agreed is None or question is None or not _ASKS_YES_NO.match(question.text.lower()):
+    if agreed is None or question is None or not _asks(question.text.lower()):
         return None
     contents = _asked(question, agreed)
     if not contents:
@@ -89,7 +97,8 @@ def _asked(sentence: Sentence, agreed: bool) -> list[Content]:
         return [*there, *special]
     if len(special) == 1:
         return special
-    return list(there) if not special and len(there) == 1 else []
+    granted = [each for each in there if isinstance(each, Existence) and each.noun.determiner in ("t", "h")]
+    return list(there) if not special and not granted and len(there) == 1 else []
 
 
 def _taken_for_granted(content: Content) -> bool:

@@ -14,17 +14,27 @@ from pumice.datagen.verification.spatial import spatial
 from pumice.datagen.verification.statements import Colour, Count, Existence, Statement
 from pumice.datagen.verification.tone import denied, firm, hedged, whole
 
+_NUMBER_OF = word_set("number count")
 _SOME = word_set("other others another rest remaining more while")
 _OF_ALL = (("total", "of"), ("consists", "of"), ("consist", "of"), ("composed", "of"))
 _ORDINALS = {"second": 2, "third": 3, "fourth": 4, "fifth": 5, "sixth": 6}
 _ROUGHLY = word_set("about around approximately roughly nearly almost maybe perhaps to most than under")
 #: After a thing: "(on the table), (which) is not (painted) dark red and white", but not "is a red car".
 _IS_COLOURED = re.compile(
-    r"(?:[vdx]|[pB]o?[tha]?[wxC]*[wNI]|,?u|,(?=[Vu]))*?(?P<verb>(?:V(?:TV)?|[wd]TV)?)(?P<deny>g?)"
-    r"[xvd]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
+    r"(?:[vdxE]|[pB]o?[tha]?[wxC]*[wNI]|,?u|,(?=[Vu]))*?(?P<verb>(?:V(?:TV)?|[wd]TV)?)(?P<deny>g?)"
+    r"[xvdK]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
 )
+#: The same of the only thing that a sentence names, whatever stands between, if it is no clause of its own.
+_IS_SOMEHOW = re.compile(
+    r"(?:[^&|;:u,]|,(?=[dVv])|,?u(?=y?V))*?(?<!wu)(?P<verb>V(?:TV)?)(?P<deny>g?)"
+    r"[xvdK]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
+)
+_APPOSED = re.compile(r",(?P<verb>)(?P<deny>)[xvdp]*(?P<colours>C(?:&C)*)(?=[x,.?]|$)")
 #: "has a red colour"; and before the thing "with its red colour, ..."
-_HAS_COLOUR = re.compile(r"(?P<verb>P|V?o|V?B)(?P<deny>g?)a?[xw]?(?P<colours>C(?:(?:,&|[&,])C)*)K")
+_HAS_COLOUR = re.compile(
+    r"(?:[pB]t*[wxC]*[wNI])?(?P<verb>P|V?o|V?B)(?P<deny>g?)a?[xw]?(?P<colours>C(?:(?:,&|[&,])C)*)K"
+)
+_COLOUR_OF = re.compile(r"(?:^|,)(?P<colours>C(?:(?:,&|[&,])C)*)Vx*tKot*x*$")
 _WITH_COLOUR = re.compile(r"B[hat]x*(?P<colours>C(?:(?:,&|[&,])C)*)K,$")
 
 
@@ -92,10 +102,10 @@ def _distant(sentence: Sentence, noun: Noun) -> Count | None:
 def _total(sentence: Sentence, noun: Noun) -> int | None:
     """ "The number of things is three"; "as for the things, there are three of them"."""
     shape = sentence.shape[noun.at + 1 :]
-    if "number" in sentence.words[max(0, noun.first - 2) : noun.at]:
-        after = re.match(r"(?:pt*I)?V?x*#(?![NwC])", shape)
+    if not _NUMBER_OF.isdisjoint(sentence.words[max(0, noun.first - 3) : noun.at]):
+        after = re.match(r"[vx]*(?:pt*w?I)?[vx]*[Vw]?x*#(?![NwC])", shape)
     else:
-        after = re.match(r",?EVx*#(?=oy)", shape)
+        after = re.match(r",?EVx*#(?=oy)|(?:pt*I)?Vx*#(?![NwCo|])", shape) if noun.mention.plural else None
     return None if after is None else _number(sentence.words[noun.at + after.end()])
 
 
@@ -148,13 +158,18 @@ def _listed(sentence: Sentence, one: Noun, other: Noun) -> bool:
 
 def _predicate(sentence: Sentence, noun: Noun, sure: bool) -> Iterator[Statement]:
     """The colour after the verb: "the cup on the table is red"."""
-    front = _WITH_COLOUR.search(sentence.shape[: noun.first])
+    before = sentence.shape[: noun.first]
+    front = _WITH_COLOUR.search(before) or _COLOUR_OF.search(before)
     if front is not None:
         yield Statement(Colour(noun, _colours(sentence, front)), firm=sure)
     after = noun.at + 1
     match = _HAS_COLOUR.match(sentence.shape, after) or _IS_COLOURED.match(sentence.shape, after)
+    if match is None and len(sentence.nouns) == 1:
+        match = _IS_SOMEHOW.match(sentence.shape, after)
     if match is None or not (match["verb"] or match["deny"] or sentence.asks):
-        return
+        match = _APPOSED.match(sentence.shape, after)
+    if match is None or (sentence.shape[noun.first - 1 : noun.first] in tuple("BRpTo") and "K" not in before):
+        return  # "the wall behind the cup is red"
     yield Statement(Colour(noun, _colours(sentence, match)), denied=bool(match["deny"]), firm=sure)
 
 

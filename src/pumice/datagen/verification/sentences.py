@@ -17,7 +17,21 @@ KEPT = 4096  # sentences in memory, a few kilobytes each
 
 _SENTENCE = re.compile(r"(?<=[.!?;])[\"')]*\s+|\n+|(?<=\w):\s+")
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['-][^\W\d_]+)*|[,;:().?!—–-]")
-_MODIFIERS = frozenset("wCdxrSK")
+_ONE_SEES = [
+    ["can"],
+    ["cannot"],
+    ["can't"],
+    ["also"],
+    ["sees"],
+    ["finds"],
+    ["notices"],
+    ["spots"],
+    ["observes"],
+    ["recognises"],
+    ["could"],
+]
+_AUXILIARIES = frozenset({"do", "does", "did", "have", "has", "had", "can", "could"})
+_MODIFIERS = frozenset("wCdxrSKv")
 _DETERMINERS = frozenset("athzQ0#")
 _LONGEST_PHRASE = 6
 
@@ -77,6 +91,8 @@ def read(text: str, vocabulary: Vocabulary) -> Sentence:
         while upcoming < len(named) and match.start() >= named[upcoming].end:
             upcoming += 1
         mention = named[upcoming] if upcoming < len(named) and match.end() > named[upcoming].start else None
+        if mention is None and _nobody(match[0].lower(), words, vocabulary):
+            mention = Mention(match.start(), match.end(), "person", "person", ("person",), False, number=0)
         if mention is None:
             words.append(match[0] if _shouted(match[0]) else match[0].lower())
             letters.append(role(words[-1]))
@@ -91,6 +107,12 @@ def read(text: str, vocabulary: Vocabulary) -> Sentence:
     return Sentence(text, tuple(words), shape, owned)
 
 
+def _nobody(word: str, before: list[str], vocabulary: Vocabulary) -> bool:
+    """ "Nobody" and "no one" count persons."""
+    named = word == "nobody" or (word == "one" and before[-1:] == ["no"])
+    return named and "person" in vocabulary.categories
+
+
 def _shouted(word: str) -> bool:
     """In capitals, as what is written on a sign: no word of the sentence."""
     return len(word) > 1 and word.isupper()
@@ -103,6 +125,18 @@ def _settled(shape: str, words: list[str]) -> str:
     for at, letter in enumerate(shape):
         after = shape[at + 1] if at + 1 < len(shape) else ""
         before = shape[at - 1] if at else ""
+        if words[at] in ("cannot", "can't", "couldn't") and _perceives(shape, words, at + 1, asked):
+            letters[at] = "g"
+            continue
+        if asked and at == 0 and words[at] in _AUXILIARIES:
+            letters[at] = "V"
+            continue
+        if words[at] in ("empty", "free", "void") and after == "o":
+            letters[at] = "g"
+            continue
+        if words[at] == "one" and before in ("C", "w") and after not in ("N", "w", "C"):
+            letters[at] = "y"  # "a red one"
+            continue
         if _invites(shape, words, at):
             letters[at] = "y" if words[at] == "one" else "x"
             continue
@@ -122,10 +156,10 @@ def _invites(shape: str, words: list[str], at: int) -> bool:
     """ "One can see ...", "if you look closely, ...": an invitation to look, no number and no condition."""
     following = shape[at + 1 : at + 2]
     if words[at] == "one":
-        return shape[at - 1 : at] in ("", ",", "u") and (
-            following == "P" or words[at + 1 : at + 2] in (["can"], ["also"])
-        )
-    return words[at] in ("if", "when") and following == "y" and words[at + 2 : at + 3] in (["look"], ["zoom"])
+        return words[at + 1 : at + 2] in _ONE_SEES and shape[at - 1 : at] not in ("t", "o", "p")
+    if words[at] not in ("if", "when") or following != "y":
+        return False
+    return words[at + 1] == "i" or words[at + 2 : at + 3] in (["look"], ["zoom"])
 
 
 def _perceives(shape: str, words: list[str], at: int, asked: bool) -> bool:

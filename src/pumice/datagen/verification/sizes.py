@@ -16,13 +16,16 @@ _MEASURES: dict[str, Measure] = {
     "wider": "width", "widest": "width", "narrower": "width",
 }  # fmt: skip
 _COMPARING = word_set("compared comparing comparison relative")
+_NOT = word_set("not nowhere isn't never")
+_AS_LARGE = (("as", "large"), ("as", "big"), ("as", "tall"), ("as", "small"))
 _THING = word_set("thing object item element subject one objects things items")
 _TAKES = word_set("takes take occupies occupy covers cover fills fill")
+_THAN = re.compile(r"(?:[xwpsy#,]|ot*I){0,4}(?:n|(?P<compared>(?:d|pw)[TB]))")
 _SPACE = re.compile(r"[xwptIosQ]*?n")
 #: From a superlative to the thing that is it: "the largest (thing) (in the picture) is the dog".
 _TO_SUBJECT = re.compile(r"(?:pt*w?I|[pB]?E|v|x|ow|uy?[xV]*[vP])*(?:uV)?Vx*$")
-_IS = re.compile(r"(?:[vdx]|pt*I|,?u)*Vg?x*(?:px)?o?[th]?")
-_IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x|uy?[xV]*[vP])*[.,?]?$")
+_IS = re.compile(r"(?:[vdx]|pt*I|,?u|VT)*Vg?x*(?:px)?o?[th]?")
+_IN_PICTURE = re.compile(r"(?:[pov]?t*w?I|E|v|x|uy?[xV]*[vP])*(?:[.?]?$|,)")
 
 
 def sizes(sentence: Sentence) -> Iterator[Statement]:
@@ -30,30 +33,50 @@ def sizes(sentence: Sentence) -> Iterator[Statement]:
     shape = sentence.shape
     for at, letter in enumerate(shape):
         if letter == "r":
-            than = re.match(r"[xwp]{0,3}n", shape[at + 1 :])
-            if than is not None:
-                yield from _compared(sentence, at, at + 1 + than.end(), sentence.words[at])
+            than = _THAN.match(shape, at + 1)
+            compared = than is not None and than["compared"] is not None
+            if than is not None and (not compared or not _COMPARING.isdisjoint(sentence.words[at : than.end()])):
+                yield from _compared(sentence, at, than.end(), sentence.words[at])
             elif not _COMPARING.isdisjoint(sentence.words):
                 yield from _beside(sentence, at)
         elif letter == "S":
             yield from _superlative(sentence, at)
         elif sentence.words[at] in _TAKES:
             than = _SPACE.match(shape, at + 1)
-            if than is not None and "more" in sentence.words[at : than.end()]:
-                yield from _compared(sentence, at, than.end(), "larger")
+            said = sentence.words[at : than.end()] if than is not None else ()
+            if than is not None and ("more" in said or "less" in said):
+                yield from _compared(sentence, at, than.end(), "larger" if "more" in said else "smaller")
+        elif _not_as(sentence.words, at):
+            yield from _compared(sentence, at, at + 3, "larger" if sentence.words[at + 1] == "small" else "smaller")
+
+
+def _not_as(words: tuple[str, ...], at: int) -> bool:
+    """ "The dog is not as large as the cat.\""""
+    return words[at : at + 2] in _AS_LARGE and words[at + 2 : at + 3] == ("as",) and not _NOT.isdisjoint(words[:at])
 
 
 def _compared(sentence: Sentence, at: int, after: int, word: str) -> Iterator[Statement]:
     """ "The dog is larger than the cat." Only of things that are there: "a dog is larger than a cat" is no sight."""
+    if sentence.words[after : after + 1] in (("anything",), ("everything",), ("any",), ("all",)):
+        yield from _beyond_all(sentence, at, word)
+        return
     other = next((noun for noun in sentence.nouns if noun.at >= after), None)
     before = [noun for noun in sentence.nouns if noun.at < at and "," not in sentence.shape[noun.at : at]]
     if other is None or other.first > after or not before or other.determiner not in ("t", "h", "#"):
         return
-    subject = before[0] if "V" in sentence.shape[before[0].at : at] else before[-1]
+    subject = before[0] if re.search("V|w", sentence.shape[before[0].at : at]) else before[-1]
     if subject.determiner == "a" and "V" in sentence.shape[subject.at : at]:
         return
-    negative = "g" in sentence.shape[subject.at : at]
+    negative = "g" in sentence.shape[subject.at : at] and sentence.words[at] != "as"
     yield _statement(sentence, at, Size(subject, _MEASURES.get(word, "area"), word in _SMALLER, other), negative)
+
+
+def _beyond_all(sentence: Sentence, at: int, word: str) -> Iterator[Statement]:
+    """ "The dog is larger than anything else.\""""
+    before = [noun for noun in sentence.nouns if noun.at < at]
+    if len(before) == 1 and before[0].determiner == "t":
+        size = Size(before[0], _MEASURES.get(word, "area"), word in _SMALLER)
+        yield _statement(sentence, at, size, "g" in sentence.shape[before[0].at : at])
 
 
 def _beside(sentence: Sentence, at: int) -> Iterator[Statement]:
@@ -71,7 +94,8 @@ def _superlative(sentence: Sentence, at: int) -> Iterator[Statement]:
     if following is None and words[at + 1 : at + 2] and words[at + 1] not in _THING and shape[at + 1] in "wCd":
         return
     among = following if following is not None and following.mention.number is None else None
-    rest = at + 2
+    of_all = re.match(r"oQt?[wN]", shape[at + 1 :])  # "the largest of all things"
+    rest = at + 1 + of_all.end() if of_all is not None else at + 2
     later = [noun for noun in sentence.nouns if noun.at > at + 1]
     earlier = [noun for noun in sentence.nouns if noun.at < at - 1]
     measure, smaller = _MEASURES.get(words[at], "area"), words[at] in _SMALLER

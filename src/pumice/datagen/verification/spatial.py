@@ -22,7 +22,7 @@ _BARE = re.compile(r"(?:yVx*[vd]?|[wt]*V|w|[wVPyxI])*(?P<place>[pT]?t*x*(?P<dir>
 _FILLS = word_set("occupies occupy fills fill dominates dominate covers cover")
 _NOT_A_PLACE = tuple("wNCr#S")  # "the right car", "the top shelf"
 _BOUNDARY = ",;:(u"
-_FRONTED = re.compile(r"[x,]*(?:E?V|[VPvd]|yx*m?[xVP]+|w(?=[athzQ#]))?[xvdV]*o?$")
+_FRONTED = re.compile(r"[x,&]*(?:E?V|[VPvd]|yx*m?[xVP]+|w(?=[athzQ#]))?[xvdV]*o?$")
 #: After a place: it begins a clause of its own, "(a dog sits, and on the left) there is a cat".
 _ITS_OWN = re.compile(r"(?:pt*I)?,?x*(?:EV?|V[a#zQ]|yx*[mP])")
 _RELATIONS: dict[str, RelationName] = {
@@ -58,7 +58,8 @@ def _place(sentence: Sentence, match: re.Match[str]) -> Iterator[Statement]:
         return
     if head is None and not _of_the_picture(sentence, match):
         return
-    filled = sentence.words[start - 1] in _FILLS if start else False
+    verb = re.sub(r"[at]?[wx]*so$", "", shape[:start])  # "fills (a part of) the left half"
+    filled = bool(verb) and sentence.words[len(verb) - 1] in _FILLS
     corner = any(word.startswith("corner") for word in sentence.words[match.start("side") : match.end("side")])
     for nouns in _owners(sentence, start, end) if match["prep"] or filled else _shown_there(sentence, match):
         yield _statement(sentence, nouns, start, Place(nouns, named, corner))
@@ -98,7 +99,7 @@ def _shown_there(sentence: Sentence, match: re.Match[str]) -> list[_Either]:
         return []
     after = match.end() if match["head"] is not None else match.end() + 3
     nouns = [noun for noun in sentence.nouns if noun.first >= after]
-    if nouns and re.fullmatch(r"x*[Pdw]x*", sentence.shape[after : nouns[0].first]):
+    if nouns and re.fullmatch(r"x*(?:P|V?[dvw]p?|V)x*", sentence.shape[after : nouns[0].first]):
         return _listed(sentence, nouns)
     return []
 
@@ -180,6 +181,8 @@ def _apposed(sentence: Sentence, clause: int, start: int) -> list[_Either]:
     """ "A dog, sitting on the left": what stands before the comma, if the words between name nothing of their own."""
     before = [noun for noun in sentence.nouns if noun.at < clause]
     between = sentence.shape[clause:start]
+    if len(before) == 1 and re.fullmatch(r"yVx*[vd]?x*", between):
+        return [(before[0],)]  # "as for the dog, it is on the left"
     if not before or re.search(r"[#zNw|&Eyl]", between):
         return []
     clear = len(before) == 1 or ("V" not in between and before[-1].at == clause - 2)

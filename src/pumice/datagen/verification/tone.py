@@ -23,11 +23,13 @@ _BOUNDARY = ",;:(u"
 _PRESENTED = re.compile(r"(?:E[Vw]?|P|B|vV|s|I|R|V)x*(?:a?x*[wCQ]*o)?(?:[athzQ#]?[CxwdS,]*N(?:,&|[,&]))*$")
 #: "The man and (dog)": one article for both.
 _SHARED = re.compile(r"[atzhQ#][wxCd]{0,3}[wN],?&$")
-_THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*p[taQ#]|w[tha]")
+_THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*[pB][tahQ#]|w[tha]")
 _PLAN = re.compile(r"Tx*[wPV]$")
 _THERE_TO_BE = re.compile(r"E[wVx]*TV$")
-_HEAD = re.compile(r"(?:E[Vwg]?(?:TV)?|[Iy][xwg]*Po?|vV)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
-_WHOLE_TAIL = re.compile(r"(?:pt*w?I|py|V?x*v|[&aQ#CNxwzt])*$")
+_HEAD = re.compile(r"(?:E[Vwg]{0,2}(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV|go)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
+#: After a thing: where, with what, or doing what it is; "in the picture" and "in it" leave it to be any.
+_RESTRICTED = re.compile(r"p(?!t*w?I|y|Q)|T(?!V?v|t*w?I)|B|R|u|[dP](?=[tahzpBQ#])|w(?=[tah])")
+_ASKED_TAIL = re.compile(r"(?:pt*w?I|[xvV])*$")
 _SEEN_TAIL = re.compile(r"Vx*[gw](?:TVv)?(?:pt*w?I)?$|x*V(?:[xV]*v)?(?:pt*w?I|x)+$|x*V[xV]*v$|pt*w?I$|$")
 
 
@@ -40,18 +42,35 @@ def firm(sentence: Sentence, noun: Noun) -> bool:
     if noun.determiner == "#" and shape[noun.at + 1 : noun.at + 2] == "m":
         return False  # "so two would be left"
     person = noun.mention.category == "person"
+    anyone = noun.determiner == "a" and words[noun.at + 1 : noun.at + 2] in (("who",), ("that",))
+    if person and (words[noun.first] == "its" or (anyone and ("m" in shape or "will" in words))):
+        return False  # "a baboon and its baby"; "a person who looks closely will find it"
     if noun.determiner in ("t", "h"):
         return not person or (noun.mention.word in _PLAIN_PEOPLE and not set("mk") & set(shape))
-    conjunction = before == "as" and shape[noun.at + 1 : noun.at + 2] == "V"
+    conjunction = (
+        (before == "than" and noun.determiner == "#") or before == "as" and shape[noun.at + 1 : noun.at + 2] == "V"
+    )
     if (
         (before in _AFTER_THESE and not conjunction)
         or (_infinitive(shape, noun.first) and before not in PERCEIVED)
-        or not GENERIC.isdisjoint(words)
+        or _general(sentence, noun)
     ):
         return False
     if noun.determiner or noun.mention.number is not None:
         return True
     return _bare(shape, noun) and not (person and noun.mention.word not in _PLAIN_PEOPLE)
+
+
+def _general(sentence: Sentence, noun: Noun) -> bool:
+    """Whether the noun's clause says how things are in general; a list belongs to the clause that it goes on from."""
+    shape, first = sentence.shape, noun.first
+    start = _clause_start(shape, first)
+    while start > 0 and shape[start - 1] == "," and not shape[start:first].strip("x&|"):
+        start = _clause_start(shape, start - 1)
+    end = _clause_end(shape, noun.at)
+    always = sentence.words[0] in ("when", "whenever") and "," not in shape[:first]
+    gerund = shape.startswith("d") and re.search("[Vm]", shape[noun.at : end]) is not None  # "taking a bus is fun"
+    return always or gerund or not GENERIC.isdisjoint(sentence.words[start:end])
 
 
 def denied(sentence: Sentence, noun: Noun) -> bool:
@@ -96,15 +115,16 @@ def whole(sentence: Sentence, noun: Noun) -> bool:
         return False
     tail = shape[noun.at + 1 : end]
     if _HEAD.search(shape[: noun.first]):
-        return _WHOLE_TAIL.match(tail) is not None
+        return _RESTRICTED.search(tail) is None
     if sentence.asks and shape[: noun.first].strip("x,") == "V":
-        return _WHOLE_TAIL.match(tail) is not None
+        return _ASKED_TAIL.match(tail) is not None
     starts = not shape[: noun.first].strip("x,&gQ")
     return starts and _SEEN_TAIL.match(tail) is not None
 
 
 def _alternative(shape: str, noun: Noun) -> bool:
-    return shape[noun.first - 1 : noun.first] == "|" or shape[noun.at + 1 : noun.at + 2] == "|"
+    before = shape[max(0, noun.first - 2) : noun.first]
+    return (before.endswith("|") and before != "#|") or shape[noun.at + 1 : noun.at + 2] == "|"
 
 
 def _infinitive(shape: str, first: int) -> bool:
