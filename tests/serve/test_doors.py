@@ -120,7 +120,9 @@ def test_a_client_of_the_servers_own(tmp_path: Path) -> None:
     with running(sample_app(), how) as server:
         own = ("Authorization", "Bearer its-own-key")
         assert json.loads(get(server.port, "/v1/models", own).body)["caller"] == "slack"
-        assert [ask(server.port, json_request("/v1/chat/completions", b"{}", own)).status for _ in range(4)] == [200] * 4
+        assert [ask(server.port, json_request("/v1/chat/completions", b"{}", own)).status for _ in range(4)] == [
+            200
+        ] * 4
         assert ask(server.port, json_request("/register_worker", b"{}", own)).status == 401
         assert get(server.port, "/v1/models", ("Authorization", "Bearer its-own-ke")).status == 401
     assert TOKEN not in repr(how) and "its-own-key" not in repr(how)

@@ -201,6 +201,16 @@ def test_refusals_are_passed_on(tmp_path: Path) -> None:
         assert it.backends[1].asked == [], "another would refuse it as well"
 
 
+def test_a_refusal_in_the_middle_of_an_answer(tmp_path: Path) -> None:
+    """Such as of a schema that turns out to be too complex: a request's fault, which no other worker mends."""
+    wrong = ApiError(Failure(400, "invalid_request", "too complex", "simplify it", "response_format"))
+    with cluster(tmp_path, Scripted((wrong,)), Scripted((wrong,))) as it:
+        answer = post(it.gateway.port, body("?"))
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"], error["code"]) == (400, "invalid_request_error", "invalid_request")
+        assert error["param"] == "response_format" and sum(len(each.asked) for each in it.backends) == 1
+
+
 def test_full_workers_are_passed_by_until_all_are(tmp_path: Path) -> None:
     def full() -> Scripted:
         return Scripted(refusal=ApiError(Failure(429, "queue_full", "64 wait", retry_after_s=2)))

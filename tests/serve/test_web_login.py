@@ -76,7 +76,7 @@ def test_with_the_key_in_a_header_there_is_no_form(url: str, keys: Keys, chromiu
 
 
 def test_what_a_key_may_ask_in_a_minute(key_folder: Path, keys: Keys, chromium: Browser) -> None:
-    """Questions count, also those asked again; an open page, which polls all the time, and its other requests do not."""
+    """Questions count, also those asked again; an open page, which polls all the time, does not."""
     headers = {"Authorization": f"Bearer {keys.create('eager')}"}
     how = doorkeeping(key_folder, scope="web", login=True, per_minute=0.2)
     with FakeApi(models=[model("pumice-tiny")]) as api, served(settings_for(api, key_folder), how) as url:

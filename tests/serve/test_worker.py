@@ -114,6 +114,20 @@ def test_json_after_a_schema(client: openai.OpenAI, project: Path) -> None:
     assert isinstance(json.loads(answer.choices[0].message.content or ""), dict)
 
 
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_schema_that_cannot_be_followed(tmp_path: Path, stream: bool) -> None:
+    """A refusal like others, before the answer has begun."""
+    schema = {"type": "object", "properties": {f"p{number}": {"type": "integer"} for number in range(1500)}}
+    wanted = {"type": "json_schema", "json_schema": {"name": "many", "schema": schema}}
+    with real_worker(tmp_path) as server:
+        answer = post(server.port, body("Hello?", response_format=wanted, stream=stream))
+        error = answer.json()["error"]
+        assert (answer.status_code, error["type"], error["code"]) == (400, "invalid_request_error", "invalid_request")
+        assert error["param"] == "response_format" and "too complex" in error["message"]
+        counted = figures(server.port)
+        assert (counted["rejected"], counted["accepted_total"], counted["failed"]) == (1, 0, 0)
+
+
 def test_stop_and_detail(client: openai.OpenAI, project: Path) -> None:
     answer = client.chat.completions.create(model=MODEL, messages=asked(project), stop=[" dice"])
     assert answer.choices[0].message.content == alone(project).partition(" dice")[0]

@@ -80,6 +80,10 @@ def compile_schema(text: str, *, leading_space: bool = False) -> str:
     beginning.compute_bitmask()
     if beginning.is_error():  # no text can even begin, and the empty one would pass for the whole
         raise UsageError("the schema cannot be used: no text is valid under it", hint=_HINT)
+    beginning.consume_tokens(list(beginning.compute_ff_bytes()))  # what each text begins with, such as a brace
+    beginning.compute_bitmask()
+    if beginning.is_error():
+        raise UsageError(f"the schema is too complex: {complaint(beginning.get_error())}", hint="simplify it")
     if leading_space:
         return LLMatcher.grammar_from_lark(f'start: " "? value\nvalue: %json {schema}\n')
     return grammar

@@ -144,8 +144,10 @@ class Channel:
             chunk = json.loads(data)
             if chunk.get("error"):
                 error = chunk["error"]
-                failure = self._failure(error, _STATUS.get(str(error.get("code")), 502))
-                raise ApiError(failure) if failure.code == "deadline_exceeded" else BrokenError(failure, alive=True)
+                refused = error.get("type") == "invalid_request_error"  # nobody else would do better
+                failure = self._failure(error, _STATUS.get(str(error.get("code")), 400 if refused else 502))
+                hopeless = refused or failure.code == "deadline_exceeded"
+                raise ApiError(failure) if hopeless else BrokenError(failure, alive=True)
             found: list[Event] = []
             for choice in chunk.get("choices") or ():
                 index, delta = int(choice.get("index", 0)), choice.get("delta") or {}

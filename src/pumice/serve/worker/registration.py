@@ -139,8 +139,8 @@ class Registration:
             await self._rest()
 
     async def _rest(self) -> None:
-        """Until the next sign of life is due: once the queue is another one, so that requests go where there is room, or
-        it can answer again or no more. Of a long queue, the coming and going of single requests is no news.
+        """Until the next sign of life is due: once the queue is another one, so that requests go where there is room,
+        or it can answer again or no more. Of a long queue, the coming and going of single requests is no news.
         """
         end = time.monotonic() + self._beat_s
         while (left := end - time.monotonic()) > 0:

@@ -19,6 +19,7 @@ from typing import TypeVar
 from pumice.engine.engine import Engine
 from pumice.engine.room import refuse_too_long
 from pumice.engine.stream import Stream
+from pumice.errors import UsageError
 from pumice.images.fetch import FetchPolicy
 from pumice.options import SamplingOptions
 from pumice.prompts.conversation import Asked, Conversation, Image, Rendered
@@ -36,7 +37,7 @@ from pumice.serve.api.events import Accepted, Event, Finish, Piece, Used
 from pumice.serve.api.question import conversation_of, question_of
 from pumice.serve.api.schema import ChatRequest, TokenizeRequest
 from pumice.serve.cluster.status import Status
-from pumice.serve.guard.errors import ApiError, Failure
+from pumice.serve.guard.errors import ApiError, Failure, failure_of
 from pumice.serve.worker.turns import Turns
 
 _log = logging.getLogger(__name__)
@@ -97,9 +98,15 @@ class EngineService:
         """As ``api.app.Backend`` says."""
         self._known(request.model)
         question = await asyncio.to_thread(question_of, request)
-        async with aclosing(self.answer(question.conversation, question.options, question.choices)) as events:
-            async for event in events:
-                yield event
+        try:
+            async with aclosing(self.answer(question.conversation, question.options, question.choices)) as events:
+                async for event in events:
+                    yield event
+        except UsageError as error:
+            failure = failure_of(error)
+            if failure.code == "invalid_request" and question.options.schema is not None:  # nothing else is left
+                failure = replace(failure, param="response_format")
+            raise ApiError(failure) from None
 
     async def answer(self, conversation: Asked, options: SamplingOptions, choices: int = 1) -> AsyncGenerator[Event]:
         """Answer ``choices`` times. Raises ApiError for a full queue, PumiceError for what cannot be asked."""
