@@ -102,7 +102,7 @@ async def until_over(events: AsyncGenerator[Event], over: asyncio.Event) -> Asyn
                 return
             yield event
     finally:
-        waited_for = [ending] if coming is None else [ending, coming]
+        waited_for: list[asyncio.Future[Any]] = [ending] if coming is None else [ending, coming]
         for each in waited_for:
             each.cancel()
         await asyncio.gather(*waited_for, return_exceptions=True)
