@@ -32,7 +32,9 @@ def probes(catalogue: Catalogue, drain: Drain | None) -> APIRouter:
             return Failure(503, "draining", "the page is about to stop", retry_after_s=5)
         offer = await catalogue.offer()
         return (
-            Failure(503, "no_worker", offer.trouble, "is its API running?", retry_after_s=2) if offer.trouble else None
+            Failure(503, "no_worker", "the page's API has no model ready", "is its API running?", retry_after_s=2)
+            if offer.trouble
+            else None
         )
 
     return router
