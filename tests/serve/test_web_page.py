@@ -127,6 +127,15 @@ def test_pictures_by_drop_paste_chooser_and_url_in_order(visit: Visit, api: Fake
     visit.page.get_by_role("button", name="What the model sees").click()
 
 
+def test_a_url_that_is_refused_shows_why(visit: Visit) -> None:
+    visit.page.get_by_role("button", name="Picture from a URL").click()
+    visit.page.get_by_label("The picture's URL").fill("nonsense")
+    visit.page.get_by_role("button", name="Add to the question").click()
+    expect(visit.toasts.last).to_contain_text("only http and https URLs are allowed")
+    expect(visit.thumbnails).to_have_count(0)
+    visit.page.get_by_role("button", name="Picture from a URL").click()
+
+
 def test_what_is_no_picture_is_refused_with_a_reason(visit: Visit, api: FakeApi, tmp_path: Path) -> None:
     wrong = {
         "heic.png": (b"\x00\x00\x00\x18ftypheic" + bytes(64), "HEIC"),
@@ -308,6 +317,7 @@ def test_the_page_waits_for_its_api(api: FakeApi, visit: Visit) -> None:
     expect(visit.page.locator("#banner")).to_contain_text("has no model ready yet")
     refused = httpx2.get(f"{visit.url}/ready", trust_env=False)
     assert refused.status_code == 503 and "no model ready" in refused.json()["error"]["message"]
+    assert "127.0.0.1" not in refused.text and api.url not in refused.text
     assert httpx2.get(f"{visit.url}/health", trust_env=False).json() == {"status": "ok"}
     visit.ask("Anybody there?")
     expect(visit.toasts.last).to_contain_text("no model ready")

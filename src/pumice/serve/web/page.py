@@ -15,7 +15,7 @@ from pumice.serve.web.examples import Example
 # Values come as the browser sent them: Gradio would refuse one from before a change, as of a slider's limit.
 _RAW: dict[str, Any] = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
 _QUIET: dict[str, Any] = {**_RAW, "queue": False}
-# Only what goes through the queue may show a toast that is not an error.
+# Only what goes through the queue may show a toast.
 _QUEUED: dict[str, Any] = {**_RAW, "concurrency_limit": None}
 _WELCOME = "## Ask about a picture\nDrop, paste or choose one below, or start with an example."
 _KEPT = "What is said here, pictures included, is kept by whoever runs this page."
@@ -147,7 +147,7 @@ def _wire_chat(parts: Parts, actions: Actions, desk: Desk) -> None:
     ).success(_titles, parts.saved, parts.titles, **_QUIET)
     parts.chat.like(actions.vote, [parts.talk, parts.saved], [parts.talk, parts.saved], **_QUEUED)
     for trigger in (parts.add.click, parts.url.submit):
-        trigger(actions.add_url, [parts.url, parts.box], [parts.box, parts.url], **_QUIET)
+        trigger(actions.add_url, [parts.url, parts.box], [parts.box, parts.url], **_QUEUED)
 
 
 def _wire_desk(page: gr.Blocks, parts: Parts, desk: Desk, poll_s: float) -> None:

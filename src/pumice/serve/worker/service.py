@@ -6,7 +6,6 @@ The only place of the servers that knows the engine.
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
@@ -38,6 +37,7 @@ from pumice.serve.api.question import conversation_of, question_of
 from pumice.serve.api.schema import ChatRequest, TokenizeRequest
 from pumice.serve.cluster.status import Status
 from pumice.serve.guard.errors import ApiError, Failure, failure_of
+from pumice.serve.worker.promise import require_json
 from pumice.serve.worker.turns import Turns
 
 _log = logging.getLogger(__name__)
@@ -242,7 +242,7 @@ class EngineService:
                     left.discard(index)
                     reason = stream.answer.finish_reason
                     if guided and reason == "stop":
-                        _require_json(stream.answer.text)
+                        require_json(stream.answer.text)
                     yield Finish(index, "length" if reason == "length" else "stop")
             if left and self._broken is not None:
                 raise ApiError(self._broken)
@@ -283,16 +283,6 @@ class EngineService:
         new = found[caller.told[index] :]
         caller.told[index] += len(new)
         return tuple(token_logprob(each) for each in new)
-
-
-def _require_json(text: str) -> None:
-    """Raises ApiError for an answer after a schema that is none, whatever went wrong: nobody may take it for one."""
-    try:
-        with suppress(RecursionError):  # deeper than Python reads is no fault of the text
-            json.loads(text, parse_int=str)
-    except ValueError:
-        message = "the answer is not the JSON that the schema asks for"
-        raise ApiError(Failure(500, "internal_error", message, "simplify the schema")) from None
 
 
 def _usage(streams: Sequence[Stream]) -> Usage:
