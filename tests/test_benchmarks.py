@@ -103,3 +103,12 @@ def test_coverage() -> None:
     held = found["10 pictures, grades"]  # type: ignore[index]
     assert held["percentiles"] < held["ours"]
     assert 92 <= held["ours"] <= 98
+
+
+def test_generate() -> None:
+    """A hundred samples of each way; the full counts of 158,000 and 6,000 take minutes."""
+    found = last_line("benchmarks/generate.py", "rules", "--samples", "100")
+    assert found["samples"] == found["ordered"] == 100 and found["peak_mb"] > 20  # type: ignore[operator]
+    words = ("--requests", "100", "--latency", "0.2", "--concurrency", "20")
+    found = last_line("benchmarks/generate.py", "teacher", *words)
+    assert found["requests"] == 100 and 0.1 < found["share_of_possible"] <= 1  # type: ignore[operator]

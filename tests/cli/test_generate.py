@@ -133,6 +133,7 @@ def test_what_makes_no_sense_is_refused_before_anything_is_made(
     [
         (["world"], "--count"),
         (["world", "a.json", "--count", "3"], "has no files"),
+        (["world", "--count", "3", "--images", "."], "its own pictures"),
         (["coco"], "need a file"),
         (["coco", "nowhere.json"], "nowhere.json"),
         (["pictures"], "pictures"),

@@ -166,6 +166,9 @@ def _tables(generation: Generation, ended: Ended) -> None:
     if tally.missing:
         print(f"\n{tally.missing:,} scenes were left out, for there is no picture of them")
     print()
+    left_out = {} if ended.idle else generation.supply.left_out  # idle, nobody has read them
+    for what, count in left_out.items():
+        print(f"left out of the annotations: {count:,} {what}")
     for name, what in cost_facts(tally, ended.totals):
         print(f"{name}: {what}")
     print(f"\n{generation.folder / RECORDS}\n{generation.folder / REPORT}")

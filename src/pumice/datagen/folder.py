@@ -2,7 +2,7 @@
 
 run.json         the arguments that decide the output; another run's are refused
 progress.json    how far it is; replaced whole at every commit
-records.json, provenance.jsonl, rejections.jsonl, times.jsonl, report.html, ledger.sqlite, images/, prompts/
+records.json, provenance.jsonl, rejections.jsonl, times.jsonl, report.html, ledger.sqlite, images/
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pumice.files import fresh_file
 
 RECORDS, PROVENANCE, REJECTIONS, TIMES = "records.json", "provenance.jsonl", "rejections.jsonl", "times.jsonl"
 GROWING = (RECORDS, PROVENANCE, REJECTIONS, TIMES)
-REPORT, LEDGER, IMAGES, PROMPTS = "report.html", "ledger.sqlite", "images", "prompts"
+REPORT, LEDGER, IMAGES = "report.html", "ledger.sqlite", "images"
 _RUN, _PROGRESS, _LOCK = "run.json", "progress.json", ".lock"
 
 

@@ -47,6 +47,11 @@ class Generation:
     images: Path | None = None
     where: Where = 1
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for what contradicts itself."""
+        if self.images is not None and self.supply.kind == "world":
+            raise UsageError("the world draws its own pictures", hint="leave out --images")
+
     def arguments(self) -> dict[str, Json]:
         """What decides the output. Where the teacher stands, how fast and how dear it may be, does not."""
         told: dict[str, Json] = {"source": self.supply.as_json(), **self.plan.as_json(), "pumice": __version__}
@@ -126,7 +131,8 @@ def _report(generation: Generation) -> Totals | None:
     progress, tally = read_progress(generation.folder)
     totals = _totals(generation)
     pictures = generation.folder / IMAGES if generation.supply.draw is not None else generation.images
-    text = write_report(generation.arguments(), tally, totals, pictures, finished=progress.finished)
+    told: dict[str, Json] = {**generation.arguments(), "left out of the annotations": dict(generation.supply.left_out)}
+    text = write_report(told, tally, totals, pictures, finished=progress.finished)
     with fresh_file(generation.folder / REPORT, overwrite=True) as file:
         file.write(text.encode("utf-8", "backslashreplace"))
     return totals

@@ -25,8 +25,8 @@ class Tally:
     missing: scenes that were left out for want of a picture. kinds: of each kind ``ordered``, ``samples``,
     ``exchanges`` and ``attempts``. refused: attempts by reason. given_up: orders by the reason of their last attempt.
     verdicts: of claims in samples, by the claims' kind. words: answers by kind and by length. turns: samples by the
-    number of their questions. cost: USD, as far as known; unpriced: replies whose cost nobody knows. kept, lost:
-    examples by kind, by reason.
+    number of their questions. cost: USD, as far as known. kept, lost: examples by
+    kind, by reason.
     """
 
     scenes: int = 0
@@ -34,7 +34,6 @@ class Tally:
     tokens_in: int = 0
     tokens_out: int = 0
     cost: float = 0.0
-    unpriced: int = 0
     kinds: dict[str, Counter[str]] = field(default_factory=_nested)
     refused: Counter[str] = field(default_factory=Counter)
     given_up: Counter[str] = field(default_factory=Counter)
@@ -86,7 +85,6 @@ class Tally:
         self.tokens_in += tokens_in
         self.tokens_out += tokens_out
         self.cost += cost or 0.0
-        self.unpriced += cost is None
 
     @property
     def samples(self) -> int:

@@ -23,7 +23,6 @@ class GrowingFile:
 
     def __init__(self, path: Path, length: int, *, as_list: bool) -> None:
         """length: bytes that are known to be good, 0 for a new file. Raises UsageError if there are fewer."""
-        self._path = path
         self._file: BinaryIO = _opened(path)
         self._length = length
         self._as_list = as_list

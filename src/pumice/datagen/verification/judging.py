@@ -80,7 +80,7 @@ def _none(said: Count, found: int, facts: Facts) -> Finding:
 
 
 def _counted(noun: Noun, found: int) -> str:
-    """ "3 red cups are annotated"."""
+    """How many of the kind there are, in words for a report."""
     name = " ".join((*noun.colours, noun.mention.category))
     return f"1 {name} is annotated" if found == 1 else f"{found} {plural(name)} are annotated"
 

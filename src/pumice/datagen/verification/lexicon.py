@@ -29,12 +29,14 @@ _ROLES: dict[str, str] = {
     "g": "not never without nor neither lacks lack lacking absence absent devoid isn't aren't wasn't weren't doesn't"
     " don't didn't hasn't haven't ain't none nothing instead except unlike missing excluding",
     "V": "is are was were stands stand stood sits sit sat lies lie lay rests rest rested hangs hang hung appears appear"
-    " remains remain looks seems seem waits leans be stays stay gets goes occupies runs walks dominates shines glows gleams",
+    " remains remain looks seems seem waits leans be stays stay gets goes occupies runs walks dominates shines glows"
+    " gleams",
     "E": "there there's there're theres",
     "P": "shows show showing features feature featuring depicts depict depicting contains contain containing includes"
     " include including displays display displaying captures capture capturing showcases showcase showcasing presents"
     " has have having had see sees spot notice observe reveals reveal holds portrays portray illustrates comprises"
-    " wearing wears carrying carries count find finds notices spots observes recognises make consists boasts hosts provides",
+    " wearing wears carrying carries count find finds notices spots observes recognises make consists boasts hosts"
+    " provides",
     "v": "visible present seen shown depicted featured pictured located positioned situated placed found spotted"
     " displayed captured observed noticeable noticed standing sitting lying resting waiting apparent discernible"
     " parked set counted drawn",
@@ -58,9 +60,9 @@ _ROLES: dict[str, str] = {
     " wouldn't shouldn't won't will unless whether assuming ought",
     "k": "likely possibly perhaps probably maybe presumably potentially potential possible apparently like resembling"
     " resembles resemble resembled similar suggesting suggests suggest indicating indicates imply implies implying"
-    " evoking reminiscent symbolizing representing looks-like either",
-    "x": "here anywhere somewhere nearby out far very extreme just only exactly also too quite more most slightly clearly much even still already now"
-    " somewhat rather well further closer partially almost directly right-there immediate immediately",
+    " evoking reminiscent symbolizing representing either",
+    "x": "here anywhere somewhere nearby out far very extreme just only exactly also too quite more most slightly much"
+    " even still already now somewhat rather well further closer almost immediate",
     "y": "you we i it he she they them one's him us",
     "B": "with behind beside between next against across through over off for during about before after amid among"
     " beyond alongside via outside front",
@@ -82,7 +84,8 @@ GENERIC = word_set(
 
 #: After "can" or "could" these say that something is there to be seen.
 PERCEIVED = word_set(
-    "see spot find notice observe count make tell discover recognise identify seen found spotted observed noticed counted"
+    "see spot find notice observe count make tell discover recognise identify"
+    " seen found spotted observed noticed counted discovered"
 )
 
 #: Colours by the names that people use for them.

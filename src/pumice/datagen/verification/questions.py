@@ -15,7 +15,8 @@ from pumice.datagen.verification.statements import Colour, Content, Count, Exist
 
 _YES = re.compile(
     r"\W*(?:(?:that|this|it)(?:'s| is) )?"
-    r"(?:yes|yeah|yep|yup|indeed|correct|certainly|definitely|absolutely|sure|of course|right|true|i think so|affirmative)\b(?! not)"
+    r"(?:yes|yeah|yep|yup|indeed|correct|certainly|definitely|absolutely|sure|of course|right|true|i think so"
+    r"|affirmative)\b(?! not)"
 )
 #: "There are." "It is not." "I do." and nothing behind.
 _ECHO = re.compile(
@@ -24,9 +25,10 @@ _ECHO = re.compile(
 )
 _NO = re.compile(
     r"\W*(?:(?:that|this|it)(?:'s| is) )?"
-    r"(?:no|nope|nah|negative|incorrect|false|wrong|not (?:really|quite|at all|exactly|true|correct|right|the case|that)"
-    r"|(?:certainly|definitely|absolutely|of course|unfortunately) not|i(?:'m| am) afraid not|i (?:don't|do not) think so"
-    r"|i (?:can't|cannot|can not|don't|do not) see)\b(?! \w+ (?:is|are)\b)"
+    r"(?:no|nope|nah|negative|incorrect|false|wrong"
+    r"|not (?:really|quite|at all|exactly|true|correct|right|the case|that)"
+    r"|(?:certainly|definitely|absolutely|of course|unfortunately) not|i(?:'m| am) afraid not"
+    r"|i (?:don't|do not) think so|i (?:can't|cannot|can not|don't|do not) see)\b(?! \w+ (?:is|are)\b)"
 )
 _TAG = re.compile(
     r", (?:is|are|does|do|has|can)n't (?:there|it|they|he|she|you)\?$|, (?:right|correct|is it|are there)\?$"
@@ -178,7 +180,7 @@ def _what_is_there(asked: Sentence, answer: Sentence) -> Content | None:
 
 
 def _which_size(asked: Sentence, answer: Sentence) -> Content | None:
-    """ "What is the largest thing?" "The dog." """
+    """What is said to be the largest, if that was asked for."""
     noun = _only_noun(answer)
     at = asked.shape.find("S")
     if noun is None or at < 0 or not _what_is_it(asked):

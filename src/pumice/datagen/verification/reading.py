@@ -100,7 +100,7 @@ def _distant(sentence: Sentence, noun: Noun) -> Count | None:
 
 
 def _total(sentence: Sentence, noun: Noun) -> int | None:
-    """ "The number of things is three"; "as for the things, there are three of them"."""
+    """The number of "the number of things is three" and "as for the things, there are three of them"."""
     shape = sentence.shape[noun.at + 1 :]
     if not _NUMBER_OF.isdisjoint(sentence.words[max(0, noun.first - 3) : noun.at]):
         after = re.match(r"[vx]*(?:pt*w?I)?[vx]*[Vw]?x*#(?![NwC])", shape)
@@ -157,7 +157,7 @@ def _listed(sentence: Sentence, one: Noun, other: Noun) -> bool:
 
 
 def _predicate(sentence: Sentence, noun: Noun, sure: bool) -> Iterator[Statement]:
-    """The colour after the verb: "the cup on the table is red"."""
+    """The colour that follows the verb, as in "the cup on the table is red"."""
     before = sentence.shape[: noun.first]
     front = _WITH_COLOUR.search(before) or _COLOUR_OF.search(before)
     if front is not None:

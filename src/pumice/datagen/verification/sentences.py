@@ -14,6 +14,7 @@ from pumice.annotations.categories import Mention, Vocabulary
 from pumice.datagen.verification.lexicon import COLOURS, NOUN, PERCEIVED, role
 
 KEPT = 4096  # sentences in memory, a few kilobytes each
+LONGEST = 600  # characters that are read as one sentence; what goes on for longer is read in pieces
 
 _SENTENCE = re.compile(r"(?<=[.!?;])[\"')]*\s+|\n+|(?<=\w):\s+")
 _WORD = re.compile(r"\d+(?:\.\d+)?|[^\W\d_]+(?:['-][^\W\d_]+)*|[,;:().?!—–-]")
@@ -70,8 +71,9 @@ class Sentence:
 def sentences(text: str, vocabulary: Vocabulary) -> Iterator[Sentence]:
     """All sentences with a word in them, in order."""
     for piece in _SENTENCE.split(text.replace("’", "'")):
-        if piece.strip():
-            yield read(piece.strip(), vocabulary)
+        said = piece.strip()
+        for start in range(0, len(said), LONGEST):
+            yield read(said[start : start + LONGEST], vocabulary)
 
 
 @lru_cache(maxsize=KEPT)
@@ -108,7 +110,7 @@ def read(text: str, vocabulary: Vocabulary) -> Sentence:
 
 
 def _nobody(word: str, before: list[str], vocabulary: Vocabulary) -> bool:
-    """ "Nobody" and "no one" count persons."""
+    """Whether the word denies persons: "nobody", and the second half of "no one"."""
     named = word == "nobody" or (word == "one" and before[-1:] == ["no"])
     return named and "person" in vocabulary.categories
 
@@ -153,7 +155,7 @@ def _settled(shape: str, words: list[str]) -> str:
 
 
 def _invites(shape: str, words: list[str], at: int) -> bool:
-    """ "One can see ...", "if you look closely, ...": an invitation to look, no number and no condition."""
+    """Whether "one can see ..." or "if you look closely, ..." begins here: neither a number nor a condition."""
     following = shape[at + 1 : at + 2]
     if words[at] == "one":
         return words[at + 1 : at + 2] in _ONE_SEES and shape[at - 1 : at] not in ("t", "o", "p")

@@ -51,12 +51,12 @@ def sizes(sentence: Sentence) -> Iterator[Statement]:
 
 
 def _not_as(words: tuple[str, ...], at: int) -> bool:
-    """ "The dog is not as large as the cat.\""""
+    """Whether "as large as" begins here, and is denied."""
     return words[at : at + 2] in _AS_LARGE and words[at + 2 : at + 3] == ("as",) and not _NOT.isdisjoint(words[:at])
 
 
 def _compared(sentence: Sentence, at: int, after: int, word: str) -> Iterator[Statement]:
-    """ "The dog is larger than the cat." Only of things that are there: "a dog is larger than a cat" is no sight."""
+    """One thing "larger than the" other. Both must be there: that "a dog is larger than a cat" is no sight."""
     if sentence.words[after : after + 1] in (("anything",), ("everything",), ("any",), ("all",)):
         yield from _beyond_all(sentence, at, word)
         return
@@ -72,7 +72,7 @@ def _compared(sentence: Sentence, at: int, after: int, word: str) -> Iterator[St
 
 
 def _beyond_all(sentence: Sentence, at: int, word: str) -> Iterator[Statement]:
-    """ "The dog is larger than anything else.\""""
+    """Larger "than anything else"."""
     before = [noun for noun in sentence.nouns if noun.at < at]
     if len(before) == 1 and before[0].determiner == "t":
         size = Size(before[0], _MEASURES.get(word, "area"), word in _SMALLER)
@@ -80,7 +80,7 @@ def _beyond_all(sentence: Sentence, at: int, word: str) -> Iterator[Statement]:
 
 
 def _beside(sentence: Sentence, at: int) -> Iterator[Statement]:
-    """ "Compared to the cat, the dog is larger.\""""
+    """Two things, the second "larger" and the first what it is "compared to"."""
     before = [noun for noun in sentence.nouns if noun.at < at]
     if len(before) == 2 and re.match(r",t*[xwC]*$", sentence.shape[before[0].at + 1 : before[1].at]):
         word = sentence.words[at]

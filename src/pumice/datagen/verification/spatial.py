@@ -79,7 +79,7 @@ def _of_the_picture(sentence: Sentence, match: re.Match[str]) -> bool:
 
 
 def _two_places(shape: str, start: int, end: int) -> bool:
-    """ "On the left and the right": which thing is where is left open."""
+    """Whether two places are named at once, so that which thing is where is left open."""
     return (
         re.match(r"s?(?:,?[&|])[pT]?t?x*l", shape[end:]) is not None
         or re.search(r"ls?&[pT]?t?x*$", shape[:start]) is not None
@@ -94,7 +94,7 @@ def _side(sentence: Sentence, match: re.Match[str]) -> RelationName | None:
 
 
 def _shown_there(sentence: Sentence, match: re.Match[str]) -> list[_Either]:
-    """ "The left side of the image shows a dog"; without "shows", only a question's "what is ..." is meant."""
+    """What the place itself is said to show, as in "the left side of the image shows a dog"."""
     if not match["side"] or (match["head"] is None and not _IN_IMAGE.match(sentence.shape, match.end())):
         return []
     after = match.end() if match["head"] is not None else match.end() + 3
@@ -167,7 +167,7 @@ def _holders(sentence: Sentence, before: list[Noun]) -> _Either:
 
 
 def _fronted(sentence: Sentence, end: int) -> list[_Either]:
-    """ "On the left (of the image), (there is) a dog and a cat": both."""
+    """All that follows a place in front, as in "on the left (of the image), (there is) a dog and a cat"."""
     shape = sentence.shape
     picture = _IN_IMAGE.match(shape, end)
     end = picture.end() if picture else end
@@ -178,7 +178,7 @@ def _fronted(sentence: Sentence, end: int) -> list[_Either]:
 
 
 def _apposed(sentence: Sentence, clause: int, start: int) -> list[_Either]:
-    """ "A dog, sitting on the left": what stands before the comma, if the words between name nothing of their own."""
+    """What stands before the comma of "a dog, sitting on the left", if the words between name nothing of their own."""
     before = [noun for noun in sentence.nouns if noun.at < clause]
     between = sentence.shape[clause:start]
     if len(before) == 1 and re.fullmatch(r"yVx*[vd]?x*", between):

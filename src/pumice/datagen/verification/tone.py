@@ -26,7 +26,9 @@ _SHARED = re.compile(r"[atzhQ#][wxCd]{0,3}[wN],?&$")
 _THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*[pB][tahQ#]|w[tha]")
 _PLAN = re.compile(r"Tx*[wPV]$")
 _THERE_TO_BE = re.compile(r"E[wVx]*TV$")
-_HEAD = re.compile(r"(?:E[Vwg]{0,2}(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV|go)x*(?:[athzQ#]?[CxwdS]*N(?:,&|[,&]))*x*$")
+_HEAD = re.compile(
+    r"(?:E[Vwg]{0,2}(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV|go)x*(?:[athzQ#0]*[CxwdS]*[Nw](?:,&|[,&]))*x*$"
+)
 #: After a thing: where, with what, or doing what it is; "in the picture" and "in it" leave it to be any.
 _RESTRICTED = re.compile(r"p(?!t*w?I|y|Q)|T(?!V?v|t*w?I)|B|R|u|[dP](?=[tahzpBQ#])|w(?=[tah])")
 _ASKED_TAIL = re.compile(r"(?:pt*w?I|[xvV])*$")
@@ -47,18 +49,20 @@ def firm(sentence: Sentence, noun: Noun) -> bool:
         return False  # "a baboon and its baby"; "a person who looks closely will find it"
     if noun.determiner in ("t", "h"):
         return not person or (noun.mention.word in _PLAIN_PEOPLE and not set("mk") & set(shape))
-    conjunction = (
-        (before == "than" and noun.determiner == "#") or before == "as" and shape[noun.at + 1 : noun.at + 2] == "V"
-    )
-    if (
-        (before in _AFTER_THESE and not conjunction)
-        or (_infinitive(shape, noun.first) and before not in PERCEIVED)
-        or _general(sentence, noun)
-    ):
+    if _only_named(sentence, noun, before) or _general(sentence, noun):
         return False
     if noun.determiner or noun.mention.number is not None:
         return True
     return _bare(shape, noun) and not (person and noun.mention.word not in _PLAIN_PEOPLE)
+
+
+def _only_named(sentence: Sentence, noun: Noun, before: str) -> bool:
+    """Whether the thing is compared with, planned or meant for, rather than there: "like a dog", "to buy a dog"."""
+    if before == "than" and noun.determiner == "#":
+        return False  # "more than two dogs"
+    if before == "as" and sentence.shape[noun.at + 1 : noun.at + 2] == "V":
+        return False  # "as a dog is there"
+    return before in _AFTER_THESE or (_infinitive(sentence.shape, noun.first) and before not in PERCEIVED)
 
 
 def _general(sentence: Sentence, noun: Noun) -> bool:
@@ -128,7 +132,7 @@ def _alternative(shape: str, noun: Noun) -> bool:
 
 
 def _infinitive(shape: str, first: int) -> bool:
-    """ "To catch a frisbee": a plan, not a sight. "Next to a dog" is one."""
+    """Whether "to" and a verb stand before: to catch a frisbee is a plan, not a sight."""
     before = shape[:first]
     return _PLAN.search(before) is not None and _THERE_TO_BE.search(before) is None
 
