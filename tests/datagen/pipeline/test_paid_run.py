@@ -176,12 +176,12 @@ def test_a_wrong_key_ends_it_at_once(table: Path, tmp_path: Path) -> None:
 def test_what_is_on_its_way_in_a_batch_is_not_asked_live(table: Path, tmp_path: Path) -> None:
     with teaching(written) as teacher:
         teacher.batches.looks = 10**9
-        with stopping(150) as stop:
-            assert not generate(asked(tmp_path / "out", table, teacher.url, batches=True), stop=stop).finished
+        generation = asked(tmp_path / "out", table, teacher.url, batches=True)
+        assert not generate(generation, stop=lambda: teacher.batches.looked.total() > 0).finished
         with pytest.raises(UsageError, match="batch"):
             generate(asked(tmp_path / "out", table, teacher.url))
         teacher.batches.looks = 1
-        ended = ran(asked(tmp_path / "out", table, teacher.url, batches=True))
+        ended = ran(generation)
         agree(teacher, ended, batches=True)
         assert teacher.batches.made == 1
     assert ended.tally.samples == 120

@@ -89,7 +89,7 @@ def _compared(said: Count, found: int, facts: Facts, reason: str) -> Finding:
     noun = said.nouns[0]
     captioned = {number for each in noun.mention.categories for number in facts.numbers.get(each, ())}
     if not found:
-        return Finding(Truth.OPEN, "none is annotated")
+        return existence(noun, facts)
     if said.bound == "about":
         room = max(1, round(0.3 * found))
         near = abs(said.number - found) <= room or said.number in captioned
@@ -139,7 +139,8 @@ def _captioned_colour(said: Colour, found: int, facts: Facts) -> Finding:
         return Finding(Truth.OPEN, "no caption says its colour")
     reason = f"captions say {', '.join(sorted(captioned))}"
     if captioned.intersection(said.colours):
-        return Finding(Truth.FITS, reason)
+        sure = found == 1 and captioned == set(said.colours) and facts.complete(names)
+        return Finding(Truth.TRUE if sure else Truth.FITS, reason)
     if any(frozenset((one, other)) in NEAR_COLOURS for one in captioned for other in said.colours):
         return Finding(Truth.OPEN, f"{reason}, which some call {' and '.join(said.colours)}")
     alike = found == 1 or not facts.coloured_all.isdisjoint(names)

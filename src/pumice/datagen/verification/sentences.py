@@ -73,7 +73,9 @@ def sentences(text: str, vocabulary: Vocabulary) -> Iterator[Sentence]:
     for piece in _SENTENCE.split(text.replace("’", "'")):
         said = piece.strip()
         for start in range(0, len(said), LONGEST):
-            yield read(said[start : start + LONGEST], vocabulary)
+            sentence = read(said[start : start + LONGEST], vocabulary)
+            if sentence.words:
+                yield sentence
 
 
 @lru_cache(maxsize=KEPT)
