@@ -40,7 +40,7 @@ Count: TypeAlias = Annotated[
 Verifying: TypeAlias = Annotated[
     Literal["strict", "lenient", "off"],
     Option(
-        "--verify", help="Refuse what the annotations contradict; lenient forgives what annotators may have missed."
+        "--verify", help="Refuse what the annotations contradict; lenient forgives slips of number, place and size."
     ),
 ]
 Tries: TypeAlias = Annotated[
