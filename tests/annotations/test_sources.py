@@ -92,6 +92,48 @@ def test_lvis_looks_for_some_categories_in_each_picture(tmp_path: Path) -> None:
     assert (scene.count("baseball bat"), scene.count("dog")) == (0, None)
 
 
+def test_only_what_a_file_lists_was_looked_at_for_its_categories(tmp_path: Path) -> None:
+    """Captions of many pictures beside boxes of a few: of the others nobody knows what is absent."""
+    files = coco_files(tmp_path, images=IMAGES[:1], annotations=BOXES[1:])
+    for order in (files, files[::-1]):
+        scenes = {scene.id: scene for scene in open_source("coco", order)}
+        assert scenes["7"].closed == {"person", "dog"} and scenes["7"].count("dog") == 1
+        assert scenes["3"].closed == frozenset() and scenes["3"].count("dog") is None
+
+
+def test_boxes_and_captions_that_come_twice_count_once(tmp_path: Path) -> None:
+    files = coco_files(tmp_path)
+    keypoints = tmp_path / "person_keypoints.json"
+    people = [{**box, "keypoints": [0] * 51} for box in BOXES if box["category_id"] == 1]
+    keypoints.write_text(json.dumps({"images": IMAGES, "annotations": people, "categories": CATEGORIES[:1]}))
+    source = open_source("coco", [*files, keypoints, files[1]])
+    assert list(source) == list(open_source("coco", files))
+    assert source.left_out == {"captions that came twice": 2, "things that came twice": 1}
+    same = [BOXES[0], {**BOXES[0], "bbox": [5, 5, 1, 1]}]  # one id, but not one thing
+    (scene,) = (each for each in open_source("coco", coco_files(tmp_path, annotations=same)) if each.id == "3")
+    assert scene.count("dog") == 2
+
+
+def test_lvis_with_the_captions_of_coco(tmp_path: Path) -> None:
+    """LVIS names a picture with its folder, COCO's captions without."""
+    files = coco_files(tmp_path, images=[{**each, "file_name": f"train/{each['file_name']}"} for each in IMAGES])
+    for order in (files, files[::-1]):
+        assert [scene.image for scene in open_source("coco", order)] == ["train/b.jpg", "train/a.jpg"]
+
+
+def test_halves_of_characters_are_replaced(tmp_path: Path) -> None:
+    """They are valid JSON ("\\ud83d"), but neither a database nor a file takes them."""
+    half = "\ud83d"
+    path = tmp_path / "captions.json"
+    picture, said = {**IMAGES[0], "file_name": f"{half}.jpg"}, {**SAID[0], "caption": f"A dog {half}"}
+    path.write_text(json.dumps({"images": [picture], "annotations": [said]}))
+    table = tmp_path / "table.jsonl"
+    table.write_text(json.dumps({"id": "1", "image": f"{half}.jpg", "captions": [f"A dog {half}"], "instances": []}))
+    for kind, file in (("coco", path), ("caps-boxes", table)):
+        (scene,) = open_source(kind, [file])  # type: ignore[arg-type]
+        assert (scene.image, scene.captions) == ("?.jpg", ("A dog ?",))
+
+
 def _annotation(**fields: object) -> dict[str, object]:
     return {"annotations": [{"id": 1, "image_id": 7, "category_id": 1, "bbox": [0, 0, 1, 1], **fields}]}
 
@@ -101,6 +143,8 @@ def _annotation(**fields: object) -> dict[str, object]:
     [
         (_annotation(bbox=[0, 0, 1]), r"annotations\[0\]: expected four numbers for 'bbox', found \[0, 0, 1\]"),
         (_annotation(bbox=[0, 0, 1, "1"]), r"expected four numbers for 'bbox'"),
+        (_annotation(bbox=[10**400, 0, 1, 1]), r"expected four numbers for 'bbox', found \[1000"),
+        ({"images": [{"id": 7, "file_name": "x.jpg", "width": 2**70}]}, r"expected pixels for 'width', found 118059"),
         (_annotation(bbox=None), r"expected four numbers for 'bbox', found null"),
         (_annotation(image_id=None), r"expected a number or a text for 'image_id', found null"),
         (_annotation(category_id=[]), r"expected a number or a text for 'category_id'"),
@@ -193,7 +237,7 @@ def test_malformed_caps_boxes_are_refused_with_their_line(tmp_path: Path, text: 
 @pytest.mark.parametrize("delimiter", [",", "\t", ";", "|"])
 def test_a_table_of_captions(tmp_path: Path, delimiter: str) -> None:
     path = tmp_path / "captions.csv"
-    rows = [["id", "File_Name", "Caption"], ["1", "b.jpg", "A dog."], ["2", "a.jpg", "A cat."],
+    rows = [[f'"id{delimiter} own"', "File_Name", "Caption"], ["1", "b.jpg", "A dog."], ["2", "a.jpg", "A cat."],
             ["3", "b.jpg", '"A ""big"" dog."'], ["4", "c.jpg", ""], ["5"]]  # fmt: skip
     path.write_text("\ufeff" + "\r\n".join(delimiter.join(row) for row in rows) + "\r\n\r\n", encoding="utf-8")
     source = open_source("captions", [path])
@@ -223,7 +267,7 @@ def test_a_folder_of_captions(tmp_path: Path) -> None:
     [
         (b"a,b\n1.jpg,A dog.", "expected a first line that names a column of pictures and one of captions"),
         (b"image,caption\n1.jpg,A d\xf6g.", "is not UTF-8"),
-        (b'image,caption\n1.jpg,"A dog', r"captions\.csv:2: this is no table"),
+        (b'image,caption\n1.jpg,"A dog', r"captions\.csv:2: this is no table: .* end of data"),
         (b"image,caption\n../1.jpg,A dog.", r"captions\.csv:2: expected a picture's name below"),
         (b"image,caption\n", "no picture has a caption"),
         (b"", "expected a first line"),

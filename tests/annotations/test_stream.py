@@ -90,6 +90,7 @@ def test_the_place_is_said(tmp_path: Path) -> None:
         ("<html>", "expected JSON"),
         ("{1: 2}", "expected a name"),
         ("[" * 100_000, "nested too deeply"),
+        ("[" + "1" * 5_000 + "]", "this is not JSON: Exceeds the limit"),
     ):
         path.write_text(text)
         with pytest.raises(UsageError, match=place):

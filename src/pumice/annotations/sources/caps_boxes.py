@@ -17,7 +17,7 @@ from pathlib import Path
 
 from pumice.annotations.categories import COCO_CATEGORIES
 from pumice.annotations.scene import Scene, Thing
-from pumice.annotations.sources.fields import clipped, id_of, numbers_of, relative, size_of, text_of
+from pumice.annotations.sources.fields import clipped, id_of, numbers_of, relative, size_of, text_of, whole
 from pumice.annotations.sources.source import Source
 from pumice.boxes import Box, has_area
 from pumice.errors import UsageError
@@ -64,7 +64,7 @@ def _scenes(paths: Sequence[Path], closed: frozenset[str], left_out: Counter[str
 def _scene(line: str, place: str, closed: frozenset[str], left_out: Counter[str]) -> Scene:
     try:
         fields = json.loads(line)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise UsageError(f"{place}: this line is not JSON: {error}") from None
     if not isinstance(fields, dict):
         raise UsageError(f"{place}: expected an object with captions and instances, found {line.strip()[:60]}")
@@ -83,7 +83,7 @@ def _scene(line: str, place: str, closed: frozenset[str], left_out: Counter[str]
         image=relative(text_of(fields, "image", place) if "image" in fields else f"{own}.jpg", place),
         width=size_of(fields, "width", place),
         height=size_of(fields, "height", place),
-        captions=tuple(" ".join(caption.split()) for caption in captions or () if caption.strip()),
+        captions=tuple(" ".join(whole(caption).split()) for caption in captions or () if caption.strip()),
         things=things,
         source="caps-boxes",
         closed=closed if instances is not None else frozenset(),

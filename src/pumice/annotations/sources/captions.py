@@ -23,6 +23,7 @@ _IMAGE = ("image", "file", "filename", "file_name", "image_path", "image_name", 
 _CAPTION = ("caption", "text", "captions", "sentence", "description", "comment", "title")
 _DELIMITERS = ",\t;|"
 _LONGEST = 1 << 20  # characters of a cell
+_QUOTES = 'a cell that begins with a quote ends with one, and quotes within it are doubled: "A ""big"" dog."'
 _WITHOUT = "rows without a picture or a caption"
 
 
@@ -43,7 +44,7 @@ def open_captions(paths: Sequence[Path]) -> Source:
     left_out = {
         what.replace("about which nothing is said", "without a caption"): n for what, n in shelf.left_out.items()
     }
-    return Source("captions", count, partial(shelf.scenes, {}, frozenset()), left_out)
+    return Source("captions", count, partial(shelf.scenes, {}, {}), left_out)
 
 
 def _table(shelf: Shelf, path: Path) -> None:
@@ -68,7 +69,7 @@ def _table(shelf: Shelf, path: Path) -> None:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text: {error.reason}") from None
     except csv.Error as error:
-        raise UsageError(f"{path}:{rows.line_num}: this is no table: {error}") from None
+        raise UsageError(f"{path}:{rows.line_num}: this is no table: {error}", hint=_QUOTES) from None
     except OSError as error:
         raise unreadable(path, error) from error
     finally:
@@ -78,7 +79,7 @@ def _table(shelf: Shelf, path: Path) -> None:
 def _columns(path: Path, header: str) -> tuple[str, int, int]:
     """The delimiter, and the numbers of the columns with pictures and captions."""
     for delimiter in _DELIMITERS:
-        names = [name.strip().strip('"').lower() for name in header.strip().split(delimiter)]
+        names = [name.strip().lower() for name in next(csv.reader([header], delimiter=delimiter), [])]
         image = next((names.index(name) for name in _IMAGE if name in names), None)
         caption = next((names.index(name) for name in _CAPTION if name in names), None)
         if image is not None and caption is not None:

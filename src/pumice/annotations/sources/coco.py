@@ -24,7 +24,10 @@ def open_coco(paths: Sequence[Path]) -> Source:
     """
     shelf = Shelf("coco")
     names: dict[str, str] = {}
-    for path in paths:
+    sought: dict[str, frozenset[str]] = {}
+    for number, path in enumerate(paths):
+        own: dict[str, str] = {}
+        mark = f"file:{number}"
         for member in members(path):
             if member.key == "" and member.number >= 0:
                 raise UsageError(
@@ -34,11 +37,12 @@ def open_coco(paths: Sequence[Path]) -> Source:
             if member.number < 0:
                 continue
             if member.key == "images":
-                _picture(shelf, member)
+                _picture(shelf, member, mark)
             elif member.key == "annotations":
                 _annotation(shelf, member)
             elif member.key == "categories":
-                _category(names, member)
+                _category(names, own, member)
+        sought[mark] = frozenset(own.values())
     count = shelf.complete()
     if not count:
         raise UsageError(f"no picture is described in {', '.join(map(str, paths))}")
@@ -49,22 +53,23 @@ def open_coco(paths: Sequence[Path]) -> Source:
     for category, things in shelf.categories():
         if category not in names:
             shelf.left_out[f"boxes of category {category}, which is not listed"] = things
-    return Source("coco", count, partial(shelf.scenes, names, frozenset(names.values())), dict(shelf.left_out))
+    sought |= {key: frozenset({name}) for key, name in names.items()}
+    return Source("coco", count, partial(shelf.scenes, names, sought), dict(shelf.left_out))
 
 
-def _picture(shelf: Shelf, member: Member) -> None:
+def _picture(shelf: Shelf, member: Member, looked: str) -> None:
+    """looked: for the categories of the file, in all of its pictures; not in those that only another file lists."""
     fields, place = member.fields, member
     if "file_name" not in fields and isinstance(fields.get("coco_url"), str):
         name = "/".join(text_of(fields, "coco_url", place).split("/")[-2:])  # LVIS: .../val2017/000000397133.jpg
     else:
         name = text_of(fields, "file_name", place)
-    closed = None
     if "neg_category_ids" in fields:
         # LVIS looked for some categories in each picture only; these were not found.
         listed = fields["neg_category_ids"]
-        closed = " ".join(map(str, listed)) if isinstance(listed, list) else ""
+        looked = " ".join(map(str, listed)) if isinstance(listed, list) else ""
     size = size_of(fields, "width", place), size_of(fields, "height", place)
-    shelf.picture(id_of(fields, "id", place), relative(name, place), size, place, closed)
+    shelf.picture(id_of(fields, "id", place), relative(name, place), size, place, looked)
 
 
 def _annotation(shelf: Shelf, member: Member) -> None:
@@ -81,8 +86,10 @@ def _annotation(shelf: Shelf, member: Member) -> None:
         raise UsageError(f"{place}: expected a caption or a bbox, found {', '.join(fields) or 'no fields'}")
 
 
-def _category(names: dict[str, str], member: Member) -> None:
+def _category(names: dict[str, str], own: dict[str, str], member: Member) -> None:
+    """names: of all files; own: of this one."""
     fields, place = member.fields, member
     key, name = id_of(fields, "id", place), text_of(fields, "name", place).replace("_", " ").strip()
     if not name or names.setdefault(key, name) != name:
         raise UsageError(f"{place}: category {key} is {name!r} here, and {names.get(key)!r} before")
+    own[key] = name

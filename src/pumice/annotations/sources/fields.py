@@ -6,19 +6,25 @@ A place is whatever can be written as text; it is, only if there is something to
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Mapping
 from pathlib import PurePosixPath
-from typing import NoReturn
+from typing import NoReturn, TypeGuard
 
 from pumice.boxes import Box
 from pumice.errors import UsageError
+
+_LARGEST = 1e9  # pixels, or whatever a number says; NaN is not below it, either
 
 
 def text_of(fields: Mapping[str, object], name: str, place: object) -> str:
     """A text. Raises: UsageError."""
     found = fields.get(name)
-    return found if isinstance(found, str) else _wrong(fields, name, "a text", place)
+    return whole(found) if isinstance(found, str) else _wrong(fields, name, "a text", place)
+
+
+def whole(text: str) -> str:
+    """Without halves of characters, which JSON can hold and no file or database takes."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
 
 
 def id_of(fields: Mapping[str, object], name: str, place: object) -> str:
@@ -26,7 +32,7 @@ def id_of(fields: Mapping[str, object], name: str, place: object) -> str:
     found = fields.get(name)
     if isinstance(found, bool) or not isinstance(found, int | str) or found == "":
         _wrong(fields, name, "a number or a text", place)
-    return str(found)
+    return whole(str(found))
 
 
 def size_of(fields: Mapping[str, object], name: str, place: object) -> int | None:
@@ -34,19 +40,23 @@ def size_of(fields: Mapping[str, object], name: str, place: object) -> int | Non
     found = fields.get(name)
     if found is None:
         return None
-    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < math.inf:
+    if isinstance(found, bool) or not isinstance(found, int | float) or not 0 < found < _LARGEST:
         _wrong(fields, name, "pixels", place)
     return round(found)
 
 
 def numbers_of(fields: Mapping[str, object], names: tuple[str, ...], place: object) -> tuple[float, ...]:
-    """Finite numbers: of one field that lists four, or of a field each. Raises: UsageError."""
+    """Numbers of pixels or shares: of one field that lists four, or of a field each. Raises: UsageError."""
     listed = fields.get(names[0]) if len(names) == 1 else [fields.get(name) for name in names]
     if isinstance(listed, list) and (len(names) > 1 or len(listed) == 4):
-        numbers = [each for each in listed if isinstance(each, int | float) and not isinstance(each, bool)]
-        if len(numbers) == len(listed) and all(map(math.isfinite, numbers)):
-            return tuple(map(float, numbers))
+        numbers = [float(each) for each in listed if _is_number(each)]
+        if len(numbers) == len(listed):
+            return tuple(numbers)
     _wrong(fields, names[0], "four numbers", place)
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < _LARGEST
 
 
 def clipped(box: Box) -> Box:

@@ -49,7 +49,7 @@ def open_regions(paths: Sequence[Path]) -> Source:
     if not count:
         raise UsageError(f"no picture is described in {', '.join(map(str, paths))}")
     names = {name: name for name, _ in shelf.categories()}
-    return Source("regions", count, partial(shelf.scenes, names, frozenset()), dict(shelf.left_out))
+    return Source("regions", count, partial(shelf.scenes, names, {}), dict(shelf.left_out))
 
 
 def _says_sizes(path: Path) -> bool:

@@ -9,6 +9,7 @@ import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pumice.annotations.scene import Region, Scene, Thing
@@ -18,8 +19,9 @@ from pumice.errors import UsageError
 
 _CACHE_KIB = 32 << 10
 _BATCH = 5000  # rows
+_LISTS_KEPT = 256
 _TABLES = """
-    CREATE TABLE picture (key TEXT PRIMARY KEY, file TEXT, width INTEGER, height INTEGER, closed TEXT);
+    CREATE TABLE picture (key TEXT PRIMARY KEY, file TEXT, width INTEGER, height INTEGER, looked TEXT);
     CREATE TABLE caption (key TEXT, id TEXT, text TEXT);
     CREATE TABLE thing (key TEXT, id TEXT, category TEXT, colour TEXT, crowd INTEGER, x REAL, y REAL, w REAL, h REAL);
     CREATE TABLE region (key TEXT, phrase TEXT, x REAL, y REAL, w REAL, h REAL);
@@ -27,6 +29,20 @@ _TABLES = """
 _CAPTIONS = "SELECT text, id FROM caption WHERE key = ? ORDER BY rowid"
 _THINGS = "SELECT id, category, colour, crowd, x, y, w, h FROM thing WHERE key = ? ORDER BY rowid"
 _REGIONS = "SELECT phrase, x, y, w, h FROM region WHERE key = ? ORDER BY rowid"
+# LVIS names the folder of a picture, COCO's captions of the same picture do not.
+_SAME_FILE = """
+    file = excluded.file OR substr(file, -length(excluded.file) - 1) = '/' || excluded.file
+    OR substr(excluded.file, -length(file) - 1) = '/' || file
+"""
+# COCO's files of keypoints repeat the boxes of its instances; files are named twice by mistake, too.
+_TWICE = {
+    table: f"""
+        DELETE FROM {table} WHERE EXISTS (
+            SELECT 1 FROM {table} AS same WHERE same.rowid < {table}.rowid AND same.key = {table}.key
+            AND same.id = {table}.id AND {" AND ".join(f"same.{name} IS {table}.{name}" for name in content.split())})
+    """
+    for table, content in (("caption", "text"), ("thing", "category colour x y w h"))
+}
 _INSIDE = "w > 0 AND h > 0 AND x < width AND y < height AND x + w > 0 AND y + h > 0"
 
 
@@ -56,19 +72,20 @@ class Shelf:
         self._waiting: dict[str, list[tuple[object, ...]]] = {}
 
     def picture(
-        self, key: str, file: str, size: tuple[int | None, int | None], place: object, closed: str | None = None
+        self, key: str, file: str, size: tuple[int | None, int | None], place: object, looked: str = ""
     ) -> None:
         """A picture; again is no harm, under another name it is.
 
-        closed: category numbers known to be marked completely, if that differs between pictures.
+        looked: keys of ``scenes``' table of what was looked for, with spaces between; those of every time count.
 
         Raises: UsageError if the key stands for another picture.
         """
         added = self._rows.execute(
             "INSERT INTO picture VALUES (?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
-            " width = coalesce(width, excluded.width), height = coalesce(height, excluded.height)"
-            " WHERE file = excluded.file",
-            (key, file, *size, closed),
+            " file = CASE WHEN length(excluded.file) > length(file) THEN excluded.file ELSE file END,"
+            " width = coalesce(width, excluded.width), height = coalesce(height, excluded.height),"
+            f" looked = looked || ' ' || excluded.looked WHERE {_SAME_FILE}",
+            (key, file, *size, looked),
         )
         if added.rowcount == 0:
             (other,) = self._rows.execute("SELECT file FROM picture WHERE key = ?", (key,)).fetchone()
@@ -110,13 +127,18 @@ class Shelf:
         query = self._rows.execute
         for table in ("caption", "thing", "region"):
             query(f"CREATE INDEX of_{table} ON {table} (key)")
+            if table in _TWICE:
+                self._note(f"{table}s that came twice", query(_TWICE[table]).rowcount)
             gone = query(f"DELETE FROM {table} WHERE key NOT IN (SELECT key FROM picture)").rowcount
             self._note(f"{table}s of pictures that are not listed", gone)
         for table in ("thing", "region"):
             sized = f"FROM {table} JOIN picture USING (key)"
             lost = query(f"SELECT key {sized} WHERE width IS NULL OR height IS NULL LIMIT 1").fetchone()
             if lost:
-                raise UsageError(f"picture {lost[0]} has boxes, but neither width nor height")
+                raise UsageError(
+                    f"picture {lost[0]} has boxes, but neither width nor height",
+                    hint="name the file that says how large pictures are as well",
+                )
             outside = f"SELECT {table}.rowid {sized} WHERE NOT ({_INSIDE})"
             gone = query(f"DELETE FROM {table} WHERE rowid IN ({outside})").rowcount
             self._note("boxes without an area in their picture", gone)
@@ -135,10 +157,18 @@ class Shelf:
         """The categories of all things as they came, and how many there are of each."""
         yield from self._rows.execute("SELECT category, count(*) FROM thing GROUP BY category ORDER BY category")
 
-    def scenes(self, names: Mapping[str, str], closed: frozenset[str]) -> Iterator[Scene]:
-        """The scenes. names: of categories by what they came as; things of others are left out."""
-        pictures = self._rows.execute("SELECT key, file, width, height, closed FROM picture ORDER BY rowid")
-        for key, file, width, height, own in pictures:
+    def scenes(self, names: Mapping[str, str], sought: Mapping[str, frozenset[str]]) -> Iterator[Scene]:
+        """The scenes. names: of categories by what they came as; things of others are left out.
+
+        sought: the categories that were looked for in a picture, by the keys in its ``looked``.
+        """
+
+        @lru_cache(maxsize=_LISTS_KEPT)  # in most sources it is the same for all pictures
+        def closed(looked: str) -> frozenset[str]:
+            return frozenset().union(*(sought.get(each, ()) for each in looked.split()))
+
+        pictures = self._rows.execute("SELECT key, file, width, height, looked FROM picture ORDER BY rowid")
+        for key, file, width, height, looked in pictures:
             captions = self._of(_CAPTIONS, key)
             things = tuple(
                 Thing(names[category], _shares(box, width, height), colour, bool(crowd), id)
@@ -146,7 +176,6 @@ class Shelf:
                 if category in names
             )
             regions = self._of(_REGIONS, key)
-            known = closed if own is None else frozenset(names[each] for each in own.split() if each in names)
             yield Scene(
                 id=key,
                 image=file,
@@ -156,7 +185,7 @@ class Shelf:
                 things=things,
                 regions=tuple(Region(phrase, _shares(box, width, height)) for phrase, *box in regions),
                 source=self._source,
-                closed=known,
+                closed=closed(looked),
                 caption_ids=tuple(id for _, id in captions if id is not None),
             )
 

@@ -148,6 +148,8 @@ class _Window:
                 self.fail(error.msg)
             except RecursionError:
                 self.fail("it is nested too deeply")
+            except ValueError as error:  # thousands of digits
+                self.fail(str(error))
             # A number near the edge of the window may go on behind it: of "1.5e+3" this could be "1.5e+".
             if len(self._text) - end < _TAIL and self._grow(piece):
                 continue
