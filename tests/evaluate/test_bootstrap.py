@@ -57,7 +57,6 @@ def test_an_interval_holds_its_figure_and_stays_on_the_scale(values: list[list[f
     if not found.unknown:
         assert 0 <= found.low <= found.high <= 100
         assert found.low - 1e-9 <= scored.value() <= found.high + 1e-9
-        assert found.clusters == len(values)
 
 
 def test_clusters_widen_the_interval() -> None:
@@ -70,6 +69,17 @@ def test_clusters_widen_the_interval() -> None:
     assert together.low == pytest.approx(alone.low)
     assert together.error == pytest.approx(alone.error)
     assert together.error > 2.5 * apart.error
+
+
+def test_pictures_of_other_parts_make_a_part_no_surer() -> None:
+    """Ten pictures are ten, whatever else was asked: 100 * 0.025^(1/10) where all are right."""
+    part = [Row(str(k), f"a{k}", {"right": 1.0, "mark": float(np.sin(k))}, "a") for k in range(10)]
+    rest = [Row(str(k), f"b{k}", {"right": 1.0, "mark": 1.0}, "b") for k in range(290)]
+    metrics = (Metric("it", 100 * mean("right", "a")), Metric("marks", mean("mark", "a")))
+    found = intervals(Scored("toy", "official", "it", (*part, *rest), metrics))
+    assert (found["it"].low, found["it"].high) == pytest.approx((69.15, 100), abs=0.01)
+    marks = found["marks"]
+    assert (marks.high - marks.low) / (2 * marks.error) > 2.1  # Student's t; 1.96 would be the normal distribution's
 
 
 def test_the_standard_error_is_the_textbook_one() -> None:

@@ -60,6 +60,20 @@ def test_exchanged_runs_differ_the_other_way() -> None:
         assert a.detectable == pytest.approx(b.detectable)
 
 
+def test_pictures_of_other_parts_make_a_difference_no_surer() -> None:
+    """An interval from ten pictures is as wide as Student's t has it, though 290 others were asked about something."""
+    random = np.random.default_rng(1)
+    metric = (Metric("it", mean("mark", "part")),)
+    rest = [Row(str(k), f"r{k}", {"mark": 1.0}, "rest") for k in range(290)]
+    sides = [
+        [Row(str(k), f"p{k}", {"mark": float(mark)}, "part") for k, mark in enumerate(random.random(10))] for _ in "ab"
+    ]
+    found = (
+        compare(*(Scored("toy", "official", "it", (*side, *rest), metric) for side in sides)).differences[0].interval
+    )
+    assert (found.high - found.low) / (2 * found.error) > 2.1
+
+
 def test_the_order_of_the_rows_does_not_matter() -> None:
     first, second = _scored(0.6), _scored(0.8)
     rows = [row for pair in zip(*[iter(second.rows)] * 2, strict=True) for row in pair]

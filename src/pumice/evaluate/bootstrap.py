@@ -6,8 +6,9 @@
 Questions about one picture are not independent, so whole pictures are drawn, with replacement. The interval is made of
 percentiles of the resampled figures, further out than 2.5 % for few pictures: by as much as Student's t is wider than
 the normal distribution, and because resamples vary by (K-1)/K too little (the "expanded percentile" interval of
-Hesterberg, What Teachers Should Know about the Bootstrap, 2015). ``benchmarks/coverage.py`` shows how often it holds
-the truth, beside plain percentiles, BCa and the jackknife.
+Hesterberg, What Teachers Should Know about the Bootstrap, 2015). K are the pictures that the figure is made of: those
+of a benchmark's other parts say nothing of this one. ``benchmarks/coverage.py`` shows how often it holds the truth,
+beside plain percentiles, BCa and the jackknife.
 """
 
 from __future__ import annotations
@@ -35,13 +36,12 @@ _NORMAL = NormalDist()
 class Interval:
     """Where a figure may lie: from ``low`` to ``high``, or why nobody can say.
 
-    error: the standard error, in the figure's own unit. clusters: pictures that were drawn from.
+    error: the standard error, in the figure's own unit.
     """
 
     low: float
     high: float
     error: float
-    clusters: int
     unknown: str = ""
 
 
@@ -59,7 +59,8 @@ def intervals(
     for chunk, metric in zip(chunks, scored.metrics, strict=True):
         figure = float(metric.compute(clusters.all())[0])
         sampled = np.concatenate(chunk) if chunk else np.empty(0)
-        found[metric.name] = _bounded(interval(sampled, figure, len(clusters), level), metric, figure, level)
+        own = int(clusters.behind(metric.formula).sum())
+        found[metric.name] = _bounded(interval(sampled, figure, own, level), metric, figure, own, level)
     return found
 
 
@@ -81,17 +82,17 @@ def at_a_time(clusters: int, resamples: int) -> Iterator[int]:
 
 
 def interval(sampled: Array, figure: float, clusters: int, level: float = LEVEL) -> Interval:
-    """The interval of a figure whose resamples are ``sampled`` [R]."""
+    """The interval of a figure whose resamples are ``sampled`` [R]. clusters: that the figure is made of."""
     if math.isnan(figure):
-        return unknown(clusters, "the figure is undefined: a part of it has no questions")
+        return unknown("the figure is undefined: a part of it has no questions")
     if clusters < 2:
-        return unknown(clusters, "one picture says nothing of others")
+        return unknown("one picture says nothing of others")
     defined = sampled[~np.isnan(sampled)]
     if len(defined) < (1 - _MOST_UNDEFINED) * len(sampled):
-        return unknown(clusters, "too few pictures in a part of it")
+        return unknown("too few pictures in a part of it")
     tail = expanded_tail((1 - level) / 2, clusters)
     low, high = np.quantile(defined, [tail, 1 - tail])
-    return Interval(float(low), float(high), float(defined.std(ddof=1)), clusters)
+    return Interval(float(low), float(high), float(defined.std(ddof=1)))
 
 
 def expanded_tail(tail: float, clusters: int) -> float:
@@ -110,19 +111,19 @@ def student(share: float, freedom: int) -> float:
     return z + first / freedom + second / freedom**2 + third / freedom**3 + fourth / freedom**4
 
 
-def _bounded(found: Interval, metric: Metric, figure: float, level: float) -> Interval:
+def _bounded(found: Interval, metric: Metric, figure: float, clusters: int, level: float) -> Interval:
     """Where all pictures give the same, resampling finds no doubt at all. At an end of the scale, such as none wrong of
     K, the exact binomial bound takes its place (the "rule of three"); elsewhere nobody can say."""
     if found.unknown or found.high > found.low:
         return found
-    rest = metric.scale * (1 - ((1 - level) / 2) ** (1 / found.clusters))
+    rest = metric.scale * (1 - ((1 - level) / 2) ** (1 / clusters))
     if math.isclose(figure, metric.scale):
         return replace(found, low=metric.scale - rest)
     if figure == 0:
         return replace(found, high=rest)
-    return unknown(found.clusters, "all pictures give the same")
+    return unknown("all pictures give the same")
 
 
-def unknown(clusters: int, why: str) -> Interval:
+def unknown(why: str) -> Interval:
     """No interval, and why."""
-    return Interval(math.nan, math.nan, math.nan, clusters, why)
+    return Interval(math.nan, math.nan, math.nan, why)

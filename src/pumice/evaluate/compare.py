@@ -150,9 +150,10 @@ def _differences(
     for metric, differences, chances in zip(metrics, drawn, swapped, strict=True):
         figures = (float(metric.compute(table.all())[0]) for table in tables)
         one, other = figures
-        found = interval(np.concatenate(differences), other - one, len(first), level)
+        own = int((first.behind(metric.formula) | second.behind(metric.formula)).sum())
+        found = interval(np.concatenate(differences), other - one, own, level)
         if found.low == found.high:  # drawing anew shows no doubt, which is not to say that there is none
-            found = unknown(len(first), "no picture's answers differ")
+            found = unknown("no picture's answers differ")
         p = _share_as_large(np.concatenate(chances), other - one, metric.scale)
         yield Difference(metric.name, one, other, found, p, z * found.error)
 

@@ -63,6 +63,11 @@ class Formula:
         with np.errstate(divide="ignore", invalid="ignore"):
             return np.where(right == 0, np.nan, left / right)
 
+    def sums(self) -> set[tuple[str, str | None]]:
+        """The values that it adds up or counts, each with the group."""
+        own = {(self.value, self.group)} if self.operation in ("total", "count") else set()
+        return own.union(*(part.sums() for part in self.parts))
+
     def __add__(self, other: Formula | float) -> Formula:
         return Formula("+", (self, _formula(other)))
 

@@ -155,7 +155,7 @@ def read_result(path: Path) -> Result:
 
 
 def _result(facts: dict[str, Any], path: Path) -> Result:
-    figures = {each["name"]: _figure(each, facts["pictures"]) for each in facts["metrics"]}
+    figures = {each["name"]: _figure(each) for each in facts["metrics"]}
     return Result(
         place=Place(path.parent, facts["task"], facts["control"]),
         title=facts["title"],
@@ -187,12 +187,12 @@ def _figure_facts(figure: Figure) -> dict[str, object]:
     }
 
 
-def _figure(facts: Mapping[str, Any], pictures: int) -> Figure:
+def _figure(facts: Mapping[str, Any]) -> Figure:
     value, low, high, error = (
         math.nan if facts[name] is None else float(facts[name]) for name in ("value", "low", "high", "error")
     )
     metric = Metric(facts["name"], read_formula(facts["formula"]), facts["scale"], facts["smaller_is_better"])
-    return Figure(metric, value, Interval(low, high, error, pictures, facts["unknown"]))
+    return Figure(metric, value, Interval(low, high, error, facts["unknown"]))
 
 
 def number_or_none(value: float) -> float | None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 from pumice.errors import UsageError
 from pumice.evaluate.formula import Array, Formula
@@ -138,6 +139,13 @@ class Clusters:
                     counts[place] += 1
             self._columns[value, group] = sums, counts
         return self._columns[value, group]
+
+    def behind(self, formula: Formula) -> NDArray[np.bool_]:
+        """Which clusters a formula's figure is made of: those with a row that it adds up or counts. [K]"""
+        found = np.zeros(len(self), dtype=np.bool_)
+        for value, group in formula.sums():
+            found |= self.columns(value, group)[1] > 0
+        return found
 
     def all(self) -> Table:
         """Every cluster once: the figures themselves. R is 1."""
