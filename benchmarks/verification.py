@@ -18,10 +18,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from verification_edits import edited
-from verification_known import KNOWN
 from verification_planting import Planted, planted
-from verification_plants import HELD_OUT
-from verification_unusual import UNUSUAL
+from verification_wordings import SETS, wordings
 
 from pumice.annotations.scene import Scene
 from pumice.annotations.sources.table import open_source
@@ -70,13 +68,13 @@ def with_plant(base: Exchange, plant: Planted, rng: random.Random) -> tuple[Exch
     return (Exchange(base.question, " ".join([*parts[:at], plant.text, *parts[at:]])),)
 
 
-def rows(known: dict[str, list[Scene]], data: Path, each: int, wordings: str) -> Iterator[Row]:
+def rows(known: dict[str, list[Scene]], data: Path, each: int, name: str) -> Iterator[Row]:
     """Every plant in its sample."""
     real = gpt4(data)
-    words = {"held-out": HELD_OUT, "known": KNOWN, "unusual": UNUSUAL}[wordings]
+    words = wordings(name)
     for source, listed in known.items():
         for scene in listed:
-            rng = random.Random(f"{wordings}:{scene.id}")
+            rng = random.Random(f"{name}:{scene.id}")
             answers = bases(scene, real)
             for plant in planted(scene, words, rng, each) if answers else ():
                 yield source, scene, plant, with_plant(rng.choice(answers), plant, rng)
@@ -167,7 +165,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data/coco"))
     parser.add_argument("--world", type=int, default=150, help="held-out scenes of the synthetic world")
     parser.add_argument("--each", type=int, default=4, help="plants of each kind in a scene")
-    parser.add_argument("--wordings", choices=("held-out", "known", "unusual"), default="held-out")
+    parser.add_argument("--wordings", choices=SETS, default=SETS[0])
     parser.add_argument("--show", action="store_true", help="print every plant missed and every false alarm")
     args = parser.parse_args()
     known = scenes(args.data, args.world)

@@ -6,13 +6,13 @@ import random
 import re
 from collections.abc import Iterator, Sequence
 
-from verification_planting import Known, Planted
+from verification_doubtless import NUMBERS, Known
+from verification_planting import Planted
 
 from pumice.annotations.categories import plural, vocabulary_for
 from pumice.annotations.scene import Scene
 from pumice.datagen.samples import Exchange
 
-_NUMBERS = {"two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 _COLOUR = re.compile(r"\b(red|green|blue|yellow|orange|purple|pink|brown|black|white)\b")
 _OTHER = {"red": "green", "green": "red", "blue": "yellow", "yellow": "blue", "orange": "blue", "purple": "yellow",
           "pink": "green", "brown": "blue", "black": "yellow", "white": "red"}  # fmt: skip
@@ -21,7 +21,7 @@ EACH = 2
 
 def edited(scene: Scene, answers: Sequence[Exchange], rng: random.Random) -> Iterator[tuple[Planted, Exchange]]:
     """Up to two changes of each kind. Answers that reason are left out: they speak of what might be, too."""
-    known = Known(scene, None)
+    known = Known(scene)
     made: list[tuple[Planted, Exchange]] = []
     for exchange in answers:
         if not re.search(r"\b(may|might|could|would|can be|if)\b", exchange.answer):
@@ -66,7 +66,7 @@ def _numbers(scene: Scene, known: Known, exchange: Exchange) -> Iterator[tuple[P
         more = count + 2
         if known.said(more):
             continue
-        word = str(more) if said[1].isdigit() else next(name for name, number in _NUMBERS.items() if number == more)
+        word = str(more) if said[1].isdigit() else NUMBERS[more]
         other = _change(exchange, said.start(1), said.end(1), word.capitalize() if said[1][0].isupper() else word)
         yield _plant("count", other, said.start(1)), other
 

@@ -6,38 +6,18 @@ What is false is decided here, with margins of its own: nothing of ``pumice.data
 from __future__ import annotations
 
 import random
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import permutations
 from typing import Literal
 
-from pumice.annotations.categories import COCO_CATEGORIES, plural, vocabulary_for
+from verification_doubtless import NUMBERS, Known, area
+from verification_wordings import Wordings
+
+from pumice.annotations.categories import plural
 from pumice.annotations.scene import Scene, Thing
 
 PlantKind = Literal["existence", "count", "colour", "place", "size", "yes_no"]
-
-
-@dataclass(frozen=True)
-class Wordings:
-    """Ways to say things. {a}: "a dog"; {things}: "dogs"; {name}: "dog"; the same with a capital begin a sentence."""
-
-    existence_one: tuple[str, ...]
-    existence_many: tuple[str, ...]
-    denial: tuple[str, ...]
-    count: tuple[str, ...]
-    colour: tuple[str, ...]
-    place: tuple[str, ...]
-    place_upright: tuple[str, ...]
-    relation: tuple[str, ...]
-    size: tuple[str, ...]
-    largest: tuple[str, ...]
-    ask_existence: tuple[str, ...]
-    ask_count: tuple[str, ...]
-    ask_place: tuple[str, ...]
-    ask_relation: tuple[str, ...]
-    yes: tuple[str, ...]
-    no: tuple[str, ...]
 
 
 SIDES = {"left": "right", "right": "left", "top": "bottom", "bottom": "top"}
@@ -57,14 +37,7 @@ _OPPOSITES = {
     "pink": "green blue black", "brown": "blue green purple", "black": "white yellow red", "white": "red blue black",
     "gray": "red yellow orange", "grey": "red yellow orange",
 }  # fmt: skip
-_ALIKE = (
-    "car truck bus train", "bicycle motorcycle", "chair couch bench bed", "cup bowl bottle vase sink toilet",
-    "wine glass",
-    "handbag backpack suitcase", "tv laptop", "sheep cow horse dog cat bear", "fork knife spoon scissors",
-)  # fmt: skip
 _SPOKEN = {"person": "people", "skis": "skis", "scissors": "scissors"}
-_NUMBERS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_UNCOUNTED = frozenset({"skis", "scissors", "broccoli", "thing"})
 
 
 @dataclass(frozen=True)
@@ -83,7 +56,7 @@ class Planted:
 
 def planted(scene: Scene, words: Wordings, rng: random.Random, each: int) -> Iterator[Planted]:
     """Up to ``each`` false ones of every kind that the scene allows, and as many true ones in the same wordings."""
-    known = Known(scene, words)
+    known = Known(scene)
     for makers in (
         (_existence, _existence, _existence, _denial),
         (_count,),
@@ -94,42 +67,9 @@ def planted(scene: Scene, words: Wordings, rng: random.Random, each: int) -> Ite
     ):
         for false in (True, False):
             for _ in range(each):
-                made = rng.choice(makers)(known, rng, false)
+                made = rng.choice(makers)(known, words, rng, false)
                 if made is not None:
                     yield made
-
-
-class Known:
-    """What is beyond doubt about a scene."""
-
-    def __init__(self, scene: Scene, words: Wordings | None) -> None:
-        self.scene, self.words = scene, words
-        counts = Counter(thing.category for thing in scene.things)
-        crowds = {thing.category for thing in scene.things if thing.crowd}
-        self.counts = {
-            name: count
-            for name, count in sorted(counts.items())
-            if name in scene.closed and name not in crowds and count <= 8 and name not in _UNCOUNTED
-        }
-        self.single = [thing for thing in scene.things if self.counts.get(thing.category) == 1 and _area(thing) > 0.002]
-        vocabulary = vocabulary_for(scene)
-        said = {name for text in scene.captions for m in vocabulary.mentions(text) for name in m.categories}
-        near = {name for group in _ALIKE for name in _alike(group) if set(_alike(group)) & set(counts)}
-        self.absent = sorted(scene.closed - counts.keys() - said - near - _UNCOUNTED)
-        self.texts = [text.lower() for text in scene.captions]
-        self.world = not scene.closed <= set(COCO_CATEGORIES)
-
-    def said(self, count: int) -> bool:
-        """Whether some caption names the number, of whatever it be."""
-        return any(word in text.split() for text in self.texts for word in (_NUMBERS[count], str(count)))
-
-
-def _alike(group: str) -> tuple[str, ...]:
-    return (group,) if group == "wine glass" else tuple(group.split(" "))
-
-
-def _area(thing: Thing) -> float:
-    return (thing.box[2] - thing.box[0]) * (thing.box[3] - thing.box[1])
 
 
 def _parts(name: str, **others: str) -> dict[str, str]:
@@ -139,9 +79,9 @@ def _parts(name: str, **others: str) -> dict[str, str]:
     return parts | {key.capitalize(): f"{value[0].upper()}{value[1:]}" for key, value in others.items() if len(key) > 1}
 
 
-def _existence(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _existence(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     many = rng.random() < 0.3
-    way = rng.choice(known.words.existence_many if many else known.words.existence_one)
+    way = rng.choice(words.existence_many if many else words.existence_one)
     fitting = range(2, 3) if way.startswith("Two ") else range(3, 99) if many else range(1, 2)
     names = known.absent if false else [name for name, count in known.counts.items() if count in fitting]
     if not names:
@@ -149,13 +89,9 @@ def _existence(known: Known, rng: random.Random, false: bool) -> Planted | None:
     return Planted("existence", way.format(**_parts(rng.choice(names))), false)
 
 
-def _denial(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _denial(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     names = list(known.counts) if false else known.absent
-    return (
-        Planted("existence", rng.choice(known.words.denial).format(**_parts(rng.choice(names))), false)
-        if names
-        else None
-    )
+    return Planted("existence", rng.choice(words.denial).format(**_parts(rng.choice(names))), false) if names else None
 
 
 def _wrong(known: Known, rng: random.Random, count: int) -> int | None:
@@ -164,7 +100,7 @@ def _wrong(known: Known, rng: random.Random, count: int) -> int | None:
     return rng.choice(near) if near else None
 
 
-def _count(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _count(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     names = [name for name, count in known.counts.items() if false or count > 1]
     if not names:
         return None
@@ -173,12 +109,12 @@ def _count(known: Known, rng: random.Random, false: bool) -> Planted | None:
     number = _wrong(known, rng, count) if false else count
     if number is None:
         return None
-    word = _NUMBERS[number] if rng.random() < 0.7 else str(number)
-    text = rng.choice(known.words.count).format(n=word, N=word.capitalize(), **_parts(name))
+    word = NUMBERS[number] if rng.random() < 0.7 else str(number)
+    text = rng.choice(words.count).format(n=word, N=word.capitalize(), **_parts(name))
     return Planted("count", text, false)
 
 
-def _colour(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _colour(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     """Of a single thing: its known colour, or the one that captions put right before its name."""
     told: list[tuple[str, str]] = []
     for thing in known.single:
@@ -200,7 +136,7 @@ def _colour(known: Known, rng: random.Random, false: bool) -> Planted | None:
     shown = rng.choice(_OPPOSITES[colour].split(" ")) if false and colour in _OPPOSITES else colour
     if false and shown == colour:
         return None
-    return Planted("colour", rng.choice(known.words.colour).format(colour=shown, **_parts(name)), false)
+    return Planted("colour", rng.choice(words.colour).format(colour=shown, **_parts(name)), false)
 
 
 def _side(thing: Thing, rng: random.Random) -> str | None:
@@ -219,14 +155,14 @@ def _side(thing: Thing, rng: random.Random) -> str | None:
     return rng.choice(sides) if sides else None
 
 
-def _place(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _place(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     if not known.single:
         return None
     thing = rng.choice(known.single)
     side = _side(thing, rng)
     if side is None or (known.world and _middle(thing, side)):
         return None
-    ways = known.words.place if side in ("left", "right") else known.words.place_upright
+    ways = words.place if side in ("left", "right") else words.place_upright
     text = rng.choice(ways).format(**_parts(thing.category, side=SIDES[side] if false else side))
     return Planted("place", text, false)
 
@@ -258,56 +194,54 @@ def _related(known: Known, rng: random.Random) -> tuple[str, str, str] | None:
     return one.category, other.category, name
 
 
-def _relation(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _relation(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     related = _related(known, rng)
     if related is None:
         return None
     one, other, name = related
     name = RELATIONS[name] if false else name
     parts = {"one": one, "other": other, "relation": name, "Relation": f"{name[0].upper()}{name[1:]}"}
-    return Planted("place", rng.choice(known.words.relation).format(**parts), false)
+    return Planted("place", rng.choice(words.relation).format(**parts), false)
 
 
-def _size(known: Known, rng: random.Random, false: bool) -> Planted | None:
-    pairs = [(one, other) for one, other in permutations(known.single, 2) if _area(one) > 2.5 * _area(other)]
+def _size(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
+    pairs = [(one, other) for one, other in permutations(known.single, 2) if area(one) > 2.5 * area(other)]
     if not pairs:
         return None
     large, small = rng.choice(pairs)
     if false:
         large, small = small, large
-    return Planted("size", rng.choice(known.words.size).format(large=large.category, small=small.category), false)
+    return Planted("size", rng.choice(words.size).format(large=large.category, small=small.category), false)
 
 
-def _largest(known: Known, rng: random.Random, false: bool) -> Planted | None:
-    areas = sorted((_area(thing) for thing in known.scene.things), reverse=True)
+def _largest(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
+    areas = sorted((area(thing) for thing in known.scene.things), reverse=True)
     if len(areas) < 2 or any(thing.crowd for thing in known.scene.things):
         return None
     fitting = [
         thing
         for thing in known.single
-        if (_area(thing) < 0.5 * areas[0] if false else _area(thing) >= areas[0] > 1.5 * areas[1])
+        if (area(thing) < 0.5 * areas[0] if false else area(thing) >= areas[0] > 1.5 * areas[1])
     ]
     if not fitting:
         return None
-    return Planted("size", rng.choice(known.words.largest).format(name=rng.choice(fitting).category), false)
+    return Planted("size", rng.choice(words.largest).format(name=rng.choice(fitting).category), false)
 
 
-def _answered(known: Known, rng: random.Random, question: str, holds: bool, false: bool) -> Planted:
+def _answered(words: Wordings, rng: random.Random, question: str, holds: bool, false: bool) -> Planted:
     yes = holds != false
-    return Planted("yes_no", rng.choice(known.words.yes if yes else known.words.no), false, question)
+    return Planted("yes_no", rng.choice(words.yes if yes else words.no), false, question)
 
 
-def _ask_existence(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _ask_existence(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     holds = rng.random() < 0.5
     names: Sequence[str] = list(known.counts) if holds else known.absent
     if not names:
         return None
-    return _answered(
-        known, rng, rng.choice(known.words.ask_existence).format(**_parts(rng.choice(names))), holds, false
-    )
+    return _answered(words, rng, rng.choice(words.ask_existence).format(**_parts(rng.choice(names))), holds, false)
 
 
-def _ask_count(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _ask_count(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     names = [name for name, count in known.counts.items() if count > 1]
     if not names:
         return None
@@ -316,12 +250,10 @@ def _ask_count(known: Known, rng: random.Random, false: bool) -> Planted | None:
     number = known.counts[name] if holds else _wrong(known, rng, known.counts[name])
     if number is None:
         return None
-    return _answered(
-        known, rng, rng.choice(known.words.ask_count).format(n=_NUMBERS[number], **_parts(name)), holds, false
-    )
+    return _answered(words, rng, rng.choice(words.ask_count).format(n=NUMBERS[number], **_parts(name)), holds, false)
 
 
-def _ask_place(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _ask_place(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     found = [(thing, side) for thing in known.single if (side := _side(thing, rng)) in ("left", "right")]
     if not found:
         return None
@@ -330,12 +262,10 @@ def _ask_place(known: Known, rng: random.Random, false: bool) -> Planted | None:
         return None
     holds = rng.random() < 0.5
     shown = str(side) if holds else SIDES[str(side)]
-    return _answered(
-        known, rng, rng.choice(known.words.ask_place).format(**_parts(thing.category, side=shown)), holds, false
-    )
+    return _answered(words, rng, rng.choice(words.ask_place).format(**_parts(thing.category, side=shown)), holds, false)
 
 
-def _ask_relation(known: Known, rng: random.Random, false: bool) -> Planted | None:
+def _ask_relation(known: Known, words: Wordings, rng: random.Random, false: bool) -> Planted | None:
     related = _related(known, rng)
     if related is None:
         return None
@@ -343,5 +273,5 @@ def _ask_relation(known: Known, rng: random.Random, false: bool) -> Planted | No
     holds = rng.random() < 0.5
     shown = name if holds else RELATIONS[name]
     return _answered(
-        known, rng, rng.choice(known.words.ask_relation).format(one=one, other=other, relation=shown), holds, false
+        words, rng, rng.choice(words.ask_relation).format(one=one, other=other, relation=shown), holds, false
     )
