@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -69,6 +70,18 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     json.loads(place.result.read_text(), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
 
 
+@pytest.mark.parametrize("answer", ["one\u2028two", "one\x85two", "one\x1ctwo", "one\rtwo", "half \ud83d of a face"])
+def test_any_answer_survives_its_file(tmp_path: Path, answer: str) -> None:
+    """Unicode's ends of lines end none of ours, and what is no UTF-8 stays an escape."""
+    rows = (Row("1", "1.jpg", {"right": 1.0}, answer=answer), *SCORED.rows)
+    place = Place(tmp_path, "toy")
+    write_result(summarise(SCORED, TASK, place, {"system": answer}), rows, {"1.jpg": Path("\udcff.jpg")})
+    found = read_result(place.result)
+    assert found.scored().rows == rows
+    assert found.picture_files()["1.jpg"] == Path("\udcff.jpg")
+    assert found.made_with == {"system": answer}
+
+
 def test_a_comparison_from_disk_is_that_of_the_rows(tmp_path: Path) -> None:
     other = _scored(0.9)
     for name, scored in (("a", SCORED), ("b", other)):
@@ -113,6 +126,16 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
         place.rows.write_text(content)
         with pytest.raises(UsageError, match="damaged"):
             read_result(path).scored()
+    place.rows.write_bytes(b"\xff\xfe")
+    with pytest.raises(UsageError, match="damaged"):
+        read_result(path).picture_files()
+    whole = path.read_text()
+    for figure in ('"value": "much"', '"scale": "wide"'):
+        name, _ = figure.split(": ")
+        path.write_text(re.sub(f"{name}: [^,]*", figure, whole, count=1))
+        with pytest.raises(UsageError, match="no result"):
+            read_result(path)
+    path.write_text(whole)
     place.rows.unlink()
     with pytest.raises(UsageError, match="cannot read the rows of a result"):
         read_result(path).scored()

@@ -188,7 +188,7 @@ def report(
     page = written(dict(zip(names_of(folders), map(read_results, folders), strict=True)), examples)
     target = out or folders[0] / "report.html"
     with fresh_file(target, overwrite=overwrite) as file:
-        file.write(page.encode("utf-8"))
+        file.write(page.encode("utf-8", "replace"))  # half a surrogate pair, which JSON can spell, is no UTF-8
     print(target)
 
 
@@ -245,6 +245,6 @@ def _print(results: list[Result], *, everything: bool, as_json: bool) -> None:
     from pumice.evaluate.results import as_facts
 
     if as_json:
-        print(json.dumps({"results": [as_facts(each) for each in results]}, ensure_ascii=False))
+        print(json.dumps({"results": [as_facts(each) for each in results]}))
     elif results:
         print_results(results, everything=everything)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TypeAlias
@@ -49,6 +50,11 @@ class Answer:
     text: str
     prompt: str = ""
     meta: Mapping[str, JSON] = field(default_factory=dict)
+
+
+def written(value: object, indent: int | None = None) -> bytes:
+    """JSON for a file, legible in any language; half a surrogate pair stays the escape that it came as."""
+    return json.dumps(value, ensure_ascii=False, indent=indent).encode("utf-8", "backslashreplace")
 
 
 #: What comes back for a question: the words, or why there are none.

@@ -9,19 +9,20 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypeVar
 
 from pumice.errors import UsageError
 from pumice.evaluate.bootstrap import Interval
 from pumice.evaluate.formula import read as read_formula
 from pumice.evaluate.layout import RESULT, Place
-from pumice.evaluate.questions import JSON
+from pumice.evaluate.questions import JSON, written
 from pumice.evaluate.statistic import Metric, Row, Scored
 from pumice.files import fresh_file, unreadable
 
+T = TypeVar("T")
 _FORMAT = 1
 _HINT = "score the answers again: pumice evaluate score TASK ANSWERS -o OUT"
 
@@ -75,34 +76,33 @@ class Result:
     def scored(self) -> Scored:
         """With its rows, which are read now. Raises UsageError if their file is gone."""
         metrics = tuple(each.metric for each in self.figures)
-        try:
-            rows = tuple(_row(line) for line in self._lines())
-        except TypeError as error:
-            raise UsageError(f"{self.place.rows} is damaged: {error}", hint=_HINT) from error
+        rows = tuple(self._lines(_row))
         return Scored(self.task, self.profile, self.headline.name, rows, metrics, self.missing, self.notes)
 
     def picture_files(self) -> dict[str, Path]:
         """Where the pictures are, by ``Row.cluster``, as far as it was known when the answers were scored."""
-        return {str(line["cluster"]): Path(line["picture"]) for line in self._lines() if line.get("picture")}
+        return {cluster: path for cluster, path in self._lines(_picture) if path is not None}
 
-    def _lines(self) -> list[dict[str, Any]]:
+    def _lines(self, read: Callable[[dict[str, Any]], T]) -> Iterator[T]:
+        """Line by line: a large benchmark's rows are hundreds of megabytes. A line ends with a line feed and nothing
+        else; text of Unicode has other ends of lines, which answers may hold."""
         try:
-            text = self.place.rows.read_text(encoding="utf-8")
+            with self.place.rows.open("rb") as file:
+                for line in file:
+                    yield read(json.loads(line))
         except OSError as error:
             raise unreadable(self.place.rows, error, "the rows of a result") from error
-        try:
-            return [json.loads(line) for line in text.splitlines()]
-        except ValueError as error:
-            raise UsageError(f"{self.place.rows} is damaged: {error}", hint=_HINT) from error
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise UsageError(f"{self.place.rows} is damaged: {error!r}", hint=_HINT) from error
 
 
 def write_result(result: Result, rows: Sequence[Row], pictures: Mapping[str, Path]) -> None:
     """Both files, the figures last. pictures: where they are, by ``Row.cluster``."""
     with fresh_file(result.place.rows, overwrite=True) as file:
         for row in rows:
-            file.write(json.dumps(_line(row, pictures.get(row.cluster)), ensure_ascii=False).encode() + b"\n")
+            file.write(written(_line(row, pictures.get(row.cluster))) + b"\n")
     with fresh_file(result.place.result, overwrite=True) as file:
-        file.write(json.dumps(as_facts(result), ensure_ascii=False, indent=1).encode() + b"\n")
+        file.write(written(as_facts(result), indent=1) + b"\n")
 
 
 def as_facts(result: Result) -> dict[str, object]:
@@ -150,7 +150,7 @@ def read_result(path: Path) -> Result:
         if facts["format"] != _FORMAT:
             raise UsageError(f"{path} is of format {facts['format']}, expected {_FORMAT}", hint=_HINT)
         return _result(facts, path)
-    except (KeyError, TypeError, AttributeError) as error:
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
         raise UsageError(f"{path} is no result of pumice evaluate: {error!r}", hint=_HINT) from error
 
 
@@ -191,7 +191,7 @@ def _figure(facts: Mapping[str, Any]) -> Figure:
     value, low, high, error = (
         math.nan if facts[name] is None else float(facts[name]) for name in ("value", "low", "high", "error")
     )
-    metric = Metric(facts["name"], read_formula(facts["formula"]), facts["scale"], facts["smaller_is_better"])
+    metric = Metric(facts["name"], read_formula(facts["formula"]), float(facts["scale"]), facts["smaller_is_better"])
     return Figure(metric, value, Interval(low, high, error, facts["unknown"]))
 
 
@@ -212,4 +212,8 @@ def _line(row: Row, picture: Path | None) -> dict[str, object]:
 
 
 def _row(line: Mapping[str, Any]) -> Row:
-    return Row(**cast(dict[str, Any], {name: value for name, value in line.items() if name != "picture"}))
+    return Row(**{name: value for name, value in line.items() if name != "picture"})
+
+
+def _picture(line: Mapping[str, Any]) -> tuple[str, Path | None]:
+    return str(line["cluster"]), Path(line["picture"]) if line.get("picture") else None

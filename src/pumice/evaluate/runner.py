@@ -19,7 +19,7 @@ from pumice.errors import AuthError, MemoryLimitError, ModelError, PumiceError, 
 from pumice.evaluate.answers_file import AnswersFile, key_of
 from pumice.evaluate.controls import position
 from pumice.evaluate.layout import WHOLE, Place, Shard
-from pumice.evaluate.questions import JSON, Answerer, Question
+from pumice.evaluate.questions import JSON, Answerer, Question, written
 from pumice.files import fresh_file
 
 #: Failures of a server one after the other until a run gives up: a single one is a question's bad luck.
@@ -84,7 +84,7 @@ def begin(place: Place, made_with: Mapping[str, JSON], about: Mapping[str, JSON]
     if not place.run.exists():
         with fresh_file(place.run, overwrite=True) as file:
             facts = {**made_with, "at_the_start": dict(about)}
-            file.write(json.dumps(facts, ensure_ascii=False, indent=1).encode() + b"\n")
+            file.write(written(facts, indent=1) + b"\n")
 
 
 def run_facts(place: Place) -> dict[str, JSON]:
