@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
 #: Works out one request: its status, and the body of the reply.
@@ -25,6 +25,7 @@ class Batches:
     expired: int = 0
     fails: str | None = None  # a code: then batches are refused after they were made
     gateway: int = 0  # how many batches are made without their makers being told
+    broken: int = 0  # how many downloads end in the middle
     uploads: int = 0
     made: int = 0
     files: dict[str, tuple[str, bytes]] = field(default_factory=dict)
@@ -54,7 +55,14 @@ class Batches:
         return JSONResponse({"object": "list", "data": found, "has_more": False})
 
     async def _content(self, request: Request) -> Response:
-        return Response(self.files[request.path_params["id"]][1], media_type="application/octet-stream")
+        data = self.files[request.path_params["id"]][1]
+        if self.broken:
+            self.broken -= 1
+            headers = {"content-length": str(len(data))}
+            return StreamingResponse(
+                broken(data[: len(data) // 2]), headers=headers, media_type="application/octet-stream"
+            )
+        return Response(data, media_type="application/octet-stream")
 
     async def _make(self, request: Request) -> Response:
         body = await request.json()
@@ -127,3 +135,9 @@ def _file(number: str, name: str) -> dict[str, Any]:
         "purpose": "batch",
         "status": "processed",
     }
+
+
+async def broken(data: bytes) -> AsyncIterator[bytes]:
+    """The first part of a reply, after which the connection breaks."""
+    yield data
+    raise ConnectionResetError("as planned")

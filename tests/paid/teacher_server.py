@@ -18,7 +18,7 @@ import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
@@ -30,7 +30,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from paid.teacher_batches import Batches
+from paid.teacher_batches import Batches, broken
 
 Reply: TypeAlias = Callable[[Sequence[Mapping[str, Any]]], str]
 
@@ -201,7 +201,7 @@ class Teacher:
             half = data[: len(data) // 2]
             if fault == "cut":
                 return Response(half, media_type="application/json")
-            return StreamingResponse(_broken(half), headers={"content-length": str(len(data))})
+            return StreamingResponse(broken(half), headers={"content-length": str(len(data))})
         self._charge(key, usage)
         if fault == "silent":
             del found["usage"]
@@ -309,11 +309,6 @@ def _error(
 
 async def _unheard(_: Message) -> None:
     """Where an answer goes whose caller is about to be killed."""
-
-
-async def _broken(data: bytes) -> AsyncIterator[bytes]:
-    yield data
-    raise ConnectionResetError("as planned")
 
 
 def main() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from pumice.paid.budget import Budget
 from pumice.paid.client import PaidClient
 from pumice.paid.ledger import Ledger, Totals
 from pumice.paid.request import Request
+from pumice.remote import FailedRequestError
 
 
 def filled(
@@ -88,6 +90,38 @@ def test_results_that_nobody_can_read_are_counted(tmp_path: Path) -> None:
         counts, _, books = filled(teacher.url, tmp_path / "ledger", [request(number) for number in range(10)])
     assert counts.strange == 2 and counts.answered == 7 and counts.unanswered == 3
     assert books.unsure == 2 and books.spoilt == 1
+
+
+def test_a_line_of_results_ends_where_json_lines_end(tmp_path: Path) -> None:
+    """Answers may hold characters at which Python ends lines, too, as they are or escaped."""
+    text = "one\u2028two\x85three\x1cfour"
+    with teaching(lambda _: text) as teacher:
+        finish = teacher.batches._finish
+
+        def unescaped(found: dict[str, str]) -> None:
+            finish(found)
+            name, data = teacher.batches.files[found["output_file_id"]]
+            for mark in "\u2028\x85":
+                data = data.replace(json.dumps(mark)[1:-1].encode(), mark.encode())
+            assert "\u2028".encode() in data
+            teacher.batches.files[found["output_file_id"]] = (name, b"\n" + data.removesuffix(b"\n"))
+
+        teacher.batches._finish = unescaped  # type: ignore[method-assign, assignment]
+        requests = [request(number) for number in range(5)]
+        counts, _, _ = filled(teacher.url, tmp_path / "ledger", requests)
+    assert (counts.answered, counts.strange, counts.unanswered) == (5, 0, 0)
+    with Ledger(tmp_path / "ledger") as ledger:
+        assert {found.text for each in requests if (found := ledger.find(each))} == {text}
+
+
+def test_results_whose_connection_breaks_are_fetched_again(tmp_path: Path) -> None:
+    requests = [request(number) for number in range(5)]
+    with teaching(said) as teacher:
+        teacher.batches.broken = 1
+        with pytest.raises(FailedRequestError, match=r"the connection to the server at .* broke"):
+            filled(teacher.url, tmp_path / "ledger", requests)
+        counts, _, _ = filled(teacher.url, tmp_path / "ledger", requests)
+        assert (teacher.batches.made, counts.answered) == (1, 5)
 
 
 def test_batches_are_of_one_model_and_of_a_size_that_the_server_takes(

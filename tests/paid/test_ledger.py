@@ -73,6 +73,10 @@ def test_a_folder_and_another_version_are_no_ledger(tmp_path: Path) -> None:
         Ledger(tmp_path)
     with sqlite3.connect(tmp_path / "ledger") as base:
         base.execute("PRAGMA user_version = 99")
+    with sqlite3.connect(tmp_path / "other") as base:
+        base.execute("CREATE TABLE requests (number)")
+    with pytest.raises(UsageError, match="a database of something else"):
+        Ledger(tmp_path / "other")
     with pytest.raises(UsageError, match="version 99"):
         Ledger(tmp_path / "ledger")
 

@@ -204,6 +204,11 @@ def test_when_to_come_back() -> None:
     later = retry_after_s({"retry-after": formatdate(time.time() + 100, usegmt=True)})
     assert later is not None and 95 < later <= 100
     assert retry_after_s({"retry-after": "Fri, 01 Jan 1999 00:00:00 GMT"}) == 0
+    assert retry_after_s({"retry-after": "soon"}) is None
+    for zone in ("GMT", "-0000"):  # the second is UTC as well, and names no zone
+        theirs = {"date": f"Fri, 01 Jan 1999 00:00:00 {zone}", "retry-after": f"Fri, 01 Jan 1999 00:00:09 {zone}"}
+        assert retry_after_s(theirs) == 9, "whatever the time is here"
+    assert retry_after_s({"retry-after": formatdate(time.time() + 100), "date": "today"}) == pytest.approx(100, abs=5)
 
 
 @pytest.mark.parametrize("name", ["requests_per_minute", "tokens_per_minute", "attempts"])

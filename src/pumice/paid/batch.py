@@ -185,7 +185,8 @@ class BatchClient:
         waiting: list[str] = []
         for file in state.files:
             async for line in self._server.lines(file):
-                waiting.append(line)
+                if line.strip():
+                    waiting.append(line)
                 if len(waiting) == _TOGETHER:
                     self._filled.strange += await self._books.note(batch, waiting)
                     waiting = []

@@ -124,7 +124,7 @@ class BatchBooks:
         if state != "sent":
             return []
         response = found.get("response")
-        seconds = time.time() - batch.started
+        seconds = max(time.time() - batch.started, 0.0)  # clocks are set back
         if not isinstance(response, Mapping) or response.get("status_code") != 200:
             return self._refused(attempt, key, found, seconds)
         try:

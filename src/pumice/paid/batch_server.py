@@ -12,7 +12,7 @@ from pumice.errors import ModelError, ServerError
 from pumice.paid.answers import RefusedForGoodError
 from pumice.paid.reading import shortened
 from pumice.paid.sending import refused
-from pumice.remote import openai_client, our_error
+from pumice.remote import FailedRequestError, openai_client, our_error
 
 _FINAL = {"completed", "expired", "cancelled", "failed"}
 _TIMES = 4  # that the beginning of a batch is tried
@@ -108,9 +108,13 @@ class BatchServer:
         """A file of results, line by line: it may be larger than memory."""
         with self._ours():
             async with self._client.files.with_streaming_response.content(file) as response:
-                async for line in response.iter_lines():
-                    if line.strip():
-                        yield line
+                rest = b""
+                async for piece in response.iter_bytes():
+                    # Not the library's own lines: those end at U+2028 and the like as well, which answers may hold.
+                    *lines, rest = (rest + piece).split(b"\n")
+                    for line in lines:
+                        yield line.decode("utf-8", "replace")
+                yield rest.decode("utf-8", "replace")
 
     async def close(self) -> None:
         """Gives the connections back."""
@@ -118,10 +122,14 @@ class BatchServer:
 
     @contextmanager
     def _ours(self) -> Iterator[None]:
+        import httpx2
         import openai
 
         try:
             yield
+        except httpx2.TransportError as error:  # the library does not translate what breaks within a stream
+            text = f"the connection to the server at {self._url} broke: {error or type(error).__name__}"
+            raise FailedRequestError(text, hint="go on later; nothing is lost", code="unreachable") from None
         except openai.APIStatusError as error:
             ours = refused(error, self._url, has_key=self._has_key).error
             if isinstance(ours, ModelError | RefusedForGoodError):

@@ -83,6 +83,8 @@ class Ledger:
             version = self.rows("PRAGMA user_version")[0][0]
             if version not in (0, tables.VERSION):
                 raise _unusable(path, f"it is of version {version}, expected {tables.VERSION}")
+            if version == 0 and self.rows("SELECT 1 FROM sqlite_master LIMIT 1"):
+                raise _unusable(path, "it is a database of something else")
             self._base.executescript(tables.TABLES)
             self._base.execute(tables.CLOSE_OPEN)
             self._numbers: Iterator[int] = count(self.rows(tables.NEXT_ATTEMPT)[0][0])

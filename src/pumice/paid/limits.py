@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import timezone
 from email.utils import parsedate_to_datetime
 
 from pumice.errors import UsageError
@@ -139,10 +140,17 @@ def retry_after_s(headers: Mapping[str, str]) -> float | None:
     seconds = duration_s(text)
     if seconds is not None or text is None:
         return seconds
+    until, now = _moment(text), _moment(headers.get("date", ""))  # by the server's clock, as ours may be wrong
+    return None if until is None else max(until - (time.time() if now is None else now), 0.0)
+
+
+def _moment(text: str) -> float | None:
+    """Seconds since 1970 of a date as HTTP writes it, in UTC where it names no zone."""
     try:
-        return max(parsedate_to_datetime(text).timestamp() - time.time(), 0.0)
+        found = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
         return None
+    return (found if found.tzinfo else found.replace(tzinfo=timezone.utc)).timestamp()
 
 
 def duration_s(text: str | None) -> float | None:
