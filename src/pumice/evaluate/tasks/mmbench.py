@@ -198,29 +198,22 @@ def shown_to(answer: Answer | None, options: Mapping[str, str]) -> tuple[Mapping
     return dict(zip(LETTERS, map(str, texts), strict=False)), dict(zip(LETTERS, map(str, letters), strict=False))
 
 
-MMBENCH = Task(
-    name="mmbench",
-    title="MMBench",
-    folder="mmbench",
-    files=(ENGLISH,),
-    questions=_questions(ENGLISH, LETTER),
-    answers=read_mmbench,
-    score=_score("mmbench", ENGLISH),
-    default_profile="official",
-    published={"7B": 64.3, "13B": 67.7},
-    submission=_submission(ENGLISH),
-    max_tokens=1024,
-)
-MMBENCH_CN = Task(
-    name="mmbench-cn",
-    title="MMBench-CN",
-    folder="mmbench_cn",
-    files=(CHINESE,),
-    questions=_questions(CHINESE, LETTER_CN),
-    answers=read_mmbench,
-    score=_score("mmbench-cn", CHINESE),
-    default_profile="official",
-    published={"7B": 58.3, "13B": 63.6},
-    submission=_submission(CHINESE),
-    max_tokens=1024,
-)
+def _task(name: str, title: str, file: File, ending: str, published: Mapping[str, float]) -> Task:
+    """One of the two languages. ending: what asks for a letter."""
+    return Task(
+        name=name,
+        title=title,
+        folder=name.replace("-", "_"),
+        files=(file,),
+        questions=_questions(file, ending),
+        answers=read_mmbench,
+        score=_score(name, file),
+        default_profile="official",
+        published=published,
+        submission=_submission(file),
+        max_tokens=1024,
+    )
+
+
+MMBENCH = _task("mmbench", "MMBench", ENGLISH, LETTER, {"7B": 64.3, "13B": 67.7})
+MMBENCH_CN = _task("mmbench-cn", "MMBench-CN", CHINESE, LETTER_CN, {"7B": 58.3, "13B": 63.6})
