@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
 from pathlib import Path
 
@@ -27,6 +28,14 @@ SHAPES = {
     "wrapped.json": json.dumps({"data": ROWS}),
     "mapping.json": json.dumps({row["question_id"]: row["answer"] for row in ROWS}),
     "renamed.json": json.dumps([{"questionId": str(row["question_id"]), "prediction": row["answer"]} for row in ROWS]),
+    "logs.json": json.dumps({"args": {}, "logs": ROWS, "time": "1"}),  # lmms-eval's first versions
+    "floats.jsonl": "".join(
+        json.dumps({"question_id": number, "answer": row["answer"]}) + "\n"
+        for number, row in zip((7.0, "8.0"), ROWS, strict=True)
+    ),
+    "named.json": json.dumps(
+        [{"question_id": row["question_id"], "answer": "right", "model_answer": row["answer"]} for row in ROWS]
+    ),
     "original.jsonl": "".join(
         json.dumps({"question_id": row["question_id"], "prompt": "?", "text": row["answer"], "answer_id": "x"}) + "\n"
         for row in ROWS
@@ -39,6 +48,65 @@ def test_every_shape_gives_the_same_answers(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.write_text(SHAPES[name], encoding="utf-8", newline="")
     assert [(each.question_id, each.text) for each in read_answers(path)] == [("7", "yes"), ("8", 'a "cat",\nor 猫')]
+
+
+SAMPLE = {"doc_id": 0, "doc": {"question_id": 7, "question": "Is it?", "answer": "no"}, "target": "no"}
+METRIC = {"pope_accuracy": {"question_id": 7, "prediction": "yes it is"}, "input": "Is it?", "target": "no"}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {**SAMPLE, "resps": [["Yes. It is"]], "filtered_resps": ["Yes"]},
+        {**SAMPLE, "resps": [["Yes"]]},
+        {**SAMPLE, "filtered_resps": "Yes", "resps": ["Yes"]},
+        {**SAMPLE, "filtered_resps": ["Yes", "No"], "arguments": [["<image>Is it?", {"until": []}]]},
+        {"doc_id": 0, **METRIC, "filtered_resps": ["Yes"]},
+        {"doc_id": 0, **METRIC, "input": ["Is it?", {}], "filtered_resps": ["Yes"]},
+    ],
+)
+def test_samples_of_lmms_eval(tmp_path: Path, row: dict[str, object]) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps(row) + "\n")
+    (answer,) = read_answers(tmp_path / "x.jsonl")
+    assert (answer.question_id, answer.text, answer.prompt) == ("7", "Yes", "Is it?")
+    assert answer.meta["target"] == "no"
+
+
+def test_a_sample_without_a_reply_is_an_empty_answer(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_text(json.dumps({**SAMPLE, "filtered_resps": []}) + "\n")
+    assert [each.text for each in read_answers(tmp_path / "x.jsonl")] == [""]
+
+
+def test_what_is_packed(tmp_path: Path) -> None:
+    packed = gzip.compress(SHAPES["lines.jsonl"].encode())
+    (tmp_path / "x.jsonl.gz").write_bytes(packed)
+    assert [each.question_id for each in read_answers(tmp_path / "x.jsonl.gz")] == ["7", "8"]
+    (tmp_path / "cut.jsonl.gz").write_bytes(packed[:-9])
+    with pytest.raises(UsageError, match="cannot be unpacked"):
+        read_answers(tmp_path / "cut.jsonl.gz")
+    for start, said in ((b"PK\x03\x04...", "a ZIP archive"), (b"\x80\x04...", "a pickle")):
+        (tmp_path / "upload.bin").write_bytes(start)
+        with pytest.raises(UsageError, match=said):
+            read_answers(tmp_path / "upload.bin")
+
+
+def test_a_folder_of_parts_or_of_what_they_were_joined_to(tmp_path: Path) -> None:
+    for part in range(12):
+        (tmp_path / f"12_{part}.jsonl").write_text(json.dumps({"question_id": part, "text": "yes"}) + "\n")
+    (tmp_path / ".12_0.jsonl.lock").touch()
+    (tmp_path / ".hidden.jsonl").write_text("nothing")
+    assert [each.question_id for each in read_answers(tmp_path)] == [str(part) for part in range(12)]
+    (tmp_path / "merge.jsonl").write_text(json.dumps({"question_id": "all", "text": "yes"}) + "\n")
+    assert [each.question_id for each in read_answers(tmp_path)] == ["all"]
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(UsageError, match="holds no files of answers"):
+        read_answers(tmp_path / "empty")
+
+
+def test_the_results_beside_lmms_eval_s_samples_are_no_answers(tmp_path: Path) -> None:
+    (tmp_path / "2024_samples_pope.jsonl").write_text(json.dumps({**SAMPLE, "resps": "Yes"}) + "\n")
+    (tmp_path / "2024_results.json").write_text(json.dumps({"results": {}}))
+    assert [each.text for each in read_answers(tmp_path)] == ["Yes"]
 
 
 @pytest.mark.parametrize(("name", "delimiter"), [("table.csv", ","), ("table.tsv", "\t")])

@@ -11,10 +11,11 @@ from pumice.evaluate.formula import mean
 from pumice.evaluate.predictions import Record, read_answers, read_object
 from pumice.evaluate.questions import Answer, Question
 from pumice.evaluate.scoring.choice import gqa_right
-from pumice.evaluate.scoring.matching import match
+from pumice.evaluate.scoring.matching import pair
 from pumice.evaluate.statistic import Metric, Row, Scored
 from pumice.evaluate.task import SHORT, File, Profile, Task
 from pumice.evaluate.tasks import original
+from pumice.evaluate.tasks.brought import paired, words, words_of
 from pumice.files import fresh_file
 
 _SITE = "https://cs.stanford.edu/people/dorarad/gqa/download.html (questions1.2.zip, images.zip)"
@@ -47,7 +48,9 @@ def questions(folder: Path) -> Iterator[Question]:
 def score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     """Accuracy, over all, by the form of a question and by what it is about."""
     truth = _balanced(_TRUTH.find(folder))
-    matched = match(truth, answers, lambda answer: answer.question_id, "GQA")
+    known = {name: words(str(each.get("question")), str(each.get("answer"))) for name, each in truth.items()}
+    keyed = paired(known, answers, lambda answer: answer.question_id, lambda row: words_of(row, "question", "answer"))
+    matched = pair(truth, keyed, "GQA")
     rows = tuple(_row(name, truth[name], answer, profile) for name, answer in matched.pairs)
     values = {value for row in rows for value in row.values}
     metrics = [Metric("accuracy", 100 * mean("right"))]

@@ -85,21 +85,25 @@ def questions(folder: Path) -> Iterator[Question]:
 def answers(path: Path) -> tuple[Answer, ...]:
     """Of the original's format, or the official tool's: a folder with a text file for each subtask, or one such file.
 
-    Its lines hold picture, question, right answer and answer, between tabs.
+    Its lines hold picture, question, right answer and answer, between tabs. VLMEvalKit's tables have the same in
+    columns.
     """
-    if path.is_dir():
-        found = [each for name in _SUBTASKS if (each := path / f"{name}.txt").is_file()]
-        if not found:
-            raise UsageError(f"{path} holds no file of a subtask, such as {_SUBTASKS[0]}.txt")
-        return tuple(answer for each in found for answer in _lines(each))
-    return tuple(_lines(path)) if path.suffix == ".txt" else read_answers(path)
+    found = [each for name in _SUBTASKS if (each := path / f"{name}.txt").is_file()]
+    if found or path.suffix == ".txt":
+        return tuple(answer for each in found or [path] for answer in _lines(each))
+    return tuple(map(_of_table, read_answers(path)))
 
 
 def score(given: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     """Perception, cognition and the subtasks. Right answers are the folder's; if it has none, those of the answers."""
-    items = _truth(folder) if _TRUTH.all(folder) or not _own(given) else _own(given)
+    own = _own(given)
+    items = _truth(folder) if _TRUTH.all(folder) or not own else own
+    keyed = list(_keyed(items, given))
+    alone = bool(own) and items is not own and not any(key for key, _ in keyed)
+    if alone:
+        items, keyed = own, list(_keyed(own, given))
     by_key = {item.key: item for item in items}
-    matched = pair(by_key, list(_keyed(items, given)), "MME")
+    matched = pair(by_key, keyed, "MME")
     labels = {key: None if answer is None else mme_label(answer.text, profile) for key, answer in matched.pairs}
     right = {key: label == ("yes" if by_key[key].yes else "no") for key, label in labels.items()}
     pairs: dict[tuple[str, int], list[bool]] = defaultdict(list)
@@ -117,6 +121,8 @@ def score(given: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     notes = matched.notes()
     if other:
         notes += (f"{other} answers are neither yes nor no, and wrong.",)
+    if alone:
+        notes += ("No picture is named as in the folder: the right answers are those that the file brings along.",)
     present = {item.subtask for item in items}
     absent = [name for name in _SUBTASKS if name not in present]
     if absent:
@@ -186,8 +192,18 @@ def _stem(name: str) -> str:
     return name.split(".", maxsplit=1)[0]
 
 
+def _of_table(answer: Answer) -> Answer:
+    """A row of VLMEvalKit's, whose index is its own, named as in the official tool's files; others as they are."""
+    row = answer.meta
+    subtask, image, asked = (row.get(name) for name in ("category", "image_path", "question"))
+    if answer.prompt or subtask not in _SUBTASKS or not isinstance(asked, str):
+        return answer
+    name = PurePosixPath(str(image or answer.question_id)).name
+    return Answer(f"{subtask}/{name}", answer.text, asked, {**row, "truth": row.get("answer")})
+
+
 def _own(given: Sequence[Answer]) -> list[Item]:
-    """The right answers that the official tool's files carry beside the answers."""
+    """The right answers that the official tool's files, and VLMEvalKit's, carry beside the answers."""
     items = []
     places: dict[str, int] = defaultdict(int)
     for answer in given:

@@ -7,20 +7,21 @@ What is reported is the mean F1 of the three files. The original numbers their q
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
 from pumice.errors import UsageError
 from pumice.evaluate.formula import Formula, average, count, mean, total
-from pumice.evaluate.predictions import read_answers, read_records
+from pumice.evaluate.predictions import answer_files, read_answers, read_records
 from pumice.evaluate.questions import Answer, Question
 from pumice.evaluate.scoring.matching import Matched, pair
 from pumice.evaluate.scoring.yes_no import pope_label
 from pumice.evaluate.statistic import Metric, Row, Scored
 from pumice.evaluate.task import SHORT, File, Profile, Task
 from pumice.evaluate.tasks import original
+from pumice.evaluate.tasks.brought import Words, paired, words
 
 #: In the order of the original's question file, where each begins 10,000,000 after the one before.
 CATEGORIES = ("adversarial", "random", "popular")
@@ -76,15 +77,15 @@ def questions(folder: Path) -> Iterator[Question]:
 
 def answers(path: Path) -> tuple[Answer, ...]:
     """Of the original's format; POPE's own, a file for each category (``{"question": ..., "answer": ...}`` in the order
-    of the questions); or a folder of such files, with the category in their names."""
-    paths = sorted(each for each in path.iterdir() if each.suffix in (".json", ".jsonl")) if path.is_dir() else [path]
-    if not paths:
-        raise UsageError(f"{path} holds no files of answers (*.json, *.jsonl)")
+    of the questions); or a folder of such files, with the category in their names. Or the harnesses', in which a row
+    may be to several categories at once."""
     found: list[Answer] = []
-    for each in paths:
+    for each in answer_files(path):
         named = [category for category in CATEGORIES if category in each.name]
-        meta = {"category": named[0]} if len(named) == 1 else {}
-        found += [replace(answer, meta={**meta, **answer.meta}) for answer in read_answers(each)]
+        usual = named[0] if len(named) == 1 else ""
+        for answer in read_answers(each):
+            several = str(answer.meta.get("category") or usual).split(",")
+            found += [replace(answer, meta={**answer.meta, "category": name.strip()}) for name in several]
     return tuple(found)
 
 
@@ -155,23 +156,34 @@ def _asks_other(answer: Answer, item: Item) -> bool:
 
 
 def _match(items: Mapping[_Key, Item], given: Sequence[Answer], folder: Path) -> Matched[_Key]:
-    """By category and number, or by the order within a category where answers have no numbers."""
+    """By category and number, by what a harness repeats of the question, or by the order within a category where
+    answers have no numbers."""
     numbered = _numbers(items, folder)
+    categories = {category for category, _ in items}
+    told = any(answer.meta.get("category") in categories for answer in given)
     orders: dict[str, Iterator[_Key]] = {}
-    by_category: dict[str, list[_Key]] = defaultdict(list)
-    for key in items:
-        by_category[key[0]].append(key)
-    keyed: list[tuple[_Key | None, Answer]] = []
-    for answer in given:
+
+    def key_of(answer: Answer) -> _Key | None:
         category = str(answer.meta.get("category") or "")
         named = (category, answer.question_id)
         if answer.question_id:
-            keyed.append((named if named in items else numbered.get(answer.question_id), answer))
-            continue
-        if category not in by_category:
-            category = _only_category(by_category)
-        keyed.append((next(orders.setdefault(category, iter(by_category[category])), None), answer))
+            return named if named in items else numbered.get(answer.question_id)
+        if category not in categories:
+            category = _only(categories)
+        return next(orders.setdefault(category, iter([key for key in items if key[0] == category])), None)
+
+    known = {key: words(item.asked, key[not told], "yes" if item.yes else "no") for key, item in items.items()}
+    keyed = paired(known, given, key_of, lambda answer: _words_of(answer, told))
     return pair(items, keyed, "POPE")
+
+
+def _words_of(answer: Answer, told: bool) -> Words | None:
+    """What a harness repeats: question, category (without it the number, if none is told), and right answer."""
+    row = answer.meta
+    asked, right = row.get("question") or answer.prompt.split("\n")[0], row.get("answer") or row.get("ground_truth")
+    if not isinstance(asked, str) or not asked or not isinstance(right, str):
+        return None
+    return words(asked, str(row.get("category")) if told else answer.question_id, right)
 
 
 def _numbers(items: Mapping[_Key, Item], folder: Path) -> dict[str, _Key]:
@@ -200,9 +212,9 @@ def _number(category: str, place: int) -> str:
     return str(CATEGORIES.index(category) * _APART + place)
 
 
-def _only_category(by_category: Mapping[str, Sequence[_Key]]) -> str:
-    if len(by_category) == 1:
-        return next(iter(by_category))
+def _only(categories: Collection[str]) -> str:
+    if len(categories) == 1:
+        return next(iter(categories))
     raise UsageError(
         "the answers have no question_id, and nothing says which of POPE's files they are to",
         hint="put the category into the file's name, such as answers_random.jsonl, and give the folder of all three",

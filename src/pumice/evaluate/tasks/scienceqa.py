@@ -14,10 +14,11 @@ from pumice.evaluate.formula import mean
 from pumice.evaluate.predictions import Record, read_answers, read_object, read_records
 from pumice.evaluate.questions import JSON, Answer, Question
 from pumice.evaluate.scoring.choice import scienceqa_choice
-from pumice.evaluate.scoring.matching import match
+from pumice.evaluate.scoring.matching import pair
 from pumice.evaluate.statistic import Metric, Row, Scored
 from pumice.evaluate.task import LETTER, File, Profile, Task
 from pumice.evaluate.tasks import original
+from pumice.evaluate.tasks.brought import Words, choice, choice_of, paired
 
 _SITE = "https://github.com/lupantech/ScienceQA (folder data/scienceqa)"
 _QUESTIONS = File(("llava_test_CQM-A.json",), "the original's questions", original.ZIP)
@@ -72,7 +73,9 @@ def score(given: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     knows by the answer's prompt.
     """
     problems = _problems(folder)
-    matched = match(problems, given, lambda answer: answer.question_id, "ScienceQA")
+    known = {name: _words(name, problem) for name, problem in problems.items()}
+    keyed = paired(known, given, lambda answer: answer.question_id, choice_of)
+    matched = pair(problems, keyed, "ScienceQA")
     rows = tuple(_row(name, problems[name], answer, profile) for name, answer in matched.pairs)
     metrics = [Metric("image accuracy", 100 * mean("image")), Metric("accuracy", 100 * mean("right"))]
     values = {value for row in rows for value in row.values}
@@ -114,6 +117,12 @@ def _choice(answer: Answer, options: Sequence[str], profile: Profile) -> int | N
     if isinstance(chosen, int) and profile in ("official", "llava"):
         return chosen if 0 <= chosen < len(options) else None
     return scienceqa_choice(answer.text, options, profile)
+
+
+def _words(name: str, problem: Record) -> Words:
+    options, truth = original.texts(problem, "choices", name), problem.get("answer")
+    letter = string.ascii_uppercase[truth] if isinstance(truth, int) else str(truth)
+    return choice(str(problem.get("question") or ""), options, letter)
 
 
 def _columns(problem: Record) -> Iterator[str]:
@@ -178,8 +187,8 @@ def _chosen(record: Record, place: str) -> Iterator[Answer]:
     if not isinstance(results, Mapping):
         raise UsageError(f"{place}: expected 'results' from question to option")
     texts = outputs if isinstance(outputs, Mapping) else {}
-    for name, choice in results.items():
-        yield Answer(name, str(texts.get(name, "")), meta={"choice": choice})
+    for name, chosen in results.items():
+        yield Answer(name, str(texts.get(name, "")), meta={"choice": chosen})
 
 
 def _objects(value: JSON) -> list[Record]:

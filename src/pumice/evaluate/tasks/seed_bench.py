@@ -17,10 +17,11 @@ from pumice.evaluate.formula import mean
 from pumice.evaluate.predictions import Record, read_answers, read_object, read_records
 from pumice.evaluate.questions import Answer, Question
 from pumice.evaluate.scoring.letters import seed_letter
-from pumice.evaluate.scoring.matching import match
+from pumice.evaluate.scoring.matching import pair
 from pumice.evaluate.statistic import Metric, Row, Scored
 from pumice.evaluate.task import LETTER, File, Profile, Task
 from pumice.evaluate.tasks import original
+from pumice.evaluate.tasks.brought import choice, choice_of, paired
 from pumice.files import fresh_file
 from pumice.prompts.conversation import Conversation, Image
 
@@ -114,14 +115,17 @@ def _picture(item: _Item, folder: Path) -> Path:
 
 
 def read_seed(path: Path) -> tuple[Answer, ...]:
-    """Answers from an upload, from the original's JSON lines, or from the benchmark's own ``results.json``."""
-    return read_answers(path, ids=("question_id", "q_id", "id"))
+    """Answers from an upload, from the original's JSON lines, from the benchmark's own ``results.json``, or from the
+    harnesses."""
+    return read_answers(path, ids=("question_id", "q_id", "id", "index"))
 
 
 def _score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     items = _items(folder)
     known = {item.id: item for item in items if item.answer}
-    matched = match(known, answers, lambda answer: answer.question_id, "SEED-Bench")
+    asked = {item.id: choice(item.words, list(item.options.values()), item.answer) for item in known.values()}
+    keyed = paired(asked, answers, lambda answer: answer.question_id, choice_of)
+    matched = pair(known, keyed, "SEED-Bench")
     notes = matched.notes()
     if len(known) < len(items):
         notes += (f"{len(items) - len(known)} questions have no public answer and are left out.",)

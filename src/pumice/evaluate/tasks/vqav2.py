@@ -22,10 +22,12 @@ from pumice.evaluate.tasks import original
 from pumice.files import fresh_file
 
 _SITE = "https://visualqa.org/download.html"
+
 _QUESTIONS = File(
     (
         "llava_vqav2_mscoco_test-dev2015.jsonl",
         "*test-dev2015_questions.json",
+        *("v2_OpenEnded_mscoco_val2014_questions.json", "*/v2_OpenEnded_mscoco_val2014_questions.json"),
         "v2_*_questions.json",
         "questions*.jsonl",
     ),
@@ -37,7 +39,11 @@ _ALL = File(
     "all questions of test2015, which the server wants answered",
     f"{original.ZIP} or {_SITE}",
 )
-_ANNOTATIONS = File(("v2_*_annotations.json",), "people's answers (val2014)", _SITE)
+_ANNOTATIONS = File(
+    ("v2_mscoco_val2014_annotations.json", "*/v2_mscoco_val2014_annotations.json", "v2_*_annotations.json"),
+    "people's answers (val2014)",
+    _SITE,
+)
 _KINDS = ("yes/no", "number", "other")
 
 
