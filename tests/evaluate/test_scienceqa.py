@@ -141,3 +141,42 @@ def test_what_is_missing_is_said(folder: Path, tmp_path: Path) -> None:
     write_scienceqa(folder, {"11": {**PROBLEMS["11"], "answer": 7}})
     with pytest.raises(UsageError, match="found 7"):
         scienceqa.score(given(q11="B"), folder, "llava")
+
+
+def test_the_original_s_questions_tell_the_answers_too(folder: Path, tmp_path: Path) -> None:
+    """Both give the same figures, but for what only ScienceQA's own files know."""
+    prompts = {each.id: each.prompt for each in scienceqa.questions(folder)}
+    records = [
+        {
+            "id": name,
+            "conversations": [
+                {
+                    "from": "human",
+                    "value": ("<image>\n" if "image" in each else "") + prompts[name].removesuffix(LETTER),
+                },
+                {"from": "gpt", "value": "ABC"[int(str(each["answer"]))]},
+            ],
+            **({"image": f"{name}/image.png"} if "image" in each else {}),
+        }
+        for name, each in PROBLEMS.items()
+    ]
+    alone = tmp_path / "alone"
+    path = write_json(alone / "llava_test_CQM-A.json", records)
+    answers = given(q11="B", q15="A", q23="A", q26="A")
+    expected, scored = (scienceqa.score(answers, each, "llava") for each in (folder, alone))
+    shared = [metric.name for metric in scored.metrics]
+    assert shared == ["image accuracy", "accuracy", "TXT", "IMG", "NO"]
+    assert [scored.value(name) for name in shared] == [expected.value(name) for name in shared]
+    assert scored.value() == 50.0
+    assert [row.cluster for row in scored.rows] == [row.cluster for row in expected.rows]
+    write_json(path, [{**records[0], "conversations": records[0]["conversations"][:1]}, *records[1:]])  # type: ignore[index]
+    with pytest.raises(UsageError, match="problem 11 of ScienceQA: expected the number of an option"):
+        scienceqa.score(answers, alone, "llava")
+
+
+def test_options_of_several_lines(tmp_path: Path) -> None:
+    asked = "Context: A. Smith\nA. B. Jones wrote this.\nWhich?\nA. one\nB. two\nlines\nC. three"
+    turns = [{"from": "human", "value": asked}, {"from": "gpt", "value": "C"}]
+    write_json(tmp_path / "llava_test_CQM-A.json", [{"id": "1", "conversations": turns}])
+    scored = scienceqa.score([Answer("1", "C")], tmp_path, "llava")
+    assert (scored.value("accuracy"), scored.rows[0].expected) == (100.0, "C. three")

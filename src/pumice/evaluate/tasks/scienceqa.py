@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import string
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pumice.errors import UsageError
 from pumice.evaluate.formula import mean
@@ -21,7 +21,7 @@ from pumice.evaluate.tasks import original
 from pumice.evaluate.tasks.brought import Words, choice, choice_of, paired
 
 _SITE = "https://github.com/lupantech/ScienceQA (folder data/scienceqa)"
-_QUESTIONS = File(("llava_test_CQM-A.json",), "the original's questions", original.ZIP)
+_QUESTIONS = File(("llava_test_CQM-A.json",), "the original's questions, with their answers", original.ZIP)
 _PROBLEMS = File(("problems.json", "data/scienceqa/problems.json"), "questions with their answers", _SITE)
 _SPLITS = File(("pid_splits.json", "data/scienceqa/pid_splits.json"), "which questions are the test", _SITE)
 _IMAGES = ("images/test", "test", "data/scienceqa/images/test", "images")
@@ -166,7 +166,12 @@ def _first_turn(record: Record, place: str) -> str:
 
 
 def _problems(folder: Path) -> dict[str, Record]:
-    """The problems of the test, in the order of the split."""
+    """The problems of the test, in the order of the split; without ScienceQA's own files those that the original's
+    question file tells, which knows no subjects and school years."""
+    if _QUESTIONS.all(folder) and not _PROBLEMS.all(folder):
+        path = _QUESTIONS.find(folder)
+        records = list(enumerate(read_records(path), 1))
+        return {original.text(each, "id", str(path)): _retold(each, f"{path}, question {n}") for n, each in records}
     problems, splits = read_object(_PROBLEMS.find(folder)), read_object(_SPLITS.find(folder))
     names = splits.get("test")
     if not isinstance(names, Sequence) or isinstance(names, str):
@@ -180,6 +185,27 @@ def _problems(folder: Path) -> dict[str, Record]:
             )
         found[name] = problem
     return found
+
+
+def _retold(record: Record, place: str) -> Record:
+    """A problem from the original's two turns: context, question and options, and the right letter."""
+    lines = _first_turn(record, place).replace(original.PICTURE, "").strip().split("\n")
+    start = max((number for number, line in enumerate(lines) if line.startswith("A. ")), default=len(lines))
+    options: list[str] = []
+    for line in lines[start:]:
+        if line.startswith(f"{string.ascii_uppercase[len(options)]}. "):
+            options.append(line[3:])
+        else:  # an option of several lines
+            options[-1] += f"\n{line}"
+    turns, image = _objects(record["conversations"]), record.get("image")
+    letter = str(turns[1].get("value")) if len(turns) > 1 else ""
+    return {
+        "question": "\n".join(lines[:start]),
+        "hint": "Context" if lines[0].startswith("Context: ") else "",
+        "choices": options,
+        "answer": string.ascii_uppercase.index(letter) if letter and letter in string.ascii_uppercase else letter,
+        "image": PurePosixPath(str(image)).name if image else None,
+    }
 
 
 def _chosen(record: Record, place: str) -> Iterator[Answer]:
