@@ -33,6 +33,17 @@ def test_vqav2_in_three_profiles(vqa: Path, tmp_path: Path) -> None:
     assert {row.cluster for row in scored.rows} == {"COCO_val2014_000000000042.jpg"}
 
 
+def test_vqav2_s_annotations_of_val_come_first_and_may_have_a_folder(vqa: Path, tmp_path: Path) -> None:
+    answers = [Answer("10", "yes"), Answer("11", "dog")]
+    expected = vqav2.score(answers, vqa, "official").value()
+    write_json(vqa / "v2_mscoco_train2014_annotations.json", {"data_subtype": "train2014", "annotations": []})
+    assert vqav2.score(answers, vqa, "official").value() == expected
+    inner = tmp_path / "other" / "Annotations"
+    inner.mkdir(parents=True)
+    (vqa / "v2_mscoco_val2014_annotations.json").rename(inner / "v2_mscoco_val2014_annotations.json")
+    assert vqav2.score(answers, tmp_path / "other", "official").value() == expected
+
+
 def test_vqav2_questions_are_put_as_in_the_paper(vqa: Path) -> None:
     (vqa / "val2014").mkdir()
     first = next(vqav2.questions(vqa))
