@@ -66,7 +66,10 @@ def test_numbers_are_read_in_words(word: str) -> None:
     assert counting.number_in(f"There are {word} of them, of 7.") == NUMBERS[word.lower().split()[-1]]
 
 
-@pytest.mark.parametrize(("text", "number"), [("None.", 0), ("no dogs", 0), ("many", None), ("", None), ("2.5", None)])
+@pytest.mark.parametrize(
+    ("text", "number"),
+    [("None.", 0), ("no dogs", 0), ("many", None), ("", None), ("2.5", None), ("②", None), ("² or 3", 3), ("٣", 3)],
+)
 def test_no_number_is_none(text: str, number: int | None) -> None:
     assert counting.number_in(text) == number
 
@@ -177,7 +180,7 @@ def test_pictures_that_are_not_there_are_left_out_and_counted(tmp_path: Path) ->
         (folder / "val2017" / each.name).unlink()
     scored = answered(chair.TASK, folder, lambda each: "A dog.")
     assert len(scored.rows) == 10
-    assert any(note.startswith("50 of 60 annotated pictures are not in") for note in scored.notes)
+    assert any(note.startswith("50 of 60 annotated pictures are not in") for note in scored.about)
     bare = write_coco(tmp_path / "bare", PICTURES, files=False)
     assert len(chair.TASK.score([Answer("1", "A dog.")], bare, "official").rows) == 60, "scoring needs no pictures"
 
@@ -185,5 +188,5 @@ def test_pictures_that_are_not_there_are_left_out_and_counted(tmp_path: Path) ->
 def test_without_annotations_the_world_is_asked_about_and_said(tmp_path: Path) -> None:
     for task in (counting.TASK, position.TASK, grounding.TASK, chair.TASK):
         scored = answered(task, tmp_path / "none", lambda each: "no idea")
-        assert any("Pumice's own world" in note for note in scored.notes), task.name
+        assert any("Pumice's own world" in note for note in scored.about), task.name
         assert len(scored.rows) >= 200

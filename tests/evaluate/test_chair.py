@@ -67,6 +67,8 @@ def test_captions_files_of_cocos_tools(folder: Path, tmp_path: Path) -> None:
     zeros = chair.score([Answer("000000397133", "A dog.")], folder, "official")
     assert zeros.missing == 1 and zeros.value("recall") == pytest.approx(100 / 3), "the other one is left out"
     assert any("left out" in note for note in zeros.notes)
+    strange = chair.score([Answer(name, "A dog.") for name in ("7", "²", "1" * 5000)], folder, "official")
+    assert strange.missing == 1 and "2 answers are to none" in " ".join(strange.notes)
 
 
 def test_real_captions_invent_nothing(published: Path, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -143,10 +144,12 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
 
 def test_a_part_of_a_result_is_that_of_its_pictures() -> None:
     asked = [Question(str(n), Conversation.ask("?"), f"{n // 2}.jpg") for n in range(20)]
-    part = only(SCORED, asked, of=60, missing=1)
+    about = replace(SCORED, about=("About scenes of a world.",))
+    part = only(about, asked, of=60, missing=1)
     assert part.rows == SCORED.rows[:20]
     assert part.missing == 1
     assert part.notes == ("Only 20 of 60 questions were asked.", "1 of them have no answer.")
+    assert summarise(part, TASK, Place(Path(), "toy"), {}).notes == ("About scenes of a world.", *part.notes)
     assert part.value() == 100 * np.mean([row.values["right"] for row in SCORED.rows[:20]])
 
 

@@ -67,7 +67,8 @@ class Scored:
     """A benchmark's result for one set of answers.
 
     headline: the metric that is meant by "the score". missing: questions without an answer (how they count is the
-    profile's business). notes: what a reader of the figures must know, a sentence each.
+    profile's business). notes: what a reader of the figures must know, a sentence each. about: the same, where it holds
+    whichever of the questions were asked.
     """
 
     task: str
@@ -77,6 +78,7 @@ class Scored:
     metrics: tuple[Metric, ...]
     missing: int = 0
     notes: tuple[str, ...] = ()
+    about: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         names = [each.name for each in self.metrics]

@@ -18,7 +18,7 @@ def only(scored: Scored, asked: Sequence[Question], of: int, missing: int) -> Sc
     """The part of a result that is about some pictures, for a run that asked no others.
 
     of: questions of the benchmark. missing: of those that were asked. Metrics of parts without a picture become
-    undefined. What the scorer says of all questions does not hold, and is left out.
+    undefined. What the scorer's ``notes`` say of all questions does not hold, and is left out.
     """
     pictures = {question.image_key for question in asked}
     rows = tuple(row for row in scored.rows if row.cluster in pictures)
@@ -46,7 +46,7 @@ def summarise(scored: Scored, task: Task, place: Place, made_with: Mapping[str, 
         pictures=len(clusters),
         missing=scored.missing,
         level=LEVEL,
-        notes=scored.notes,
+        notes=(*scored.about, *scored.notes),
         published=task.published,
         made_with=made_with,
     )

@@ -13,17 +13,19 @@ close.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from pumice.annotations.categories import Mention, vocabulary_for
 from pumice.annotations.scene import Scene
+from pumice.evaluate.beyond.offline import offline_task
 from pumice.evaluate.beyond.scenes import FILES, gallery
 from pumice.evaluate.formula import mean, total
 from pumice.evaluate.predictions import read_answers
 from pumice.evaluate.questions import Answer, Question
 from pumice.evaluate.scoring.matching import match
 from pumice.evaluate.statistic import Metric, Row, Scored
-from pumice.evaluate.task import Profile, Task
+from pumice.evaluate.task import Profile
 from pumice.prompts.conversation import Conversation, Image
 
 PROMPT = "Please describe this image in detail."
@@ -53,8 +55,8 @@ def score(given: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     scenes = {scene.id: scene for scene in _closed(shown.scenes)}
     matched = match(scenes, given, lambda answer: _key(answer.question_id, scenes), "the described pictures")
     rows = tuple(_row(scenes[name], answer) for name, answer in matched.pairs)
-    notes = (*shown.notes, *matched.notes("are left out"))
-    return Scored("chair", profile, "CHAIR_i", rows, _METRICS, matched.missing, notes)
+    notes = matched.notes("are left out")
+    return Scored("chair", profile, "CHAIR_i", rows, _METRICS, matched.missing, notes, shown.notes)
 
 
 def shown_in(scene: Scene) -> frozenset[str]:
@@ -87,7 +89,7 @@ def _closed(scenes: Sequence[Scene]) -> Iterator[Scene]:
 
 def _key(name: str, scenes: dict[str, Scene]) -> str:
     """The scene that an id means, which may be a number with or without COCO's leading zeros."""
-    return name if name in scenes or not name.isdigit() else str(int(name))
+    return name if name in scenes else name.lstrip("0")
 
 
 def _row(scene: Scene, answer: Answer | None) -> Row:
@@ -110,15 +112,4 @@ def _row(scene: Scene, answer: Answer | None) -> Row:
     )
 
 
-TASK = Task(
-    name="chair",
-    title="CHAIR",
-    folder="chair",
-    files=FILES,
-    questions=questions,
-    answers=answers,
-    score=score,
-    profiles=("official",),
-    default_profile="official",
-    max_tokens=512,
-)
+TASK = replace(offline_task("chair", "CHAIR", questions, score, files=FILES), answers=answers, max_tokens=512)

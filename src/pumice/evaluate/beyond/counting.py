@@ -14,13 +14,12 @@ from pathlib import Path
 from pumice.annotations.categories import plural
 from pumice.annotations.numbers import NUMBERS
 from pumice.annotations.scene import Scene, Thing
+from pumice.evaluate.beyond.offline import match_ids, offline_task, said_by
 from pumice.evaluate.beyond.scenes import FILES, gallery
 from pumice.evaluate.formula import mean
-from pumice.evaluate.predictions import read_answers
 from pumice.evaluate.questions import Answer, Question
-from pumice.evaluate.scoring.matching import match
 from pumice.evaluate.statistic import Metric, Row, Scored
-from pumice.evaluate.task import SHORT, Profile, Task
+from pumice.evaluate.task import SHORT, Profile
 from pumice.prompts.conversation import Conversation, Image
 
 PER_SCENE = 2
@@ -57,7 +56,7 @@ def score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     """Exactly right, right but for one, and the mean error of the answers that hold a number."""
     shown = gallery(folder)
     counts = _counts(shown.scenes)
-    matched = match(counts, answers, lambda answer: answer.question_id, "the counting questions")
+    matched = match_ids(counts, answers, "the counting questions")
     rows = tuple(_row(name, counts[name], answer) for name, answer in matched.pairs)
     groups = [group for group in _GROUPS if any(row.group == group for row in rows)]
     metrics = (
@@ -67,7 +66,7 @@ def score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
         Metric("without a number", 100 * mean("unread"), smaller_is_better=True),
         *(Metric(f"exact, {group}", 100 * mean("exact", group)) for group in groups),
     )
-    return Scored("counting", profile, "exact", rows, metrics, matched.missing, (*shown.notes, *matched.notes()))
+    return Scored("counting", profile, "exact", rows, metrics, matched.missing, matched.notes(), shown.notes)
 
 
 def number_in(text: str) -> int | None:
@@ -77,7 +76,7 @@ def number_in(text: str) -> int | None:
     [3, 2, 0, None]
     """
     for word in _WORD.findall(text.lower()):
-        if word[0].isdigit():
+        if word[0].isdecimal():  # "²" is a digit to Unicode, but no number to Python
             return int(word.replace(",", "")[:18]) if "." not in word else None
         if word in _NONE:
             return 0
@@ -122,20 +121,9 @@ def _row(name: str, one: _Count, answer: Answer | None) -> Row:
         group=one.group,
         correct=said == one.number,
         asked=one.asked,
-        answer="" if answer is None else answer.text,
         expected=str(one.number),
-        note="no answer" if answer is None else "no number" if said is None else "",
+        **said_by(answer, "no number" if said is None else ""),
     )
 
 
-TASK = Task(
-    name="counting",
-    title="Counting",
-    folder="counting",
-    files=FILES,
-    questions=questions,
-    answers=read_answers,
-    score=score,
-    profiles=("official",),
-    default_profile="official",
-)
+TASK = offline_task("counting", "Counting", questions, score, files=FILES)

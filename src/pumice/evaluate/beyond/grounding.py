@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pumice.annotations.scene import Scene, Thing
 from pumice.boxes import Box, has_area, iou, written_boxes
+from pumice.evaluate.beyond.offline import match_ids, offline_task, said_by
 from pumice.evaluate.beyond.scenes import FILES, REGIONS, gallery
 from pumice.evaluate.formula import mean
-from pumice.evaluate.predictions import read_answers
 from pumice.evaluate.questions import Answer, Question
-from pumice.evaluate.scoring.matching import match
 from pumice.evaluate.statistic import Metric, Row, Scored
-from pumice.evaluate.task import Profile, Task
+from pumice.evaluate.task import Profile
 from pumice.prompts.conversation import Conversation, Image
 from pumice.world.benchmark import IOU
 from pumice.world.vocabulary import article
@@ -50,18 +49,18 @@ def score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     """The share of boxes with an overlap of more than one half, and the mean overlap; no box overlaps with nothing."""
     shown = gallery(folder, regions=True)
     wanted = _wanted(shown.scenes)
-    matched = match(wanted, answers, lambda answer: answer.question_id, "the phrases")
+    matched = match_ids(wanted, answers, "the phrases")
     rows = tuple(_row(name, wanted[name], answer, profile) for name, answer in matched.pairs)
     metrics = (
         Metric("IoU over 0.5", 100 * mean("right")),
         Metric("mean IoU", 100 * mean("overlap")),
         Metric("without a box", 100 * mean("unread"), smaller_is_better=True),
     )
-    notes = (*shown.notes, *matched.notes())
+    about = shown.notes
     unsized = sum(one.scene.width is None for one in wanted.values())
     if profile == "llava" and unsized:
-        notes += (f"The sizes of the pictures of {unsized} phrases are unknown; they are taken for squares.",)
-    return Scored("grounding", profile, "IoU over 0.5", rows, metrics, matched.missing, notes)
+        about += (f"The sizes of the pictures of {unsized} phrases are unknown; they are taken for squares.",)
+    return Scored("grounding", profile, "IoU over 0.5", rows, metrics, matched.missing, matched.notes(), about)
 
 
 def padded(box: Box, width: int, height: int) -> Box:
@@ -121,20 +120,13 @@ def _row(name: str, one: _Wanted, answer: Answer | None, profile: Profile) -> Ro
         values={"right": float(right), "overlap": overlap, "unread": float(said is None)},
         correct=right,
         asked=one.phrase,
-        answer="" if answer is None else answer.text,
         expected=f"[{', '.join(f'{edge:.2f}' for edge in truth)}]",
-        note="no answer" if answer is None else "no box" if said is None else f"IoU {overlap:.2f}",
+        **said_by(answer, "no box" if said is None else f"IoU {overlap:.2f}"),
     )
 
 
-TASK = Task(
-    name="grounding",
-    title="Grounding",
-    folder="grounding",
-    files=(REGIONS, *FILES),
-    questions=questions,
-    answers=read_answers,
-    score=score,
+TASK = replace(
+    offline_task("grounding", "Grounding", questions, score, files=(REGIONS, *FILES)),
     profiles=("official", "llava"),
     default_profile="llava",
 )

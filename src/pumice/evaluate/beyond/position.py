@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pumice.annotations.scene import Scene, Thing
+from pumice.evaluate.beyond.offline import match_ids, offline_task, said_by
 from pumice.evaluate.beyond.scenes import FILES, gallery
 from pumice.evaluate.formula import mean
-from pumice.evaluate.predictions import read_answers
 from pumice.evaluate.questions import Answer, Question
-from pumice.evaluate.scoring.matching import match
 from pumice.evaluate.scoring.yes_no import pope_label
 from pumice.evaluate.statistic import Metric, Row, Scored
-from pumice.evaluate.task import SHORT, Profile, Task
+from pumice.evaluate.task import SHORT, Profile
 from pumice.prompts.conversation import Conversation, Image
 
 PER_SCENE = 2
@@ -61,7 +60,7 @@ def score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     """Questions and pairs that were answered right; an answer with both words or none of them is wrong."""
     shown = gallery(folder)
     asked = _all(shown.scenes)
-    matched = match(asked, answers, lambda answer: answer.question_id, "the questions of position")
+    matched = match_ids(asked, answers, "the questions of position")
     said = {name: _label(answer) for name, answer in matched.pairs}
     rows = tuple(_row(name, asked[name], answer, said) for name, answer in matched.pairs)
     groups = [group for group in _GROUPS if any(row.group == group for row in rows)]
@@ -71,7 +70,7 @@ def score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
         Metric("yes", 100 * mean("yes")),
         *(Metric(group, 100 * mean("right", group)) for group in groups),
     )
-    return Scored("position", profile, "accuracy", rows, metrics, matched.missing, (*shown.notes, *matched.notes()))
+    return Scored("position", profile, "accuracy", rows, metrics, matched.missing, matched.notes(), shown.notes)
 
 
 def _all(scenes: Sequence[Scene]) -> dict[str, _Asked]:
@@ -125,20 +124,9 @@ def _row(name: str, one: _Asked, answer: Answer | None, said: dict[str, str]) ->
         group=_GROUPS[one.axis],
         correct=right,
         asked=one.asked,
-        answer="" if answer is None else answer.text,
         expected="yes" if one.true else "no",
-        note="no answer" if answer is None else "neither yes nor no" if said[name] == "other" else "",
+        **said_by(answer, "neither yes nor no" if said[name] == "other" else ""),
     )
 
 
-TASK = Task(
-    name="position",
-    title="Position",
-    folder="position",
-    files=FILES,
-    questions=questions,
-    answers=read_answers,
-    score=score,
-    profiles=("official",),
-    default_profile="official",
-)
+TASK = offline_task("position", "Position", questions, score, files=FILES)

@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pumice.evaluate.beyond.drawn import held_out_key, held_out_picture
+from pumice.evaluate.beyond.offline import match_ids, offline_task, said_by
 from pumice.evaluate.formula import mean
-from pumice.evaluate.predictions import read_answers
 from pumice.evaluate.questions import Answer, Question
-from pumice.evaluate.scoring.matching import match
 from pumice.evaluate.statistic import Metric, Row, Scored
-from pumice.evaluate.task import Profile, Task
+from pumice.evaluate.task import Profile
 from pumice.prompts.conversation import Conversation, Image
 from pumice.world.benchmark import KINDS, HeldOut, held_out_questions, is_correct
 
@@ -32,7 +31,7 @@ def questions(folder: Path) -> Iterator[Question]:
 def score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     """Exact match, apart from space around; for a box an overlap (IoU) of more than one half."""
     named = _named()
-    matched = match(named, answers, lambda answer: answer.question_id, "Pumice's world")
+    matched = match_ids(named, answers, "Pumice's world")
     rows = tuple(_row(name, named[name], answer) for name, answer in matched.pairs)
     metrics = [Metric("accuracy", 100 * mean("right"))]
     metrics += [Metric(kind, 100 * mean("right", kind)) for kind in KINDS]
@@ -52,20 +51,9 @@ def _row(name: str, one: HeldOut, answer: Answer | None) -> Row:
         group=one.kind,
         correct=right,
         asked=one.question,
-        answer="" if answer is None else answer.text,
         expected=one.answer,
-        note="no answer" if answer is None else "",
+        **said_by(answer),
     )
 
 
-TASK = Task(
-    name="world",
-    title="Pumice's world",
-    folder="world",
-    files=(),
-    questions=questions,
-    answers=read_answers,
-    score=score,
-    profiles=("official",),
-    default_profile="official",
-)
+TASK = offline_task("world", "Pumice's world", questions, score)
