@@ -51,6 +51,8 @@ SAID = {
     "car keys, a boat dock, pizza boxes and an apple tree": "",
     "A bus driver and a taxi driver talk.": "person, person",
     "A mouse pad, a toilet paper roll and a cake stand": "",
+    "Where does the laptop stand? Can a red car stop here?": "laptop, car",
+    "Does the picture show a laptop stand? Does the cake stand look new?": "",
     "A parking lot with a parking meter": "parking meter",
     "the dining room has a dining table": "dining table",
     "A fire hydrant near a fire truck": "fire hydrant, truck",

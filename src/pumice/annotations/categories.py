@@ -120,7 +120,7 @@ class Vocabulary:
             if (
                 one
                 and not last.possessive
-                and ((after and each.last + 1 in starts) or near.modifies(after, sense.categories))
+                and ((after and each.last + 1 in starts) or near.modifies(before, after, sense.categories))
             ):
                 continue
             said = said_before(before, each.plural, paired=not _PAIRED.isdisjoint(sense.categories))

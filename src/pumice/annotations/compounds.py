@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import pairwise
+from itertools import dropwhile, pairwise
 
 
 def _set(words: str) -> frozenset[str]:
@@ -73,6 +73,9 @@ DEPICTIONS: frozenset[str] = _set(
 
 #: Before these, several who own something are there themselves: "the children's books", but "children's books".
 DETERMINERS: frozenset[str] = _set("the these those his her its their our my your both all two three four")
+
+ARTICLES: frozenset[str] = _set("a an this that any")
+_AUXILIARIES: frozenset[str] = _set("do does did can could will would may might must should")
 
 #: Whole phrases that mean none of the categories.
 TRAPS: tuple[str, ...] = _phrases(
@@ -183,13 +186,19 @@ def acts(word: str, before: Sequence[str]) -> bool:
     return word in VERBS_TOO and before[-1:] != [] and before[-1] in _WHO_ACTS
 
 
-def modifies(after: Sequence[str], categories: Sequence[str]) -> bool:
+def modifies(before: Sequence[str], after: Sequence[str], categories: Sequence[str]) -> bool:
     """Whether a noun in the singular only describes the one behind it: "train" before "station"."""
     if not after:
         return False
     if not HEADS.isdisjoint({after[0], after[0].removesuffix("s"), after[0].removesuffix("es")}):
         return True
-    return after[0] in HEADS_OR_VERBS and LIVING.isdisjoint(categories)
+    return after[0] in HEADS_OR_VERBS and LIVING.isdisjoint(categories) and not _does(before, after)
+
+
+def _does(before: Sequence[str], after: Sequence[str]) -> bool:
+    """Whether what follows a noun is what it does: "where does the laptop stand?", "can the red car stop here?"."""
+    subject = dropwhile(lambda word: word in DETERMINERS or word in ARTICLES or word in COLOURS, reversed(before))
+    return next(subject, "") in _AUXILIARIES and (len(after) == 1 or after[1] in FOLLOWERS)
 
 
 def elsewhere(word: str, before: Sequence[str], after: Sequence[str]) -> bool:

@@ -195,6 +195,8 @@ The couch is not blue.
 The man is wearing a blue shirt and sits near the couch.
 The woman in the green dress plays with the dogs.
 The wall behind the couch is white.
+The image depicts a scene with three dogs and a couch.
+The couch has a brown surface.
 The couch has blue cushions.
 The dog on the left sleeps next to the red couch.
 A black TV hangs above the red couch.
@@ -240,6 +242,9 @@ ANSWERS = [
     ("How many dogs are in the image?", "3", "5"),
     ("How many horses can you see?", "None.", "One."),
     ("How many cups do you see?\nAnswer the question using a single word or phrase.", "2", "3"),
+    ("In front of the couch, how many dogs are there?", "Three.", "Five."),
+    ("How many cups does the cat look at?", "Two.", "Three."),
+    ("Does a laptop stand on the shelf?", "No.", "Yes."),
     ("What colour is the couch?", "Red.", "It is blue."),
     ("What color is the TV?", "It is black.", "White"),
     ("Where is the cat?", "At the top right.", "It is at the bottom left of the picture."),
@@ -257,6 +262,9 @@ OPEN = [
     ("Is there a lamp in the room?", "Yes.", "No."),
     ("Is the man happy?", "Yes.", "No."),
     ("How many windows are there?", "Two.", "Five."),
+    ("How many legs does the cat have?", "Four.", "Five."),
+    ("How many ears do cats have?", "Two.", "Four."),
+    ("How many cushions are on the couch?", "Two.", "None."),
     ("What colour is the carpet?", "Blue.", "Red."),
     ("What is on the shelf?", "A cat.", "A box."),
     ("Is there a cat or a dog?", "Yes.", "No."),

@@ -10,7 +10,7 @@ from pathlib import Path
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from pumice.annotations.categories import COCO_CATEGORIES, plural
+from pumice.annotations.categories import COCO_CATEGORIES, WORLD_SOURCE, plural
 from pumice.annotations.scene import Scene, Thing
 from pumice.annotations.sources.table import open_source
 from pumice.annotations.sources.world import annotated
@@ -160,6 +160,7 @@ def test_an_annotator_of_photographs_stops_counting() -> None:
     scene = Scene("s", "s.jpg", None, None, (), many, closed=frozenset(COCO_CATEGORIES))
     assert not wrong(scene, "There are twenty birds in the picture.")
     assert wrong(scene, "There are two birds in the picture.")
+    assert wrong(scene, "The image depicts a scene with two birds.")
     crowd = replace(scene, things=(many[0], Thing("bird", (0, 0, 1, 1), crowd=True)))
     assert not wrong(crowd, "There are twenty birds in the picture.")
     assert not wrong(crowd, "There is a bird on the right side of the picture."), "it may be in the crowd"
@@ -170,6 +171,17 @@ def test_the_worlds_own_answers() -> None:
         made = make_scene("held_out", number)
         for qa in ask_about(made, random.Random(number)):
             assert not wrong(annotated(made), qa.answer, qa.question), (number, qa)
+
+
+def test_a_surface_is_all_of_a_thing_in_the_world_alone() -> None:
+    """A clock with a white surface may be a blue clock; a sign of the world has one colour."""
+    thing = Thing("clock", (0.1, 0.1, 0.3, 0.3), "blue")
+    world = Scene("s", "s.png", None, None, (), (thing,), source=WORLD_SOURCE, closed=frozenset({"clock"}))
+    assert wrong(world, "The clock has a red surface.") and not wrong(world, "The clock has a blue surface.")
+    photograph = replace(world, source="", things=(replace(thing, colour=None),), captions=("A blue clock.",))
+    assert wrong(photograph, "The clock is red.") and not wrong(photograph, "The clock has a red surface.")
+    heard = replace(photograph, captions=("A clock with a red surface.",))
+    assert not wrong(heard, "The clock is blue."), "nor does a caption say more"
 
 
 def test_real_answers_of_gpt4(coco: Path) -> None:

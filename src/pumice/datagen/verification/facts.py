@@ -73,7 +73,7 @@ class Facts:
             sharp = content.bound == "exact" or noun.determiner == "#" or len(content.nouns) > 1  # no "group of"
             if sharp and len(noun.mention.categories) == 1:
                 self.numbers[noun.mention.category].add(content.number)
-        elif isinstance(content, Colour) and len(content.noun.mention.categories) == 1:
+        elif isinstance(content, Colour) and len(content.noun.mention.categories) == 1 and not content.surface:
             mention = content.noun.mention
             self.colours[mention.category].update(() if mention.loose else content.colours)
             if mention.plural:

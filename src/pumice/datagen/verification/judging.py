@@ -119,6 +119,8 @@ def colour(said: Colour, facts: Facts) -> Finding:
     found = facts.things(mention.categories)
     if not found or mention.loose:
         return Finding(Truth.OPEN, f"no {mention.word} is annotated for sure")
+    if said.surface and not facts.exact:  # the synthetic world's things have one colour all over
+        return Finding(Truth.OPEN, "a surface may differ from the rest")
     if facts.coloured(found):
         shown = sorted({thing.colour for thing in found if thing.colour is not None})
         fitting = facts.things(mention.categories, said.colours)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pumice.annotations.numbers import NUMBERS
 from pumice.datagen.verification.lexicon import COLOURS
 from pumice.datagen.verification.reading import statements
-from pumice.datagen.verification.sentences import Noun, Sentence
+from pumice.datagen.verification.sentences import AUXILIARIES, Noun, Sentence
 from pumice.datagen.verification.spatial import bare_place
 from pumice.datagen.verification.statements import Colour, Content, Count, Existence, Place, Size, Statement
 
@@ -122,9 +122,7 @@ def completed(asked: Sentence | None, answer: Sentence) -> list[Statement]:
 
 
 def _how_many(asked: Sentence, answer: Sentence) -> Content | None:
-    if not _HOW_MANY.search(" ".join(asked.words)):
-        return None
-    noun = asked.nouns[0] if asked.nouns else None
+    noun = _counted(asked)
     match = _NUMBER_FIRST.match(answer.shape)
     if noun is None or match is None or any(each.mention.category == noun.mention.category for each in answer.nouns):
         return None
@@ -137,6 +135,18 @@ def _how_many(asked: Sentence, answer: Sentence) -> Content | None:
     everywhere = _ANY_ASKED.match(asked.shape, noun.at + 1) is not None
     bare = replace(noun, determiner="#")
     return Count((bare,), number, "exact", everywhere)
+
+
+def _counted(asked: Sentence) -> Noun | None:
+    """What a question wants counted: the cups of "how many cups does the dog see?", and nothing of "how many legs"."""
+    key = _HOW_MANY.search(" ".join(word.replace(" ", "-") for word in asked.words))
+    if key is None:
+        return None
+    after = key.string.count(" ", 0, key.end()) + 1
+    noun = next((each for each in asked.nouns if each.at >= after), None)
+    if noun is None or asked.shape[after : noun.first].strip("taohxQ"):
+        return None
+    return noun if AUXILIARIES.isdisjoint(asked.words[after : noun.at]) else None
 
 
 def _which_colour(asked: Sentence, answer: Sentence) -> Content | None:

@@ -30,10 +30,11 @@ _IS_SOMEHOW = re.compile(
     r"[xvdK]*(?:[op]?a?[xw]?)(?P<colours>C(?:(?:,&|[&,])C)*)(?![wNCr#])"
 )
 _APPOSED = re.compile(r",(?P<verb>)(?P<deny>)[xvdp]*(?P<colours>C(?:&C)*)(?=[x,.?]|$)")
-#: "has a red colour"; and before the thing "with its red colour, ..."
+#: "has a red colour", "has a red surface"; and before the thing "with its red colour, ..."
 _HAS_COLOUR = re.compile(
-    r"(?:[pB]t*[wxC]*[wNI])?(?P<verb>P|V?o|V?B)(?P<deny>g?)a?[xw]?(?P<colours>C(?:(?:,&|[&,])C)*)K"
+    r"(?:[pB]t*[wxC]*[wNI])?(?P<verb>P|V?o|V?B)(?P<deny>g?)a?[xw]?(?P<colours>C(?:(?:,&|[&,])C)*)(?P<of>[Kw])"
 )
+_SURFACES = word_set("surface exterior finish coating")
 _COLOUR_OF = re.compile(r"(?:^|,)(?P<colours>C(?:(?:,&|[&,])C)*)Vx*tKot*x*$")
 _WITH_COLOUR = re.compile(r"B[hat]x*(?P<colours>C(?:(?:,&|[&,])C)*)K,$")
 
@@ -163,14 +164,18 @@ def _predicate(sentence: Sentence, noun: Noun, sure: bool) -> Iterator[Statement
     if front is not None:
         yield Statement(Colour(noun, _colours(sentence, front)), firm=sure)
     after = noun.at + 1
-    match = _HAS_COLOUR.match(sentence.shape, after) or _IS_COLOURED.match(sentence.shape, after)
+    match = _HAS_COLOUR.match(sentence.shape, after)
+    surface = match is not None and sentence.words[match.start("of")] in _SURFACES
+    if match is None or not (surface or match["of"] == "K"):
+        match = _IS_COLOURED.match(sentence.shape, after)
     if match is None and len(sentence.nouns) == 1:
         match = _IS_SOMEHOW.match(sentence.shape, after)
     if match is None or not (match["verb"] or match["deny"] or sentence.asks):
         match = _APPOSED.match(sentence.shape, after)
     if match is None or (sentence.shape[noun.first - 1 : noun.first] in tuple("BRpTo") and "K" not in before):
         return  # "the wall behind the cup is red"
-    yield Statement(Colour(noun, _colours(sentence, match)), denied=bool(match["deny"]), firm=sure)
+    colour = Colour(noun, _colours(sentence, match), surface)
+    yield Statement(colour, denied=bool(match["deny"]), firm=sure)
 
 
 def _colours(sentence: Sentence, match: re.Match[str]) -> tuple[str, ...]:

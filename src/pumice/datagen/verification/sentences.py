@@ -31,7 +31,7 @@ _ONE_SEES = [
     ["recognises"],
     ["could"],
 ]
-_AUXILIARIES = frozenset({"do", "does", "did", "have", "has", "had", "can", "could"})
+AUXILIARIES = frozenset({"do", "does", "did", "have", "has", "had", "can", "could"})
 _MODIFIERS = frozenset("wCdxrSKv")
 _DETERMINERS = frozenset("athzQ0#")
 _LONGEST_PHRASE = 6
@@ -132,7 +132,7 @@ def _settled(shape: str, words: list[str]) -> str:
         if words[at] in ("cannot", "can't", "couldn't") and _perceives(shape, words, at + 1, asked):
             letters[at] = "g"
             continue
-        if asked and at == 0 and words[at] in _AUXILIARIES:
+        if asked and at == 0 and words[at] in AUXILIARIES:
             letters[at] = "V"
             continue
         if words[at] in ("empty", "free", "void") and after == "o":

@@ -36,10 +36,11 @@ class Count:
 
 @dataclass(frozen=True)
 class Colour:
-    """It has these colours."""
+    """It has these colours. surface: its surface has, which may be a part of it."""
 
     noun: Noun
     colours: tuple[str, ...]
+    surface: bool = False
 
 
 @dataclass(frozen=True)

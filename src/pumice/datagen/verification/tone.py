@@ -27,7 +27,7 @@ _THERE_AFTER = re.compile(r"x*V[xV]*[dvpBR]|x*[vd]|pt*I|[wd]x*[pB][tahQ#]|w[tha]
 _PLAN = re.compile(r"Tx*[wPV]$")
 _THERE_TO_BE = re.compile(r"E[wVx]*TV$")
 _HEAD = re.compile(
-    r"(?:E[Vwg]{0,2}(?:TV)?|[Iy][xwg]*(?:Po?|v|Vdp)|vV|^xV|go)x*(?:[athzQ#0]*[CxwdS]*[Nw](?:,&|[,&]))*x*$"
+    r"(?:E[Vwg]{0,2}(?:TV)?|[Iy][xwg]*(?:P(?:o|aIB)?|v|Vdp)|vV|^xV|go)x*(?:[athzQ#0]*[CxwdS]*[Nw](?:,&|[,&]))*x*$"
 )
 #: After a thing: where, with what, or doing what it is; "in the picture" and "in it" leave it to be any.
 _RESTRICTED = re.compile(r"p(?!t*w?I|y|Q)|T(?!V?v|t*w?I)|B|R|u|[dP](?=[tahzpBQ#])|w(?=[tah])")
