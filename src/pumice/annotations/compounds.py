@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import dropwhile, pairwise
 
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
+from pumice.annotations.tokens import word_set
 
 
 def _phrases(text: str) -> tuple[str, ...]:
@@ -15,7 +13,7 @@ def _phrases(text: str) -> tuple[str, ...]:
 
 
 #: Nouns that make a modifier of the word before them: what they name is something else, which may stand without it.
-HEADS: frozenset[str] = _set(
+HEADS: frozenset[str] = word_set(
     """
     activities activity app area art barn basin bathroom batter beak beer behavior behaviour boot booth bread bumper
     button buttons cabin cabinet carriage carriages carrier cart cartoon charger cloth clothes clothing club cockpit
@@ -35,7 +33,7 @@ HEADS: frozenset[str] = _set(
     """
 )
 #: The same, but also what one does: "a car park", while "a man and a dog run", and "the clock shows" the time.
-HEADS_OR_VERBS: frozenset[str] = _set(
+HEADS_OR_VERBS: frozenset[str] = word_set(
     """
     alarm arm back balloon bath bed board bowl brush cable cage call cap care cover design dock end face
     fare frame fuel hand handle hide hood jacket jump launch lid lift mark market mask match model nest
@@ -46,7 +44,7 @@ HEADS_OR_VERBS: frozenset[str] = _set(
 )
 
 #: Adjectives after which something is not what it is called.
-UNREAL: frozenset[str] = _set(
+UNREAL: frozenset[str] = word_set(
     """
     toy fake stuffed plush paper cardboard inflatable lego cartoon animated model miniature pretend imaginary ceramic
     porcelain origami carved sculpted drawn painted printed chocolate gingerbread play doll barbie plastic wooden metal
@@ -54,16 +52,16 @@ UNREAL: frozenset[str] = _set(
     """
 )
 #: Things of these materials are real, unless they were alive or drove.
-MATERIALS: frozenset[str] = _set("plastic wooden metal stone paper ceramic porcelain chocolate")
+MATERIALS: frozenset[str] = word_set("plastic wooden metal stone paper ceramic porcelain chocolate")
 _NEVER_REAL = UNREAL - MATERIALS
-LIVING: frozenset[str] = _set("person bird cat dog horse sheep cow elephant bear zebra giraffe")
-ALIVE: frozenset[str] = LIVING | _set("car truck train airplane")
-COLOURS: frozenset[str] = _set(
+LIVING: frozenset[str] = word_set("person bird cat dog horse sheep cow elephant bear zebra giraffe")
+ALIVE: frozenset[str] = LIVING | word_set("car truck train airplane")
+COLOURS: frozenset[str] = word_set(
     "black white grey gray brown red yellow green blue pink purple tan beige gold golden silver orange cream"
 )
 
 #: "A statue of a horse" shows no horse. A picture of one may be the very picture that is spoken of.
-DEPICTIONS: frozenset[str] = _set(
+DEPICTIONS: frozenset[str] = word_set(
     """
     statue statues sculpture sculptures figurine figurines carving carvings mural murals drawing drawings painting
     paintings logo logos cartoon cartoons poster posters decal decals sticker stickers shape replica replicas costume
@@ -72,10 +70,10 @@ DEPICTIONS: frozenset[str] = _set(
 )
 
 #: Before these, several who own something are there themselves: "the children's books", but "children's books".
-DETERMINERS: frozenset[str] = _set("the these those his her its their our my your both all two three four")
+DETERMINERS: frozenset[str] = word_set("the these those his her its their our my your both all two three four")
 
-ARTICLES: frozenset[str] = _set("a an this that any")
-_AUXILIARIES: frozenset[str] = _set("do does did can could will would may might must should")
+_ARTICLES: frozenset[str] = word_set("a an this that any")
+_AUXILIARIES: frozenset[str] = word_set("do does did can could will would may might must should")
 
 #: Whole phrases that mean none of the categories.
 TRAPS: tuple[str, ...] = _phrases(
@@ -131,7 +129,7 @@ TRAPS: tuple[str, ...] = _phrases(
     rocking horse, hobby horse, carousel horse, sea lion, bull's eye, bullseye, prairie dog, guinea pig,
     teddy roosevelt, cell block, hair brush, hairbrush, paint brush, paintbrush, brush fire, toast rack,
     farmer's market, farmers market, driver's license, driver's seat, doctor's office, dentist's office, shepherd's pie,
-        chef's hat, chef's knife, baker's dozen, men's room, women's room, mens room, ladies room, men's restroom,
+    chef's hat, chef's knife, baker's dozen, men's room, women's room, mens room, ladies room, men's restroom,
     women's restroom, child care, childhood,
     master bedroom, master bath, king size, king sized, queen size, twin size, butterfly, dragonfly, fly ball,
     foul ball, home run, first person, third person, per person, in person, on board, on the other hand, board game,
@@ -143,7 +141,7 @@ TRAPS: tuple[str, ...] = _phrases(
 )
 
 #: Adjectives, materials or sports before a noun, things where a phrase ends: "an orange cat", "an orange".
-ADJECTIVES_TOO: frozenset[str] = _set(
+ADJECTIVES_TOO: frozenset[str] = word_set(
     """
     orange glass remote mobile novel human individual male female adult patient baseball football basketball volleyball
     softball teen semi signal display control meter bar brush range screen drink coffee beer toast pie wrap sub
@@ -151,28 +149,30 @@ ADJECTIVES_TOO: frozenset[str] = _set(
 )
 
 #: Things, but also what one does; after "to" or "can" they are done.
-VERBS_TOO: frozenset[str] = _set(
+VERBS_TOO: frozenset[str] = word_set(
     """
-        bear steer chair train book bat bowl sink man bike tie boat ski cup clock couch fork bottle duck ram cycle
+    bear steer chair train book bat bowl sink man bike tie boat ski cup clock couch fork bottle duck ram cycle
     coach board drink
     pack phone plant flower kite bus truck jar watch seat bench brush display screen monitor control range wrap toast
     friend mother father baby parent pilot model umpire referee surf pup kid umbrella sandwich cart cab jet
     """
 )
-BEFORE_VERBS: frozenset[str] = _set(
+BEFORE_VERBS: frozenset[str] = word_set(
     """
     to can could will would may might must should shall cannot can't couldn't won't didn't doesn't don't they we i you
     """
 )
 
 #: After these a word in -s is what they do.
-_WHO_ACTS: frozenset[str] = _set("it he she who which that this also never always often")
+_WHO_ACTS: frozenset[str] = word_set("it he she who which that this also never always often")
 
 #: After these an adjective ends a phrase as well as a noun does.
-BEFORE_ADJECTIVES: frozenset[str] = _set("is are was were and or of in with color colour very mostly bright dark light")
+BEFORE_ADJECTIVES: frozenset[str] = word_set(
+    "is are was were and or of in with color colour very mostly bright dark light"
+)
 
 #: What may follow a noun that ends its phrase. Words in -ing may, too ("an orange lying on a plate").
-FOLLOWERS: frozenset[str] = _set(
+FOLLOWERS: frozenset[str] = word_set(
     """
     on in is are was were and or but with next near beside behind under over at from to for of that which who by has
     have had can may inside above below between as while where when so because along around into onto through off
@@ -197,7 +197,7 @@ def modifies(before: Sequence[str], after: Sequence[str], categories: Sequence[s
 
 def _does(before: Sequence[str], after: Sequence[str]) -> bool:
     """Whether what follows a noun is what it does: "where does the laptop stand?", "can the red car stop here?"."""
-    subject = dropwhile(lambda word: word in DETERMINERS or word in ARTICLES or word in COLOURS, reversed(before))
+    subject = dropwhile(lambda word: word in DETERMINERS or word in _ARTICLES or word in COLOURS, reversed(before))
     return next(subject, "") in _AUXILIARIES and (len(after) == 1 or after[1] in FOLLOWERS)
 
 

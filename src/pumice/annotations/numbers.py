@@ -6,12 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from pumice.annotations.tokens import word_set
+
 #: exact: "two dogs". least: "several dogs", at least this many. about: "around ten people".
 Bound: TypeAlias = Literal["exact", "least", "about"]
-
-
-def _set(words: str) -> frozenset[str]:
-    return frozenset(words.split())
 
 
 _ONES = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen"
@@ -27,15 +25,15 @@ _SEVERAL: dict[str, int] = {
     "countless": 2, "dozens": 12, "hundreds": 100, "scores": 20,
 }  # fmt: skip
 #: "A pair of dogs" is two of them, "a herd of cows" at least two.
-_GROUPS: frozenset[str] = _set(
+_GROUPS: frozenset[str] = word_set(
     """
     couple group herd flock bunch crowd row line stack pile collection number variety lot lots assortment pack set team
     swarm fleet handful plenty array cluster series range majority
     """
 )
-_ABOUT: frozenset[str] = _set("about around approximately roughly nearly almost maybe perhaps some")
+_ABOUT: frozenset[str] = word_set("about around approximately roughly nearly almost maybe perhaps some")
 #: What may stand between a number and its noun, beside words in -ed and -ing.
-_BETWEEN: frozenset[str] = _set(
+_BETWEEN: frozenset[str] = word_set(
     """
     red orange yellow green blue purple pink brown black white grey gray golden silver beige tan dark light bright
     colourful colorful big small large little tiny huge giant tall short long wide young old elderly older younger baby
@@ -48,9 +46,9 @@ _BETWEEN: frozenset[str] = _set(
 
 
 #: Words before "one" that make it a count: "one man walks, another stands" counts nobody.
-_COUNTS_ONE: frozenset[str] = _set("is only just exactly contains shows has see there's features")
+_COUNTS_ONE: frozenset[str] = word_set("is only just exactly contains shows has see there's features")
 #: Before a number they make it a part of all: "the two on the left".
-_DEFINITE: frozenset[str] = _set("the these those his her their its other my your our of")
+_DEFINITE: frozenset[str] = word_set("the these those his her their its other my your our of")
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,11 @@ _POSSESSIVE = re.compile(r"['’]s?$")
 _HYPHENS = ("-", "\u2011")
 
 
+def word_set(words: str) -> frozenset[str]:
+    """The words between blanks."""
+    return frozenset(words.split())
+
+
 class Token(NamedTuple):
     """``text[start:end]``. word: lower case and without 's; possessive: it had one.
 

@@ -6,6 +6,7 @@ import json
 import random
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from pumice.annotations.scene import Scene, Thing
 from pumice.annotations.sources.table import open_source
 from pumice.annotations.sources.world import annotated
 from pumice.datagen.samples import Exchange
-from pumice.datagen.verification.claims import CLAIM_KINDS, Claim, refused
+from pumice.datagen.verification.claims import Claim, ClaimKind, refused
 from pumice.datagen.verification.verify import verify
 from pumice.world.questions import ask_about
 from pumice.world.scene import make_scene
@@ -109,7 +110,7 @@ def test_relations_and_sizes_are_opposites(scene: Scene, data: st.DataObject) ->
 @example("[", "the dog [0.1, 0.2, 0.3] [1,1,0,0] [0.1,0.1,0.2,0.2]", Scene("s", "", None, None, (), ()))
 def test_no_text_is_too_strange(question: str, answer: str, scene: Scene) -> None:
     for claim in said(scene, answer, question):
-        assert claim.kind in CLAIM_KINDS and claim.reason
+        assert claim.kind in get_args(ClaimKind) and claim.reason
 
 
 WORD = st.sampled_from(

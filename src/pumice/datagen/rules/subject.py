@@ -33,7 +33,7 @@ _ALIKE: tuple[frozenset[str], ...] = tuple(
         "oven/microwave/toaster/refrigerator", "skis/snowboard/surfboard/skateboard", "potted plant/vase",
         "cake/donut/sandwich/pizza/hot dog", "apple/orange", "teddy bear/dog/bear", "dining table/bench/bed",
         "keyboard/laptop/mouse", "frisbee/sports ball/kite", "cat/dog", "boat/surfboard", "train/bus",
-        "sink/toilet/bowl",         "broccoli/carrot", "airplane/kite/bird", "book/laptop",
+        "sink/toilet/bowl", "broccoli/carrot", "airplane/kite/bird", "book/laptop",
     )
 )  # fmt: skip
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeAlias, get_args
+from typing import Literal, TypeAlias
 
 from pumice.datagen.samples import Json, Rejection
 
 ClaimKind: TypeAlias = Literal["existence", "count", "colour", "place", "size", "yes_no"]
-CLAIM_KINDS: tuple[ClaimKind, ...] = get_args(ClaimKind)
 Verdict: TypeAlias = Literal["supported", "contradicted", "unknown"]
 #: strict: one contradicted claim is enough. lenient: only what no slip of an annotator explains.
 Mode: TypeAlias = Literal["strict", "lenient"]

@@ -9,13 +9,9 @@ import re
 from typing import NamedTuple
 
 from pumice.annotations.numbers import NUMBERS
+from pumice.annotations.tokens import word_set
 
 NOUN = "N"  # a thing that annotations may know
-
-
-def word_set(words: str) -> frozenset[str]:
-    """The words between blanks."""
-    return frozenset(words.split())
 
 
 #: Every letter with its words; what is in no row is "d" (ends in -ing or -ed), "x" (an adverb in -ly) or "w".

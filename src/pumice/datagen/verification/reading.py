@@ -7,7 +7,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 
 from pumice.annotations.numbers import NUMBERS, Bound
-from pumice.datagen.verification.lexicon import COLOURS, word_set
+from pumice.annotations.tokens import word_set
+from pumice.datagen.verification.lexicon import COLOURS
 from pumice.datagen.verification.sentences import KEPT, Noun, Sentence
 from pumice.datagen.verification.sizes import sizes
 from pumice.datagen.verification.spatial import spatial

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from pumice.datagen.verification.lexicon import word_set
+from pumice.annotations.tokens import word_set
 from pumice.datagen.verification.sentences import Noun, Sentence
 from pumice.datagen.verification.statements import Measure, Size, Statement
 from pumice.datagen.verification.tone import denied, firm, hedged

@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator
 from typing import TypeAlias
 
-from pumice.datagen.verification.lexicon import Direction, direction, word_set
+from pumice.annotations.tokens import word_set
+from pumice.datagen.verification.lexicon import Direction, direction
 from pumice.datagen.verification.sentences import Noun, Sentence
 from pumice.datagen.verification.statements import Place, Relation, RelationName, Statement
 from pumice.datagen.verification.tone import denied, firm, hedged

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from pumice.datagen.verification.lexicon import GENERIC, PERCEIVED, word_set
+from pumice.annotations.tokens import word_set
+from pumice.datagen.verification.lexicon import GENERIC, PERCEIVED
 from pumice.datagen.verification.sentences import Noun, Sentence
 
 #: "A place for dogs" shows none, nor does one "as big as a dog", nor who comes "by car".
