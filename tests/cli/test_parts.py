@@ -51,26 +51,53 @@ def test_a_part_that_was_killed_is_noticed() -> None:
     assert "goes on where it stopped" in caught.value.hint
 
 
+def test_an_error_that_cannot_be_sent_is_told_in_words() -> None:
+    with pytest.raises(RuntimeError, match="ForeignError: 500 at home"):
+        in_parts(parting.fail_strangely, 2, lambda failed: None)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="sends Ctrl-C as a signal")
+def test_an_interrupt_ends_all_without_a_traceback_from_any_part(tmp_path: Path) -> None:
+    """As a terminal sends it: to all processes at once."""
+    process, _ = _at_work(tmp_path)
+    os.killpg(process.pid, signal.SIGINT)
+    assert process.communicate(timeout=60)[0] == "interrupted\n"
+
+
 @pytest.mark.skipif(not Path("/proc/self").exists(), reason="looks processes up in /proc")
 def test_parts_end_with_whom_they_work_for(tmp_path: Path) -> None:
-    code = f"""
+    process, parts = _at_work(tmp_path)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    while any(_runs(part) for part in parts):
+        time.sleep(0.02)
+
+
+def _at_work(folder: Path) -> tuple[subprocess.Popen[str], list[int]]:
+    """A process whose two parts go on for ever, with the numbers of theirs."""
+    script = folder / "main.py"
+    script.write_text(f"""
 from functools import partial
 from evaluate import parting
 from pumice.cli.parts import in_parts
 if __name__ == "__main__":
-    in_parts(partial(parting.go_on, {str(tmp_path)!r}), 2, lambda failed: None)
-"""
-    script = tmp_path / "main.py"
-    script.write_text(code)
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), python_path(ROOT)])}
-    process = subprocess.Popen([sys.executable, str(script)], env=environment)
-    while len(parts := [int(path.name) for path in tmp_path.iterdir() if path.name.isdigit()]) < 2:
+    try:
+        in_parts(partial(parting.go_on, {str(folder)!r}), 2, lambda failed: None)
+    except KeyboardInterrupt:
+        print("interrupted")
+""")
+    process = subprocess.Popen(
+        [sys.executable, str(script)],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests"), python_path(ROOT)])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    while len(parts := [int(path.name) for path in folder.iterdir() if path.name.isdigit()]) < 2:
         assert process.poll() is None
         time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    while any(_runs(part) for part in parts):
-        time.sleep(0.02)
+    return process, parts
 
 
 def _runs(process: int) -> bool:

@@ -26,6 +26,18 @@ def refuse(index: int, done: Callable[[int], None]) -> None:
     time.sleep(600)
 
 
+class ForeignError(Exception):
+    """Cannot be made from its message alone, as pickle tries to."""
+
+    def __init__(self, status: int, where: str) -> None:
+        super().__init__(f"{status} at {where}")
+
+
+def fail_strangely(index: int, done: Callable[[int], None]) -> None:
+    """With an error that cannot be sent."""
+    raise ForeignError(500, "home")
+
+
 def die(index: int, done: Callable[[int], None]) -> None:
     """As if the system had taken the memory back."""
     os.kill(os.getpid(), signal.SIGKILL)

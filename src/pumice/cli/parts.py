@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-from collections.abc import Callable, Sequence
+import pickle
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TypeAlias
@@ -31,7 +35,8 @@ def in_parts(work: Work, count: int, done: Callable[[int], None]) -> None:
             mine, theirs = context.Pipe(duplex=False)
             environment = _environment(index, count, devices)
             process = context.Process(target=_part, args=(work, index, environment, theirs), daemon=True)
-            process.start()
+            with _deaf_to_interrupts():
+                process.start()
             theirs.close()
             processes.append(process)
             connections[mine] = index
@@ -60,6 +65,20 @@ def in_parts(work: Work, count: int, done: Callable[[int], None]) -> None:
             process.join()
 
 
+@contextmanager
+def _deaf_to_interrupts() -> Iterator[None]:
+    """Processes that begin within never hear of Ctrl-C, at which each of them would print a traceback: whoever began
+    them hears it, and ends them."""
+    if threading.current_thread() is not threading.main_thread():  # only there may it be set
+        yield
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 def _part(work: Work, index: int, environment: dict[str, str], connection: Connection) -> None:
     """Runs in the new process. That nobody listens any more ends it, too."""
     os.environ.update(environment)
@@ -69,7 +88,16 @@ def _part(work: Work, index: int, environment: dict[str, str], connection: Conne
     except BrokenPipeError:
         return
     except Exception as error:
-        connection.send(error)
+        connection.send(_sendable(error))
+
+
+def _sendable(error: Exception) -> Exception:
+    """The error itself, or its words: not every library's errors can be put together again in another process."""
+    try:
+        pickle.loads(pickle.dumps(error))
+    except Exception:
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error
 
 
 def _environment(index: int, count: int, devices: Sequence[str]) -> dict[str, str]:
