@@ -51,6 +51,9 @@ def convert(
     merge: Annotated[
         bool, Option("--merge", help="CSV: rows about one picture become one record of several turns.")
     ] = False,
+    apart: Annotated[
+        bool, Option("--apart", help="Records: every question that can stand alone becomes a record of its own.")
+    ] = False,
     prompt: Annotated[
         str, Option("--prompt", metavar="TEXT", help="Captions: the question before each.")
     ] = "Describe the image.",
@@ -63,12 +66,12 @@ def convert(
     pumice data convert questions.csv records.jsonl --images pictures
     pumice data convert pictures records.json         # a.jpg with a.txt beside it
     pumice data convert captions_val2017.json records.json --images val2017 --skip-missing
-    pumice data convert records.json records.jsonl
+    pumice data convert records.json singles.jsonl --apart
     """
     from pumice.data.convert import Choices
     from pumice.data.convert import convert as run
 
-    count = run(source, target, kind, Choices(images, skip_missing, merge, prompt, overwrite))
+    count = run(source, target, kind, Choices(images, skip_missing, merge, apart, prompt, overwrite))
     skipped = f", {count.skipped} left out for want of their pictures" if count.skipped else ""
     print(f"{count.records} records{skipped}", file=sys.stderr)
     print(target)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias
 
+from pumice.data.apart import apart
 from pumice.data.parsing import parse
 from pumice.data.pictures import is_outside
 from pumice.data.rules import PLACEHOLDER, escape
@@ -34,12 +35,14 @@ class Choices:
     """images: the folder where pictures must be, and that paths become relative to; None keeps paths as they are.
 
     skip_missing: leave out what has no picture there. merge: a CSV's rows about one picture become one record of
-    several turns. prompt: the question before a caption. overwrite: replace the target.
+    several turns. apart: and the other way round, for records. prompt: the question before a caption. overwrite:
+    replace the target.
     """
 
     images: Path | None = None
     skip_missing: bool = False
     merge: bool = False
+    apart: bool = False
     prompt: str = "Describe the image."
     overwrite: bool = False
 
@@ -64,6 +67,8 @@ def convert(source: Path, target: Path, kind: Source | None = None, choices: Cho
     count = Count()
     if choices.merge and chosen != "csv":
         raise UsageError("--merge is for the rows of a CSV file")
+    if choices.apart and chosen != "llava":
+        raise UsageError("--apart is for LLaVA's records", hint="convert into records first")
     if choices.skip_missing and (choices.images is None or chosen == "captions"):
         raise UsageError("--skip-missing needs to know where pictures are", hint="name the folder with --images")
     if chosen == "csv":
@@ -75,7 +80,7 @@ def convert(source: Path, target: Path, kind: Source | None = None, choices: Cho
     elif choices.images is not None:
         raise UsageError("LLaVA's records keep their pictures' paths", hint="leave --images out")
     else:
-        records = _from_llava(source)
+        records = _from_llava(source, in_parts=choices.apart)
     with fresh_file(target, overwrite=choices.overwrite) as file:
         count.records = _write(records, file, as_list=target.suffix == ".json")
         if not count.records:
@@ -104,20 +109,17 @@ def _head(path: Path) -> bytes:
 
 def _write(records: Iterable[Value], file: BinaryIO, *, as_list: bool) -> int:
     """A record a line also in a list, so that line numbers say something."""
+    opening, between, closing = (b"[\n", b",\n", b"\n]\n") if as_list else (b"", b"\n", b"\n")
     count = 0
     for count, record in enumerate(records, start=1):
-        if as_list:
-            file.write(b"[\n" if count == 1 else b",\n")
+        file.write(opening if count == 1 else between)
         # Half a surrogate pair is no UTF-8; its escape in Python is its escape in JSON.
         file.write(json.dumps(record, ensure_ascii=False).encode("utf-8", "backslashreplace"))
-        if not as_list:
-            file.write(b"\n")
-    if as_list:
-        file.write(b"\n]\n")
+    file.write(closing)
     return count
 
 
-def _from_llava(source: Path) -> Iterator[Value]:
+def _from_llava(source: Path, *, in_parts: bool) -> Iterator[Value]:
     for raw in parse(source):
         if raw.faults or not isinstance(raw.value, dict):
             why = raw.faults[0].found if raw.faults else f"expected an object, found {type(raw.value).__name__}"
@@ -127,7 +129,7 @@ def _from_llava(source: Path) -> Iterator[Value]:
                 f"{raw.place(source)}: expected a record with 'conversations', found {[*raw.value]!s:.80}",
                 hint="make a CSV with the columns image, question and answer out of other data, and convert that",
             )
-        yield raw.value
+        yield from apart(raw.value) if in_parts else (raw.value,)
 
 
 def _from_csv(source: Path, choices: Choices, count: Count) -> Iterator[Value]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from pumice.processor import Inputs, Processor
+from pumice.processor import Inputs, Picture, Processor
 from pumice.prompts.conversation import Conversation, Image
 from pumice.prompts.encode import IGNORE
 
@@ -17,12 +18,15 @@ class Fitted:
     cut: int
 
 
-def fit(processor: Processor, conversation: Conversation, limit: int) -> Fitted:
+def fit(
+    processor: Processor, conversation: Conversation, limit: int, pictures: Sequence[Picture] | None = None
+) -> Fitted:
     """Read ``conversation`` and keep as many of its first questions, with their answers, as ``limit`` tokens hold.
 
-    0 is no limit. Pictures count with all their tokens and go with their turn. Raises: what the processor raises.
+    0 is no limit. Pictures count with all their tokens and go with their turn. pictures: its own, where they have been
+    read already. Raises: what the processor raises.
     """
-    pictures = processor.see_all(conversation)
+    pictures = processor.see_all(conversation) if pictures is None else pictures
     whole = processor.encode(conversation, pictures)
     if not limit or len(whole.ids) <= limit:
         return Fitted(whole, 0)

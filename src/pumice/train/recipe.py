@@ -117,11 +117,13 @@ class GroundingData(_Strict):
 class FileData(_Strict):
     """LLaVA JSON or JSONL with its folder of pictures.
 
-    weight: its share of an epoch, in passes: of 0.5 another half in every epoch, of 2 everything twice.
+    weight: its share of an epoch, in passes: of 0.5 another half in every epoch, of 2 everything twice. together: how
+    many records about one picture share a row, each learned as if it stood alone; the picture is seen once for all.
     """
 
     records: Path
     images: Path
+    together: Annotated[int, Field(ge=1, le=1000)] = 1
     weight: Annotated[float, Field(gt=0, le=1000, allow_inf_nan=False)] = 1.0
 
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
 
 from pumice.data.fitting import fit
 from pumice.data.packing import Row, pack
 from pumice.data.records import Record
 from pumice.errors import PumiceError, UsageError
 from pumice.model.config import LlavaConfig
-from pumice.processor import Processor
+from pumice.processor import Inputs, Processor
 from pumice.prompts.conversation import Conversation
 from pumice.train.grounding import ground
 from pumice.train.recipe import Recipe, WorldData
@@ -28,30 +31,70 @@ def row_limit(recipe: Recipe, model: LlavaConfig) -> int:
 
 @dataclass(frozen=True)
 class RecordRows:
-    """One row a record, None for one of which ``limit`` tokens leave nothing to learn; 0 is no limit."""
+    """Rows of records, None for one of which ``limit`` tokens leave nothing to learn; 0 is no limit.
+
+    together: how many records about one picture can share a row, each learned as if it stood alone; those of a picture
+    are dealt out in turn. The limit is each record's.
+    """
 
     records: list[Record]
     processor: Processor
     limit: int = 0
+    together: int = 1
+
+    @cached_property
+    def _groups(self) -> list[list[int]]:
+        """Numbers of the records in each row; a row stands where its first record does."""
+        if self.together == 1:
+            return [[number] for number in range(len(self.records))]
+        alike: dict[object, list[int]] = {}
+        for number, record in enumerate(self.records):
+            picture = _only_picture(record.conversation)
+            alike.setdefault(number if picture is None else picture, []).append(number)
+        dealt = [
+            numbers[place :: math.ceil(len(numbers) / self.together)]
+            for numbers in alike.values()
+            for place in range(math.ceil(len(numbers) / self.together))
+        ]
+        return sorted(dealt)
 
     def __len__(self) -> int:
-        return len(self.records)
+        return len(self._groups)
 
     def size(self, index: int) -> int:
         """About how long row ``index`` is, in characters: four of them make a token."""
-        conversation = self.records[index].conversation
+        conversations = [self.records[number].conversation for number in self._groups[index]]
         how = self.processor.preprocessing
         picture = 0 if how is None else 4 * how.side**2
-        return sum(len(turn.text) for turn in conversation.turns) + picture * sum(1 for _ in conversation.images())
+        words = sum(len(turn.text) for each in conversations for turn in each.turns)
+        return words + picture * sum(1 for _ in conversations[0].images())
 
     def __getitem__(self, index: int) -> Row | None:
-        record = self.records[index]
-        try:
-            fitted = fit(self.processor, record.conversation, self.limit)
-            return None if fitted.inputs is None else replace(pack([fitted.inputs]), cut=fitted.cut)
-        except PumiceError as error:
-            hint = f"{error.hint}; {_CHECK}" if error.hint else _CHECK
-            raise type(error)(f"{record.where}: {error}", hint=hint) from error
+        records = [self.records[number] for number in self._groups[index]]
+        pictures = None
+        kept: list[Inputs] = []
+        cut = 0
+        for record in records:
+            try:
+                if pictures is None:
+                    pictures = self.processor.see_all(record.conversation)
+                fitted = fit(self.processor, record.conversation, self.limit, pictures)
+                if fitted.inputs is not None:
+                    pack([fitted.inputs])
+                    kept.append(fitted.inputs)
+                    cut += fitted.cut
+            except PumiceError as error:
+                hint = f"{error.hint}; {_CHECK}" if error.hint else _CHECK
+                raise type(error)(f"{record.where}: {error}", hint=hint) from error
+        return replace(pack(kept), cut=cut) if kept else None
+
+
+def _only_picture(conversation: Conversation) -> Path | None:
+    """The file of a conversation's one picture, if it stands in front of everything."""
+    pictures = [*conversation.images()]
+    if len(pictures) != 1 or conversation.turns[0].parts[:1] != (pictures[0],):
+        return None
+    return pictures[0].source if isinstance(pictures[0].source, Path) else None
 
 
 @dataclass(frozen=True)

@@ -210,7 +210,10 @@ def make_task(recipe: Recipe, trainee: Trainee) -> tuple[TrainedTask, RowSource]
     if world is None:
         assert recipe.files is not None
         limit = row_limit(recipe, trainee.model.config)
-        parts = [RecordRows(read_records(each.records, each.images), processor, limit) for each in recipe.files]
+        parts = [
+            RecordRows(read_records(each.records, each.images), processor, limit, each.together)
+            for each in recipe.files
+        ]
         tower = trainee.model.vision if recipe.keep_features else None
         seen = None if tower is None else SeenPictures(recipe.output / "features", tower)
         rows = MixedRows(tuple(parts), tuple(each.weight for each in recipe.files))
