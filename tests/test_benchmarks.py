@@ -112,3 +112,10 @@ def test_generate() -> None:
     words = ("--requests", "100", "--latency", "0.2", "--concurrency", "20")
     found = last_line("benchmarks/generate.py", "teacher", *words)
     assert found["requests"] == 100 and 0.1 < found["share_of_possible"] <= 1  # type: ignore[operator]
+
+
+def test_taught(tmp_path: Path) -> None:
+    """Scenes generated, taken apart and learned from; so little is not enough to answer anything."""
+    words = ("--scenes", "12", "--per-kind", "1", "--only", "generated", "--folder", str(tmp_path / "taught"))
+    found = last_line("benchmarks/taught.py", *words)
+    assert found["generated"]["overall"][1] == 8  # type: ignore[index]
