@@ -168,6 +168,8 @@ def test_a_part_waits_for_the_others(
         (["score", "pope", "nowhere.jsonl", "--data", "DATA"], "nowhere.jsonl"),
         (["score", "pope", "ANSWERS", "--data", "DATA", "--submission", "x.json"], "no server to submit to"),
         (["score", "llava-bench", "ANSWERS", "--data", "DATA", "--judge", "http://127.0.0.1:1"], "name one with -o"),
+        (["llava-bench", "--data", "DATA", "-o", "OUT", "--judge", "http://x", "--prices", "no.toml"], "no.toml"),
+        (["pope", "--data", "DATA", "-o", "OUT", "--budget", "2"], "--budget: without --judge"),
         (["compare", "nowhere", "nowhere"], "is no folder"),
         (["report", "DATA"], "holds no results"),
         (["report", "DATA", "DATA"], "named twice"),
@@ -322,18 +324,55 @@ def test_a_judge_is_asked_once_and_what_it_cannot_say_is_missing(
     figures = {each["name"]: each["value"] for each in result["metrics"]}
     assert figures["overall"] == pytest.approx(100 * (7 + 3) / (8 + 9))
     assert any("read" in note for note in result["notes"])
-    assert result["made_with"]["judge_model"] == "gpt-4o"
+    made = {name: result["made_with"][name] for name in ("judge", "judge_model", "judge_runs")}
+    assert made == {"judge": teacher.url, "judge_model": "gpt-4o-2026", "judge_runs": 2}
     answered = teacher.books.answered.total()
-    for more in (judging, ("--runs", "2")):  # verdicts are kept, and count without a judge, too
+    for more in (judging, ()):  # verdicts are kept, and count without a judge, too
         assert evaluate(None, *words, *more) == 0
-        again = {each["name"]: each["value"] for each in json.loads(capsys.readouterr().out)["results"][0]["metrics"]}
-        assert again == figures
+        again = json.loads(capsys.readouterr().out)["results"][0]
+        assert {each["name"]: each["value"] for each in again["metrics"]} == figures
+        assert (again["made_with"]["judge_model"], again["made_with"]["judge_runs"]) == ("gpt-4o-2026", 2)
     assert teacher.books.answered.total() == answered
     answers = tmp_path / "out" / "llava-bench" / "answers.jsonl"
     theirs = ("score", "llava-bench", answers, "--data", wild, "-o", tmp_path / "theirs", "-q", *judging)
     assert evaluate(None, *theirs) == 0
     assert "llava" in capsys.readouterr().out.lower()
     assert teacher.books.answered.total() == 2 * answered  # another folder, another ledger
+
+
+def test_kept_verdicts_count_for_the_answers_that_they_are_on_alone(
+    wild: Path,
+    teacher: Teacher,
+    engine: ScriptedEngine,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("PUMICE_API_KEY", "secret")
+    judging = ("--judge", teacher.url, "--judge-model", "gpt-4o")
+    assert evaluate(engine, "llava-bench", "--data", wild, "-o", tmp_path / "out", "-q", *judging) == 0
+    kept = tmp_path / "out" / "llava-bench" / "verdicts.jsonl"
+    capsys.readouterr()
+
+    def scored(text: str, *more: str | Path) -> tuple[int, str]:
+        answers = tmp_path / "answers.jsonl"
+        answers.write_text("".join(json.dumps({"question_id": at, "text": text}) + "\n" for at in range(3)))
+        code = evaluate(None, "score", "llava-bench", answers, "--data", wild, *more)
+        said = capsys.readouterr()
+        return code, said.out + said.err
+
+    assert scored("Yes.", "-o", tmp_path / "out")[0] == 0, "the same words"
+    assert "nothing was said yet" in scored("No.", "-o", tmp_path / "out")[1], "others"
+    monkeypatch.chdir(tmp_path / "out")
+    assert "nothing was said yet" in scored("Yes.")[1], "no folder was named, and the working directory is none"
+    reviews = tmp_path / "reviews.jsonl"
+    reviews.write_text(kept.read_text().replace("8 7", "10 1").replace("9 3", "10 1"))
+    before = teacher.books.answered.total()
+    words = ("score", "llava-bench", reviews, "--data", wild, "-o", tmp_path / "out", "--json", *judging)
+    assert evaluate(None, *words) == 0
+    figures = {each["name"]: each["value"] for each in json.loads(capsys.readouterr().out)["results"][0]["metrics"]}
+    assert figures["overall"] == pytest.approx(10), "what comes with verdicts is neither judged nor overruled"
+    assert teacher.books.answered.total() == before
 
 
 def test_a_budget_ends_judging_before_it_is_exceeded(

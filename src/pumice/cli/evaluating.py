@@ -10,7 +10,7 @@ from pathlib import Path
 from pumice.cli.answerers import Respondent
 from pumice.cli.asking import Asking
 from pumice.cli.counting import counting
-from pumice.cli.judging import Judging, judge_facts, with_verdicts
+from pumice.cli.judging import Bench, Judging, judge_facts, require_fit, with_verdicts
 from pumice.cli.parts import in_parts
 from pumice.cli.session import Opener
 from pumice.cli.settings import Settings
@@ -33,6 +33,7 @@ from pumice.evaluate.runner import (
     run_facts,
     waiting,
 )
+from pumice.evaluate.statistic import Scored
 from pumice.evaluate.summary import only, summarise
 from pumice.evaluate.task import Task
 from pumice.evaluate.tasks.table import TASKS
@@ -106,7 +107,9 @@ def _holds(folder: Path, task: Task) -> bool:
 
 def prepare(order: Order) -> list[Benchmark]:
     """Reads all questions, so that what is missing shows before a model is loaded. Raises UsageError."""
-    return [each for name in order.tasks for each in _prepared(find_task(name), order)]
+    tasks = [find_task(name) for name in order.tasks]
+    require_fit(order.judging, tasks)
+    return [each for task in tasks for each in _prepared(task, order)]
 
 
 def _prepared(task: Task, order: Order) -> Iterator[Benchmark]:
@@ -183,11 +186,10 @@ def conclude(benchmark: Benchmark, order: Order, settings: Settings) -> Result |
     if not merge(asked, place, order.asking.shards):
         return None
     profile = task.require(order.asking.profile or task.default_profile)
-    answers = with_verdicts(task, task.answers(place.merged), benchmark.folder, profile, place, order.judging, settings)
-    scored = task.score(answers, benchmark.folder, profile)
+    scored, judge = _scored(place.merged, Bench(task, benchmark.folder, profile, place), order, settings)
     if len(asked) < len(benchmark.questions):
         scored = only(scored, asked, len(benchmark.questions), waiting(asked, place, WHOLE))
-    result = summarise(scored, task, place, run_facts(place) | judge_facts(task, order.judging))
+    result = summarise(scored, task, place, run_facts(place) | judge)
     write_result(result, scored.rows, picture_files(benchmark.questions))
     return result
 
@@ -207,12 +209,18 @@ def score_file(name: str, answers: Path, order: Order, settings: Settings, *, ke
     task = find_task(name)
     folder, place = folder_of(task, order.data), Place(order.out, task.name)
     profile = task.require(order.asking.profile or task.default_profile)
-    given = with_verdicts(task, task.answers(answers), folder, profile, place, order.judging, settings)
-    scored = task.score(given, folder, profile)
-    result = summarise(scored, task, place, judge_facts(task, order.judging))
+    require_fit(order.judging, [task])
+    scored, judge = _scored(answers, Bench(task, folder, profile, place if keep else None), order, settings)
+    result = summarise(scored, task, place, judge)
     if keep:
         write_result(result, scored.rows, _pictures(task, folder))
     return result
+
+
+def _scored(path: Path, bench: Bench, order: Order, settings: Settings) -> tuple[Scored, dict[str, JSON]]:
+    """A file of answers by the rules of its benchmark, after a judge if need be, and what is known of the judge."""
+    answers = with_verdicts(bench.task.answers(path), bench, order.judging, settings)
+    return bench.task.score(answers, bench.folder, bench.profile), judge_facts(answers, order.judging)
 
 
 def _pictures(task: Task, folder: Path) -> dict[str, Path]:

@@ -19,6 +19,8 @@ from pumice.evaluate.questions import JSON, Answer
 
 if TYPE_CHECKING:
     from pumice.evaluate.task import Profile, Task
+    from pumice.paid.budget import Budget
+    from pumice.paid.prices import Prices
 
 #: Tokens of a verdict, for the estimate: a review explains itself.
 _USUAL_VERDICT = 200
@@ -43,68 +45,93 @@ class Judging:
         Path | None, Option("--prices", metavar="FILE", help="What models cost, before the built-in table.")
     ] = None
 
+    def __post_init__(self) -> None:
+        """Raises UsageError for what only a judge has any use for."""
+        alone = {"--judge-model": self.judge_model, "--budget": self.budget, "--prices": self.prices}
+        given = [name for name, value in alone.items() if value is not None]
+        if self.judge is None and given:
+            hint = "name its URL with --judge; verdicts that are kept already count without"
+            raise UsageError(f"{', '.join(given)}: without --judge, nobody is asked", hint=hint)
 
-def with_verdicts(
-    task: Task,
-    answers: Sequence[Answer],
-    folder: Path,
-    profile: Profile,
-    place: Place,
-    judging: Judging,
-    settings: Settings,
-) -> Sequence[Answer]:
+
+@dataclass(frozen=True)
+class Bench:
+    """Whose answers are scored, and how. place: where verdicts are kept; None if nothing is."""
+
+    task: Task
+    folder: Path
+    profile: Profile
+    place: Place | None
+
+
+def with_verdicts(answers: Sequence[Answer], bench: Bench, judging: Judging, settings: Settings) -> Sequence[Answer]:
     """The answers with what a judge says of them, for benchmarks that a judge has to do with.
 
-    Without ``--judge``, verdicts that are kept already count. Raises: as ``evaluate.judge.judged``.
+    Those that came with verdicts keep them. Without ``--judge``, verdicts that are kept already count, of all runs.
+    Raises: as ``evaluate.judge.judged``.
     """
     from pumice.evaluate.judge import may_ask
-    from pumice.evaluate.verdicts import VerdictFile
+    from pumice.evaluate.verdicts import VerdictFile, said
     from pumice.evaluate.verdicts import with_verdicts as joined
 
-    if not may_ask(task.name):
+    if not may_ask(bench.task.name) or bench.place is None or any(map(said, answers)):
         return answers
     if judging.judge is not None:
-        return asyncio.run(_judged(task, answers, folder, profile, place, judging, settings))
-    if place.verdicts.exists():
-        return joined(answers, VerdictFile(place.verdicts), judging.runs)
-    return answers
+        return asyncio.run(_judged(answers, bench, bench.place, judging, settings))
+    file = VerdictFile(bench.place.verdicts)
+    return joined(answers, file, file.runs)
 
 
-def judge_facts(task: Task, judging: Judging) -> dict[str, JSON]:
-    """What a result says about its judge."""
+def judge_facts(answers: Sequence[Answer], judging: Judging) -> dict[str, JSON]:
+    """What a result says about its judge: the server if it was named now, the models that said something, the runs."""
+    from pumice.evaluate.verdicts import said
+
+    verdicts = [verdict for answer in answers for verdict in said(answer).values()]
+    if not verdicts:
+        return {}
+    models = ", ".join(sorted({verdict.judge for verdict in verdicts if verdict.judge}))
+    return {"judge": judging.judge, "judge_model": models, "judge_runs": max(verdict.run for verdict in verdicts)}
+
+
+def require_fit(judging: Judging, tasks: Sequence[Task]) -> None:
+    """Raises UsageError for a judge that could not be asked: before anything else is done, which may take hours."""
     from pumice.evaluate.judge import may_ask
 
-    if judging.judge is None or not may_ask(task.name):
-        return {}
-    return {"judge": judging.judge, "judge_model": judging.judge_model, "judge_runs": judging.runs}
+    if judging.judge is not None and any(may_ask(task.name) for task in tasks):
+        _terms(judging)
+
+
+def require_folder(judging: Judging, out: Path | None) -> None:
+    """Raises UsageError: verdicts cost money, and there is no place to keep them."""
+    if judging.judge is not None and out is None:
+        raise UsageError("--judge needs a folder in which verdicts are kept", hint="name one with -o")
+
+
+def _terms(judging: Judging) -> tuple[str, Prices, Budget]:
+    """Where the judge is, what it costs, and how much it may cost. Raises UsageError."""
+    from pumice.paid.budget import Budget
+    from pumice.paid.prices import load_prices
+    from pumice.remote import base_url
+
+    return base_url(judging.judge or "", "--judge"), load_prices(judging.prices), Budget(judging.budget)
 
 
 async def _judged(
-    task: Task,
-    answers: Sequence[Answer],
-    folder: Path,
-    profile: Profile,
-    place: Place,
-    judging: Judging,
-    settings: Settings,
+    answers: Sequence[Answer], bench: Bench, place: Place, judging: Judging, settings: Settings
 ) -> Sequence[Answer]:
     from pumice.evaluate.judge import Judge, judged, plan
-    from pumice.paid.budget import Budget
     from pumice.paid.client import PaidClient
     from pumice.paid.estimate import estimate
     from pumice.paid.keys import key_of_environment
     from pumice.paid.ledger import Ledger
-    from pumice.paid.prices import load_prices
-    from pumice.remote import base_url
 
-    judge, prices = Judge(judging.judge_model, judging.runs), load_prices(judging.prices)
-    url = base_url(judging.judge or "", "--judge")
-    requests = plan(task.name, answers, folder, profile, judge, place.verdicts)
+    name, title = bench.task.name, bench.task.title
+    judge, (url, prices, budget) = Judge(judging.judge_model, judging.runs), _terms(judging)
+    requests = plan(name, answers, bench.folder, bench.profile, judge, place.verdicts)
     expected = estimate(requests, prices, answer_tokens=_USUAL_VERDICT)
     cost = "of unknown cost" if expected.cost is None else f"for about ${expected.cost:.2f}"
-    note(f"{task.title}: {expected.requests} verdicts to ask for, {cost}", settings)
+    note(f"{title}: {expected.requests} verdicts to ask for, {cost}", settings)
     with Ledger(place.ledger) as ledger:
-        budget = Budget(judging.budget)
         async with PaidClient(url, key_of_environment(), ledger=ledger, budget=budget, prices=prices) as client:
             with counting(len(requests), 0, settings) as counted:
 
@@ -112,16 +139,10 @@ async def _judged(
                     if done > total - len(requests):
                         counted(0)
 
-                found = await judged(task.name, answers, folder, profile, judge, client, place.verdicts, progress)
+                found = await judged(
+                    name, answers, bench.folder, bench.profile, judge, client, place.verdicts, progress
+                )
         spent = ledger.totals().cost
-    note(
-        f"{task.title}: judged; {'cost unknown' if spent is None else f'${spent:.4f}'} in all by {place.ledger}",
-        settings,
-    )
+    cost = "cost unknown" if spent is None else f"${spent:.4f}"
+    note(f"{title}: judged; {cost} in all by {place.ledger}", settings)
     return found
-
-
-def require_folder(judging: Judging, out: Path | None) -> None:
-    """Raises UsageError: verdicts cost money, and there is no place to keep them."""
-    if judging.judge is not None and out is None:
-        raise UsageError("--judge needs a folder in which verdicts are kept", hint="name one with -o")

@@ -19,7 +19,7 @@ from pumice.errors import PumiceError, UsageError
 from pumice.evaluate.questions import JSON, Answer
 from pumice.evaluate.rubrics import RUBRICS, Case, Rubric
 from pumice.evaluate.task import Profile
-from pumice.evaluate.verdicts import Verdict, VerdictFile, with_verdicts
+from pumice.evaluate.verdicts import Verdict, VerdictFile, name_of, text_key, with_verdicts
 from pumice.paid.answers import HOPELESS
 from pumice.paid.answers import Answer as Reply
 from pumice.paid.request import Request
@@ -99,6 +99,7 @@ async def judged(
     file = VerdictFile(path)
     cases = list(rubric.cases(answers, folder, profile))
     waiting = _wanted(rubric, judge, profile, cases, file)
+    texts = {name_of(answer): text_key(answer.text) for answer in answers}
     total = len(cases) * judge.runs
     done = total - len(waiting)
     progress(done, total)
@@ -110,7 +111,8 @@ async def judged(
                 if not readable and each.tries < len(rubric.again):
                     unread.append(replace(each, tries=each.tries + 1))
                     continue
-                file.add(_verdict(each, outcome, judge.model or rubric.model))
+                verdict = _verdict(each, outcome, judge.model or rubric.model)
+                file.add(replace(verdict, about=texts[each.case.name]))
                 done += 1
                 progress(done, total)
         waiting = unread

@@ -9,6 +9,7 @@ A verdict is kept as the judge worded it. What it means is decided when it is sc
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 from collections.abc import Mapping, Sequence
@@ -29,7 +30,7 @@ class Verdict:
     that a verdict on other words, or by other rules, is not taken for this one. category: the benchmark's kind of
     question. content: the judge's words; "" if there are none, and then ``error`` says why. tries: how often it was
     asked until it could be read. cost: in USD, None where it is not known. scores: as somebody else's tool read the
-    words, if it said so.
+    words, if it said so. about: of the answer's text, as ``text_key``; "" if nobody noted it.
     """
 
     question_id: str
@@ -42,6 +43,7 @@ class Verdict:
     tries: int = 1
     cost: float | None = None
     scores: tuple[float, ...] | None = None
+    about: str = ""
 
 
 class VerdictFile:
@@ -57,6 +59,11 @@ class VerdictFile:
         for line in self._whole_lines():
             verdict = _read(line, path)
             self._verdicts[verdict.question_id, verdict.run] = verdict
+
+    @property
+    def runs(self) -> int:
+        """How often the judge was asked about the question that it was asked about most."""
+        return max((run for _, run in self._verdicts), default=0)
 
     def find(self, question_id: str, run: int) -> Verdict | None:
         """What is known of a question in a run."""
@@ -102,12 +109,17 @@ def name_of(answer: Answer) -> str:
     return f"{answer.question_id} round {turn}" if turn else answer.question_id
 
 
+def text_key(text: str) -> str:
+    """Tells an answer from others to the same question."""
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def with_verdicts(answers: Sequence[Answer], file: VerdictFile, runs: int) -> tuple[Answer, ...]:
-    """The answers, each with what the judge said in every run; those that the file does not know as they are."""
+    """The answers, each with what the judge said of these very words in every run; all others as they are."""
     told = []
     for answer in answers:
         found = [file.find(name_of(answer), run) for run in range(1, runs + 1)]
-        verdicts = [verdict for verdict in found if verdict is not None]
+        verdicts = [each for each in found if each is not None and each.about in ("", text_key(answer.text))]
         told.append(carrying(answer, verdicts) if verdicts else answer)
     return tuple(told)
 
@@ -159,6 +171,7 @@ def _verdict(value: Mapping[str, JSON]) -> Verdict:
         error=_text(value.get("error")),
         tries=tries if isinstance(tries, int) else 1,
         cost=float(cost) if isinstance(cost, int | float) else None,
+        about=_text(value.get("about")),
         scores=_scores(value.get("scores", value.get("tuple", value.get("score")))),
     )
 
