@@ -1,9 +1,11 @@
 # One command for each job. `make demo` sets up and runs the main one; `make help` lists them.
 #
 # PYTHON       the interpreter that creates the virtual environment (3.10 or newer)
+# JOBS         processes that run tests; one more than cores, for some of them wait most of their time
 # PIP_OPTIONS  passed to every `pip install`, for example an index of CPU-only builds
 
 PYTHON ?= python3
+JOBS ?= $(shell $(PYTHON) -c "import os; print(1 + (os.cpu_count() or 1))")
 PIP_OPTIONS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -63,7 +65,7 @@ demo: $(VENV)/.stamp-demo
 	@echo "  $(BIN)/pumice ask -m $(BIGGER) -i $(PICTURE) \"$(QUESTION)\""
 
 test: $(VENV)/.stamp-test
-	$(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 check: $(VENV)/.stamp-test
 	$(BIN)/ruff format --check
