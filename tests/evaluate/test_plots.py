@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from itertools import combinations
 from xml.etree import ElementTree
@@ -54,6 +54,15 @@ def test_the_same_figures_give_the_same_bytes_and_leave_nothing_behind() -> None
     assert radar(spokes(4, 2), RUNS[:2], LIGHT) == radar(spokes(4, 2), RUNS[:2], LIGHT)
     assert dict(rcParams) == before
     assert ("matplotlib.pyplot" in sys.modules) == had
+
+
+@pytest.mark.parametrize("draw", [radar, bars])
+@pytest.mark.filterwarnings("error")
+def test_any_name_is_in_the_key(draw: Callable[..., bytes]) -> None:
+    names = ("_before", "结果", "<b> & $5")
+    drawn = ElementTree.fromstring(draw(spokes(4, 3), names, LIGHT))
+    said = {"".join(each.itertext()).strip("\u200b") for each in drawn.iter("{http://www.w3.org/2000/svg}text")}
+    assert said >= set(names)
 
 
 def test_what_is_missing_is_left_open() -> None:

@@ -156,11 +156,9 @@ def compare(
 
     found = compared(first, second)
     if as_json:
-        print(json.dumps({"comparisons": [comparison_facts(each) for each, _ in found]}))
+        print(json.dumps({"comparisons": [{"name": x.name, **comparison_facts(x.comparison)} for x in found]}))
         return
-    print_comparisons(
-        [each for each, _ in found], {each.task: headline for each, headline in found}, everything=everything
-    )
+    print_comparisons(found, everything=everything)
 
 
 def report(

@@ -239,8 +239,17 @@ def failed(benchmark: Benchmark, order: Order) -> list[tuple[str, int]]:
     return [(str(each["error"]), int(str(each["code"]))) for each in mine]
 
 
-def compared(first: Path, second: Path) -> list[tuple[Comparison, str]]:
-    """All benchmarks that both have results of, with the name of each one's main figure. Raises UsageError for none."""
+@dataclass(frozen=True)
+class Compared:
+    """Two runs of one benchmark. name: of what was run, such as "pope.blind". headline: the main figure's name."""
+
+    name: str
+    headline: str
+    comparison: Comparison
+
+
+def compared(first: Path, second: Path) -> list[Compared]:
+    """All benchmarks that both have results of. Raises UsageError for none."""
     ours, theirs = _by_name(first), _by_name(second)
     if len(ours) == len(theirs) == 1:  # also a benchmark with its control
         names = [(next(iter(ours)), next(iter(theirs)))]
@@ -248,7 +257,14 @@ def compared(first: Path, second: Path) -> list[tuple[Comparison, str]]:
         names = [(name, name) for name in ours if name in theirs]
     if not names:
         raise UsageError(f"{first} and {second} have no benchmark in common: {', '.join(ours)}; {', '.join(theirs)}")
-    return [(compare(ours[one].scored(), theirs[other].scored()), ours[one].headline.name) for one, other in names]
+    return [
+        Compared(
+            one if one == other else f"{one}, {other}",
+            ours[one].headline.name,
+            compare(ours[one].scored(), theirs[other].scored()),
+        )
+        for one, other in names
+    ]
 
 
 def _by_name(path: Path) -> dict[str, Result]:

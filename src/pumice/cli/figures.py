@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pumice.errors import UsageError
 from pumice.evaluate.bootstrap import Interval
 from pumice.evaluate.compare import POWER, Comparison, Difference
 from pumice.evaluate.results import Figure, Result
 from pumice.evaluate.task import Task
+
+if TYPE_CHECKING:
+    from pumice.cli.evaluating import Compared
 
 _NONE = "–"
 _MODELS = ("7B", "13B")
@@ -38,16 +42,16 @@ def print_results(results: Sequence[Result], *, everything: bool) -> None:
             print(f"{result.place.name}: {note}")
 
 
-def print_comparisons(comparisons: Sequence[Comparison], headlines: Mapping[str, str], *, everything: bool) -> None:
-    """A line for each difference; below, what it was computed from. headlines: the main figure of each benchmark."""
+def print_comparisons(found: Sequence[Compared], *, everything: bool) -> None:
+    """A line for each main difference; below, what it was computed from. everything: a line for every difference."""
     table = _Table(("benchmark", "figure", "first", "second", "difference", "95 % interval", "p", "detectable"))
-    for comparison in comparisons:
-        for each in comparison.differences:
-            if everything or each.metric == headlines[comparison.task]:
-                table.add(comparison.task, *_difference(each))
+    for one in found:
+        for each in one.comparison.differences:
+            if everything or each.metric == one.headline:
+                table.add(one.name, *_difference(each))
     table.print(numbers={2, 3, 4, 6, 7})
-    for comparison in comparisons:
-        print(f"{comparison.task}: {'; '.join(_about(comparison))}")
+    for one in found:
+        print(f"{one.name}: {'; '.join(_about(one.comparison))}")
     print(f"detectable: a true difference of this size would be found in {POWER:.0%} of such comparisons")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -132,10 +133,19 @@ def bars(spokes: Sequence[Spoke], runs: Sequence[str], shade: Shade) -> bytes:
 
 @contextmanager
 def _settings() -> Iterator[None]:
-    """The same bytes each time; names with a dollar are names. All is as before afterwards."""
+    """The same bytes each time; names with a dollar are names. All is as before afterwards.
+
+    Text stays text: a reader has letters for any language, which matplotlib's own font has not.
+    """
     from matplotlib import rc_context
 
-    with rc_context({"svg.hashsalt": "pumice", "font.family": "sans-serif", "text.parse_math": False}):
+    with (
+        rc_context(
+            {"svg.hashsalt": "pumice", "svg.fonttype": "none", "font.family": "sans-serif", "text.parse_math": False}
+        ),
+        warnings.catch_warnings(),
+    ):
+        warnings.filterwarnings("ignore", "Glyph .* missing from font", UserWarning)
         yield
 
 
@@ -188,12 +198,17 @@ def _circle(axes: PolarAxes, spokes: Sequence[Spoke], runs: Sequence[str], shade
         line(shares, color=colour, linewidth=1.3, linestyle=dashes, label=f"LLaVA-1.5-{size}, published")
     for at in shown:
         shares = [_shares(spoke)[at] for spoke in spokes]
-        line(shares, **_style(at, shade), linewidth=2, markersize=5, label=runs[at])
+        line(shares, **_style(at, shade), linewidth=2, markersize=5, label=_key_label(runs[at]))
         if None not in shares:
             radii = [max(0.0, (share - centre) / (1 - centre)) for share in shares if share is not None]
             axes.fill(angles, radii, color=_style(at, shade)["color"], alpha=0.12)
     legend = axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.09), ncols=2, frameon=False, labelcolor=shade.ink)
     legend.set_zorder(0)
+
+
+def _key_label(run: str) -> str:
+    """A run's name for a key, from which matplotlib leaves out what begins with an underscore."""
+    return f"\N{ZERO WIDTH SPACE}{run}" if run.startswith("_") else run
 
 
 def _label(spoke: Spoke, shown: Sequence[int]) -> str:
@@ -268,7 +283,7 @@ def _key(figure: Figure, spokes: Sequence[Spoke], runs: Sequence[str], shade: Sh
     for at, run in enumerate(runs):
         if any(spoke.values[at] is not None for spoke in spokes):
             style = {"facecolor": _style(at, shade)["color"], "hatch": _HATCHES[at % len(_HATCHES)]}
-            handles.append(Patch(**style, alpha=0.85, edgecolor=shade.ground, label=run))  # type: ignore[arg-type]
+            handles.append(Patch(**style, alpha=0.85, edgecolor=shade.ground, label=_key_label(run)))  # type: ignore[arg-type]
     for size, colour in shade.published.items():
         if any(size in spoke.published for spoke in spokes):
             marker, label = "D" if size == REFERENCE else "|", f"LLaVA-1.5-{size}, published"

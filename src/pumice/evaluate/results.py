@@ -132,7 +132,7 @@ def read_results(folder: Path) -> tuple[Result, ...]:
     """
     if not folder.is_dir():
         raise UsageError(f"{folder} is no folder", hint="name the folder that was given to pumice evaluate run with -o")
-    found = sorted(folder.glob(f"*{RESULT}"))
+    found = sorted(folder.glob(f"*{RESULT}"), key=lambda path: path.name.removesuffix(RESULT))
     if not found:
         raise UsageError(f"{folder} holds no results (*{RESULT})", hint=_HINT)
     return tuple(read_result(path) for path in found)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import csv
 import re
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TypeAlias, cast
+from typing import BinaryIO, TypeAlias, cast
 
 from pumice.errors import PumiceError, UsageError
 from pumice.files import fresh_file, unreadable
@@ -86,27 +87,29 @@ def _delimited(path: Path, delimiter: str) -> Iterator[Record]:
 
 def _workbook(path: Path) -> Iterator[Record]:
     openpyxl = _openpyxl()
-    from zipfile import BadZipFile
-
-    from openpyxl.utils.exceptions import InvalidFileException  # type: ignore[import-untyped]
-
     try:
-        book = openpyxl.load_workbook(path, read_only=True, data_only=True)
+        with path.open("rb") as file:
+            yield from _first_sheet(openpyxl, file, path)
+    except PumiceError:
+        raise
     except OSError as error:
         raise unreadable(path, error, "the workbook") from error
-    except (BadZipFile, InvalidFileException, KeyError, ValueError) as error:
-        raise UsageError(f"{path} is no workbook of Excel: {error}") from error
-    try:
-        rows = book.worksheets[0].iter_rows(values_only=True)
-        header = [_text(cell) for cell in next(rows, ())]
-        if not header:
-            raise UsageError(f"{path} is empty: expected a row with the names of its columns")
-        for row in rows:
-            cells = [_text(cell) for cell in row]
-            if any(cells):
-                yield dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=False))
-    finally:
-        book.close()
+    except Exception as error:  # a damaged archive, its XML, what is missing in it: openpyxl promises no kind of error
+        raise UsageError(f"{path} is no workbook of Excel: {error}", hint="download it again, whole") from error
+
+
+def _first_sheet(openpyxl: ModuleType, file: BinaryIO, path: Path) -> Iterator[Record]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # about styles, which other tools leave out
+        book = openpyxl.load_workbook(file, read_only=True, data_only=True)
+    rows = book.worksheets[0].iter_rows(values_only=True)
+    header = [_text(cell) for cell in next(rows, ())]
+    if not header:
+        raise UsageError(f"{path} is empty: expected a row with the names of its columns")
+    for row in rows:
+        cells = [_text(cell) for cell in row]
+        if any(cells):
+            yield dict(zip(header, cells + [""] * (len(header) - len(cells)), strict=False))
 
 
 def _text(cell: object) -> str:
