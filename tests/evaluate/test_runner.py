@@ -64,7 +64,7 @@ def test_stopped_anywhere_every_question_is_answered_once(
                 prompts += asked.prompts
     assert _texts(place) == EXPECTED
     assert sorted(prompts) == sorted(question.prompt for question in QUESTIONS)
-    assert waiting(QUESTIONS, place, Shard()) == 0
+    assert not waiting(QUESTIONS, place, Shard())
     again = Asked()
     assert run(QUESTIONS, again, place, "model") == 0
     assert not again.prompts
@@ -79,7 +79,7 @@ def test_what_cannot_be_answered_is_written_down_and_asked_again(tmp_path: Path)
     }
     assert run(QUESTIONS, Asked(faults), place, "model", progress=seen.append) == 2
     assert seen == [0, 0, 0, 1, 1, 1, 1, *[2] * 13]
-    first, second = failures(place, Shard())
+    first, second = failures(QUESTIONS, place, Shard())
     assert (first["question_id"], first["error"], first["hint"], first["code"]) == ("3", "no picture", "find it", 4)
     assert second["code"] == 5
     assert len(_texts(place)) == 18
@@ -88,7 +88,18 @@ def test_what_cannot_be_answered_is_written_down_and_asked_again(tmp_path: Path)
     assert run(QUESTIONS, again, place, "model") == 0
     assert again.prompts == ["What is 3?", "What is 7?"]
     assert _texts(place) == EXPECTED
-    assert not failures(place, Shard())
+    assert not failures(QUESTIONS, place, Shard())
+
+
+def test_what_a_part_could_not_answer_is_forgotten_once_another_run_could(tmp_path: Path) -> None:
+    place, last = Place(tmp_path, "toy"), Shard(1, 2)
+    run(QUESTIONS, Asked(), place, "model", shard=Shard(0, 2))
+    run(QUESTIONS, Asked({12: ImageError("no picture")}), place, "model", shard=last)
+    assert merge(QUESTIONS, place, 2)
+    assert [each["question_id"] for each in failures(QUESTIONS, place, last)] == ["12"]
+    assert not failures(QUESTIONS[:10], place, last), "it was not asked"
+    run(QUESTIONS, Asked(), place, "model")
+    assert not failures(QUESTIONS, place, last)
 
 
 def test_a_part_that_failed_has_ended_all_the_same(tmp_path: Path) -> None:
@@ -113,7 +124,7 @@ def test_where_all_is_lost_it_ends(tmp_path: Path, fault: PumiceError, asked: in
         run(QUESTIONS, answerer, place, "model")
     assert len(answerer.prompts) == asked
     assert _texts(place) == EXPECTED[:4]
-    assert waiting(QUESTIONS, place, Shard()) == 16
+    assert len(waiting(QUESTIONS, place, Shard())) == 16
 
 
 def test_a_server_s_single_failures_do_not_end_it(tmp_path: Path) -> None:
@@ -152,4 +163,4 @@ def test_answers_of_another_making_are_not_mixed(tmp_path: Path) -> None:
         require_same(place, {"model": "a"})
     forget(place)
     require_same(place, {"model": "b"})
-    assert waiting(QUESTIONS, place, Shard()) == 20
+    assert len(waiting(QUESTIONS, place, Shard())) == 20

@@ -15,7 +15,6 @@ from pumice.cli.parts import in_parts
 from pumice.cli.session import Opener
 from pumice.cli.settings import Settings
 from pumice.errors import UsageError
-from pumice.evaluate.answers_file import key_of
 from pumice.evaluate.compare import Comparison, compare
 from pumice.evaluate.controls import controlled
 from pumice.evaluate.layout import WHOLE, Place, Shard
@@ -134,7 +133,7 @@ def ask_all(benchmarks: Sequence[Benchmark], order: Order, settings: Settings, o
             forget(each.place)
         require_same(each.place, each.made_with(order, settings))
     parts = order.asking.parts
-    left = sum(waiting(each.asked, each.place, part) for each in benchmarks for part in parts)
+    left = sum(len(waiting(each.asked, each.place, part)) for each in benchmarks for part in parts)
     total = sum(len(each.asked[part.slice(len(each.asked))]) for each in benchmarks for part in parts)
     if not left:
         return
@@ -188,7 +187,7 @@ def conclude(benchmark: Benchmark, order: Order, settings: Settings) -> Result |
     profile = task.require(order.asking.profile or task.default_profile)
     scored, judge = _scored(place.merged, Bench(task, benchmark.folder, profile, place), order, settings)
     if len(asked) < len(benchmark.questions):
-        scored = only(scored, asked, len(benchmark.questions), waiting(asked, place, WHOLE))
+        scored = only(scored, asked, len(benchmark.questions), len(waiting(asked, place, WHOLE)))
     result = summarise(scored, task, place, run_facts(place) | judge)
     write_result(result, scored.rows, picture_files(benchmark.questions))
     return result
@@ -233,10 +232,8 @@ def _pictures(task: Task, folder: Path) -> dict[str, Path]:
 
 def failed(benchmark: Benchmark, order: Order) -> list[tuple[str, int]]:
     """Why single questions have no answer, with the exit code of each."""
-    asked = {key_of(question) for question in benchmark.asked}
-    found = [each for part in order.asking.parts for each in failures(benchmark.place, part)]
-    mine = [each for each in found if (each["question_id"], each["prompt"]) in asked]
-    return [(str(each["error"]), int(str(each["code"]))) for each in mine]
+    found = [each for part in order.asking.parts for each in failures(benchmark.asked, benchmark.place, part)]
+    return [(str(each["error"]), int(str(each["code"]))) for each in found]
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,10 @@ import hashlib
 import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeAlias
 
 from pumice.errors import AuthError, MemoryLimitError, ModelError, PumiceError, ServerError, UsageError
-from pumice.evaluate.answers_file import AnswersFile, key_of
+from pumice.evaluate.answers_file import AnswersFile, Key, key_of
 from pumice.evaluate.controls import position
 from pumice.evaluate.layout import WHOLE, Place, Shard
 from pumice.evaluate.questions import JSON, Answerer, Question, written
@@ -24,6 +25,8 @@ from pumice.files import fresh_file
 
 #: Failures of a server one after the other until a run gives up: a single one is a question's bad luck.
 _MOST_FAILURES = 5
+#: ``question_id``, ``prompt``, ``error``, ``hint``, exit ``code`` of a question that could not be answered.
+Failed: TypeAlias = dict[str, JSON]
 #: Nothing that another question would change.
 _HOPELESS = (AuthError, MemoryLimitError, ModelError)
 
@@ -144,11 +147,11 @@ def run(
     return len(errors)
 
 
-def waiting(questions: Sequence[Question], place: Place, shard: Shard) -> int:
-    """How many questions of one part have no answer yet. Raises UsageError for a file of answers that is none."""
+def waiting(questions: Sequence[Question], place: Place, shard: Shard) -> list[Question]:
+    """Those of one part that have no answer yet. Raises UsageError for a file of answers that is none."""
     file = AnswersFile(place.answers(shard))
     file.read()
-    return len(_pending(file, questions[shard.slice(len(questions))], place))
+    return _pending(file, questions[shard.slice(len(questions))], place)
 
 
 def merge(questions: Sequence[Question], place: Place, count: int) -> bool:
@@ -162,19 +165,26 @@ def merge(questions: Sequence[Question], place: Place, count: int) -> bool:
         file.read()
         files.append(file)
         left = _pending(file, questions[shard.slice(len(questions))], place)
-        failed = {(str(each["question_id"]), str(each["prompt"])) for each in failures(place, shard)}
-        if not {key_of(question) for question in left} <= failed:
+        if len(_failed(left, place, shard)) < len({key_of(question) for question in left}):
             return False
     AnswersFile(place.merged).write(files if count > 1 else [], questions)
     return True
 
 
-def failures(place: Place, shard: Shard) -> list[dict[str, JSON]]:
-    """What a part has last tried in vain: ``question_id``, ``prompt``, ``error``, ``hint``, exit ``code`` of each."""
+def failures(questions: Sequence[Question], place: Place, shard: Shard) -> list[Failed]:
+    """What a part has last tried in vain, and nobody has answered since."""
+    return list(_failed(waiting(questions, place, shard), place, shard).values())
+
+
+def _failed(left: Sequence[Question], place: Place, shard: Shard) -> dict[Key, Failed]:
+    """Of the questions that are left of a part, those that it has tried. The file may be of an earlier run, with
+    questions that have their answers by now."""
     try:
-        return [json.loads(line) for line in place.errors(shard).read_bytes().splitlines()]
+        lines = [json.loads(line) for line in place.errors(shard).read_bytes().splitlines()]
     except FileNotFoundError:
-        return []
+        return {}
+    keys = {key_of(question) for question in left}
+    return {key: line for line in lines if (key := (str(line["question_id"]), str(line["prompt"]))) in keys}
 
 
 def _pending(file: AnswersFile, part: Sequence[Question], place: Place) -> list[Question]:
