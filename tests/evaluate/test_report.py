@@ -115,6 +115,12 @@ def test_runs_stand_beside_each_other(tmp_path: Path) -> None:
     assert "a: 2 of 5 answers" in said and "b: 2 of 10 answers" in said
 
 
+def test_controls_alone_have_a_page_without_empty_parts(tmp_path: Path) -> None:
+    page = report({"mine": [kept(tmp_path, scored(), {}, "blind")]})
+    assert "Controls" in words(page) and "svg" not in page
+    assert not {"<h2>Figures</h2>", "<h2>Benchmarks</h2>"} & set(page.splitlines())
+
+
 def test_what_is_gone_is_said(tmp_path: Path) -> None:
     pictures = drawn(tmp_path / "pictures")
     result = kept(tmp_path / "out", scored(), pictures)

@@ -113,6 +113,7 @@ def test_what_is_no_result_is_refused(tmp_path: Path) -> None:
         ("[]", "no result"),
         ('{"format": 9}', "format 9"),
         ('{"format": 1}', "no result"),
+        ("[" * 100_000, "no result"),
     ):
         path.write_text(content)
         with pytest.raises(UsageError, match=words):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from typer import Option
 
@@ -13,6 +13,12 @@ from pumice.evaluate.controls import Control, require_control
 from pumice.evaluate.layout import Shard
 
 MOST_JOBS = 256
+Profile: TypeAlias = Annotated[
+    str | None,
+    Option(
+        "--profile", metavar="NAME", help="Whose rules: official, llava, lmms-eval, vlmevalkit. Default: the paper's."
+    ),
+]
 
 
 @dataclass(frozen=True)
@@ -29,14 +35,7 @@ class Asking:
             "--control", metavar="blind|shuffled", help="Ask again without pictures, or with other ones. Repeatable."
         ),
     ] = None
-    profile: Annotated[
-        str | None,
-        Option(
-            "--profile",
-            metavar="NAME",
-            help="Whose rules: official, llava, lmms-eval, vlmevalkit. Default: the paper's.",
-        ),
-    ] = None
+    profile: Profile = None
     jobs: Annotated[int, Option("--jobs", "-j", metavar="N", min=1, max=MOST_JOBS, help="Answers made together.")] = 8
     shards: Annotated[int, Option("--shards", metavar="N", min=1, help="Cut the questions into N parts.")] = 1
     shard: Annotated[

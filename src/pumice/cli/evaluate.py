@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, TypeAlias
 import typer
 from typer import Argument, Exit, Option
 
-from pumice.cli.asking import Asking
+from pumice.cli.asking import Asking, Profile
 from pumice.cli.judging import Judging, require_folder
 from pumice.cli.output import note
 from pumice.cli.settings import Debug, Settings, with_settings
@@ -31,12 +31,6 @@ Data: TypeAlias = Annotated[
 ]
 #: Where the original's documentation puts them.
 _DATA = Path("playground/data/eval")
-Profile: TypeAlias = Annotated[
-    str | None,
-    Option(
-        "--profile", metavar="NAME", help="Whose rules: official, llava, lmms-eval, vlmevalkit. Default: the paper's."
-    ),
-]
 Everything: TypeAlias = Annotated[bool, Option("--all", help="Show every figure, not the main ones only.")]
 AsJson: TypeAlias = Annotated[bool, Option("--json", help="Print one JSON object, with every figure.")]
 

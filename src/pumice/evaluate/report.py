@@ -83,11 +83,9 @@ def report(runs: Runs, examples: int = EXAMPLES) -> str:
             "could be off because the benchmark has these pictures and not others like them. Published figures are "
             "LLaVA-1.5's, upon all questions of the benchmark's own files; compare only what was asked the same."
         ),
-        *_plots(names, benchmarks),
-        heading("Figures"),
-        _figures(names, benchmarks),
+        *([*_plots(names, benchmarks), heading("Figures"), _figures(names, benchmarks)] if benchmarks else ()),
         *_controls(names, runs),
-        heading("Benchmarks"),
+        *([heading("Benchmarks")] if benchmarks else ()),
         *(part for each in benchmarks for part in _benchmark(names, each, examples)),
         heading("What was run"),
         *(part for name in names for part in _made_with(name, runs[name])),

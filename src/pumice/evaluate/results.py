@@ -24,6 +24,8 @@ from pumice.files import fresh_file, unreadable
 
 T = TypeVar("T")
 _FORMAT = 1
+#: What comes of reading a file that somebody else has written; of brackets without end, too.
+_DAMAGE = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
 _HINT = "score the answers again: pumice evaluate score TASK ANSWERS -o OUT"
 
 
@@ -92,7 +94,7 @@ class Result:
                     yield read(json.loads(line))
         except OSError as error:
             raise unreadable(self.place.rows, error, "the rows of a result") from error
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+        except _DAMAGE as error:
             raise UsageError(f"{self.place.rows} is damaged: {error!r}", hint=_HINT) from error
 
 
@@ -142,15 +144,14 @@ def read_result(path: Path) -> Result:
     """One ``*.result.json``. Raises UsageError."""
     try:
         facts = json.loads(path.read_bytes())
-    except OSError as error:
-        raise unreadable(path, error, "the result") from error
-    except ValueError as error:
-        raise UsageError(f"{path} is no JSON: {error}", hint=_HINT) from error
-    try:
         if facts["format"] != _FORMAT:
             raise UsageError(f"{path} is of format {facts['format']}, expected {_FORMAT}", hint=_HINT)
         return _result(facts, path)
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except OSError as error:
+        raise unreadable(path, error, "the result") from error
+    except json.JSONDecodeError as error:
+        raise UsageError(f"{path} is no JSON: {error}", hint=_HINT) from error
+    except _DAMAGE as error:
         raise UsageError(f"{path} is no result of pumice evaluate: {error!r}", hint=_HINT) from error
 
 
