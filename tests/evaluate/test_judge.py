@@ -107,8 +107,8 @@ def test_unreadable_verdicts_and_errors_are_missing_and_counted(folder: Path) ->
     assert scored.value() == 50
     readable = sum(len(row.values) for row in scored.rows) // 2
     assert readable == 2 * NUMBER - spoilt - failed
-    assert f"{spoilt} verdicts of the judge could not be read and are missing." in scored.notes
-    assert f"{failed} verdicts of the judge never came and are missing." in scored.notes
+    assert f"{spoilt} verdicts of the judge could not be read and are missing." in scored.about
+    assert f"{failed} verdicts of the judge never came and are missing." in scored.about
     llava = LLAVA_BENCH.score(found, folder, "llava")
     assert llava.value() < 50  # minus one in place of what could not be read
     assert llava.value("marks of the model") < 50 - 10 * spoilt / (2 * NUMBER)
@@ -138,7 +138,7 @@ def test_repeats_are_asked_each_and_their_spread_is_said(folder: Path) -> None:
     runs = [scored.value(f"run {run}") for run in (1, 2, 3)]
     assert len(set(runs)) > 1
     assert scored.value() == pytest.approx(sum(runs) / 3)
-    assert any(note.startswith("3 runs of the judge") and "±" in note for note in scored.notes)
+    assert any(note.startswith("3 runs of the judge") and "±" in note for note in scored.about)
 
 
 def test_grades_are_asked_for_again_as_the_benchmark_s_evaluator_does(folder: Path) -> None:
@@ -157,7 +157,7 @@ def test_grades_are_asked_for_again_as_the_benchmark_s_evaluator_does(folder: Pa
     assert tries == {f"Question {number}?": {7: 5, 8: 3}.get(number, 1) for number in range(10)}
     official, llava = (MM_VET.score(found, folder, profile) for profile in ("official", "llava"))
     assert official.value() == 50
-    assert any("1 verdicts of the judge could not be read" in note for note in official.notes)
+    assert any("1 verdicts of the judge could not be read" in note for note in official.about)
     assert llava.value() == pytest.approx(45)  # nought for the one that could not be read
     kept = VerdictFile(folder / "verdicts.jsonl")
     assert [kept.find(f"v1_{number}", 1).tries for number in (6, 7, 8)] == [1, 5, 3]  # type: ignore[union-attr]

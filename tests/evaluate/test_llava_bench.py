@@ -45,7 +45,7 @@ def test_a_folder_of_reviews_is_one_judge_asked_several_times(published: Path) -
     scored = LLAVA_BENCH.score(LLAVA_BENCH.answers(published / "llava_bench"), published, "official")
     assert scored.value() == pytest.approx(LLAVA_BENCH.published["13B"], abs=0.05)
     assert [round(scored.value(f"run {run}"), 2) for run in (1, 2, 3)] == list(RUNS.values())
-    assert any("72.8, 72.7, 72.1; 72.5 ± 0.4" in note for note in scored.notes)
+    assert any("72.8, 72.7, 72.1; 72.5 ± 0.4" in note for note in scored.about)
     known = intervals(scored, resamples=500)["overall"]
     assert known.low < scored.value() < known.high
 
@@ -79,11 +79,11 @@ def test_unreadable_verdicts_are_missing_and_minus_one_only_for_those_who_want_i
     official = LLAVA_BENCH.score(answers, folder, "official")
     assert official.value() == pytest.approx(ratio((8, 4), (10, 5), (9, 9), (8, 2)))
     assert official.value("conv") == pytest.approx(ratio((8, 4), (9, 9)))
-    assert any("2 verdicts of the judge could not be read and are missing" in note for note in official.notes)
+    assert any("2 verdicts of the judge could not be read and are missing" in note for note in official.about)
     assert all(value >= 0 for row in official.rows for value in row.values.values())
     llava = LLAVA_BENCH.score(answers, folder, "llava")
     assert llava.value() == pytest.approx(ratio((8, 4), (10, 5), none, none, (9, 9), none))
-    assert any("3 verdicts" in note and "-1" in note for note in llava.notes)
+    assert any("3 verdicts" in note and "-1" in note for note in llava.about)
     lmms = LLAVA_BENCH.score(answers, folder, "lmms-eval")
     assert lmms.value() == pytest.approx(ratio((8, 4), (10, 5), none, none, (9, 9), (8, 10)))
     assert len({row.cluster for row in official.rows}) == 3  # six questions about three pictures
@@ -116,7 +116,7 @@ def test_a_run_that_misses_a_verdict_is_averaged_over_the_others(tmp_path: Path,
     scored = LLAVA_BENCH.score(LLAVA_BENCH.answers(tmp_path / "all"), folder, "official")
     assert (scored.value("run 1"), scored.value("run 2")) == (50, 60)
     assert scored.value() == pytest.approx(55)
-    assert any("4 verdicts of the judge never came" in note for note in scored.notes)
+    assert any("4 verdicts of the judge never came" in note for note in scored.about)
 
 
 def test_questions_are_asked_as_they_stand(folder: Path) -> None:

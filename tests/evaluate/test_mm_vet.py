@@ -54,9 +54,9 @@ def test_published_grades_give_the_published_figures(published: Path, profile: s
     assert [round(scored.value(f"run {run}"), 1) for run in (1, 2, 3)] == json.loads(expected["runs"])
     assert scored.value("run 1") == pytest.approx(MM_VET.published["13B"], abs=0.05)
     assert round(scored.value(), 1) == float(expected["total"])
-    assert any(f"36.3 ± {expected['std']}" in note for note in scored.notes)
+    assert any(f"36.3 ± {expected['std']}" in note for note in scored.about)
     assert (len(scored.rows), scored.missing) == (218, 0)
-    assert any("capabilities are not scored" in note and "mm-vet.json" in note for note in scored.notes)
+    assert any("capabilities are not scored" in note and "mm-vet.json" in note for note in scored.about)
     assert len({row.cluster for row in scored.rows}) < 218  # some questions share a picture
 
 
@@ -84,7 +84,7 @@ def test_unreadable_grades_are_missing_and_zero_only_for_those_who_want_it(tmp_p
     official, llava = (MM_VET.score(answers, folder, profile) for profile in ("official", "llava"))
     assert official.value() == pytest.approx(200 / 3)
     assert official.value("math") == 100
-    assert any("1 verdicts of the judge could not be read and are missing" in note for note in official.notes)
+    assert any("1 verdicts of the judge could not be read and are missing" in note for note in official.about)
     assert (llava.value(), llava.value("math")) == (50, 50)
 
 

@@ -82,7 +82,7 @@ def with_spread(scored: Scored, runs: Sequence[int]) -> Scored:
         f"{len(runs)} runs of the judge: {told}; "
         f"{statistics.mean(values):.1f} ± {statistics.stdev(values):.1f} (mean and standard deviation)."
     )
-    return replace(scored, notes=(*scored.notes, note))
+    return replace(scored, about=(*scored.about, note))
 
 
 def in_words(answer: Answer | None) -> str:

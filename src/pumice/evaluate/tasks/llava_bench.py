@@ -81,10 +81,10 @@ def _score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     metrics += [Metric(f"run {run}", _ratio([run])) for run in runs if len(runs) > 1]
     for whose in ("model", "reference"):
         metrics.append(Metric(f"marks of the {whose}", 10 * average([mean(f"{whose} {run}") for run in runs])))
-    notes = (*matched.notes("are left out"), *reading.notes())
+    notes, about = matched.notes("are left out"), reading.notes()
     if not asked:
-        notes += ("Without questions.jsonl every question counts as a picture of its own.",)
-    scored = Scored("llava-bench", profile, "overall", tuple(rows), tuple(metrics), matched.missing, notes)
+        about += ("Without questions.jsonl every question counts as a picture of its own.",)
+    scored = Scored("llava-bench", profile, "overall", tuple(rows), tuple(metrics), matched.missing, notes, about)
     return with_spread(scored, runs)
 
 

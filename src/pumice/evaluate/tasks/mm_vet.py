@@ -125,12 +125,12 @@ def _score(answers: Sequence[Answer], folder: Path, profile: Profile) -> Scored:
     metrics += [Metric(each, _mean(each, runs)) for each in CAPABILITIES if any(each in row.group for row in rows)]
     together = [group for group in dict.fromkeys(row.group for row in rows) if "+" in group]
     metrics += [Metric(group, _mean("grade", runs, group)) for group in together]
-    notes = (*matched.notes("are left out"), *reading.notes())
+    notes, about = matched.notes("are left out"), reading.notes()
     if not known:
-        notes += (f"Without {TRUTH.names[0]} of {_SOURCE} the capabilities are not scored.",)
+        about += (f"Without {TRUTH.names[0]} of {_SOURCE} the capabilities are not scored.",)
     if not pictures:
-        notes += ("Without the questions every one of them counts as a picture of its own.",)
-    scored = Scored("mm-vet", profile, "total", tuple(rows), tuple(metrics), matched.missing, notes)
+        about += ("Without the questions every one of them counts as a picture of its own.",)
+    scored = Scored("mm-vet", profile, "total", tuple(rows), tuple(metrics), matched.missing, notes, about)
     return with_spread(scored, runs)
 
 
