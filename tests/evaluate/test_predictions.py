@@ -170,3 +170,11 @@ def test_no_answer_is_lost_uncounted(said: list[int], asked: list[int]) -> None:
     for name, answer in found.items():
         assert answer == [each for each in answers if each.question_id == name][-1]
     assert len(matched.notes()) == bool(matched.missing) + bool(matched.extra) + bool(matched.repeated)
+
+
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"question_id": ' + "7" * 5000 + ', "answer": "x"}'])
+def test_json_beyond_all_measure(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(UsageError, match="beyond all measure"):
+        read_answers(path)

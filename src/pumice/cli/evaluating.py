@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -185,7 +185,8 @@ def conclude(benchmark: Benchmark, order: Order, settings: Settings) -> Result |
     if not merge(asked, place, order.asking.shards):
         return None
     profile = task.require(order.asking.profile or task.default_profile)
-    scored, judge = _scored(place.merged, Bench(task, benchmark.folder, profile, place), order, settings)
+    bench = Bench(task, benchmark.folder, profile, place)
+    scored, judge = _scored(place.merged, bench, order, settings, {each.id for each in asked})
     if len(asked) < len(benchmark.questions):
         scored = only(scored, asked, len(benchmark.questions), len(waiting(asked, place, WHOLE)))
     result = summarise(scored, task, place, run_facts(place) | judge)
@@ -216,9 +217,17 @@ def score_file(name: str, answers: Path, order: Order, settings: Settings, *, ke
     return result
 
 
-def _scored(path: Path, bench: Bench, order: Order, settings: Settings) -> tuple[Scored, dict[str, JSON]]:
-    """A file of answers by the rules of its benchmark, after a judge if need be, and what is known of the judge."""
-    answers = with_verdicts(bench.task.answers(path), bench, order.judging, settings)
+def _scored(
+    path: Path, bench: Bench, order: Order, settings: Settings, asked: Collection[str] | None = None
+) -> tuple[Scored, dict[str, JSON]]:
+    """A file of answers by the rules of its benchmark, after a judge if need be, and what is known of the judge.
+
+    asked: ids of questions, if only these concern anyone: nobody pays to have answers of a larger run judged.
+    """
+    told = bench.task.answers(path)
+    answers = with_verdicts(
+        told if asked is None else [each for each in told if each.question_id in asked], bench, order.judging, settings
+    )
     return bench.task.score(answers, bench.folder, bench.profile), judge_facts(answers, order.judging)
 
 

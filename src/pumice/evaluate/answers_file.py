@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from pumice.errors import PumiceError, UsageError
-from pumice.evaluate.questions import Question
+from pumice.evaluate.questions import Question, written
 from pumice.files import fresh_file
 
 Key: TypeAlias = tuple[str, str]
@@ -82,7 +82,7 @@ class AnswersFile:
 
         Raises PumiceError: the disk refuses. What it has taken of the line is removed on the way back.
         """
-        line = _written(question, text, model)
+        line = _line(question, text, model)
         rest = memoryview(line + b"\n")
         try:
             with self.path.open("ab", buffering=0) as file:
@@ -138,7 +138,7 @@ class AnswersFile:
             raise UsageError(f"{self.path} cannot be read: {error.strerror or error}") from error
 
 
-def _written(question: Question, text: str, model: str) -> bytes:
+def _line(question: Question, text: str, model: str) -> bytes:
     answer_id = hashlib.sha256(
         "\0".join((model, question.id, question.prompt)).encode("utf-8", "surrogatepass")
     ).hexdigest()
@@ -150,10 +150,7 @@ def _written(question: Question, text: str, model: str) -> bytes:
         "model_id": model,
         "metadata": {},
     }
-    try:
-        return json.dumps(line, ensure_ascii=False).encode()
-    except UnicodeEncodeError:  # halves of surrogates, which only an escape can hold
-        return json.dumps(line).encode()
+    return written(line)
 
 
 def _key(line: bytes, place: str) -> Key:

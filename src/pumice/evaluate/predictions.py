@@ -133,6 +133,8 @@ def read_json(path: Path) -> JSON:
         raise UsageError(
             f"{path}, line {error.lineno} is no JSON: {error.msg}", hint="download it again, whole"
         ) from error
+    except (RecursionError, ValueError) as error:
+        raise _beyond(path) from error
 
 
 def read_object(path: Path) -> Record:
@@ -177,7 +179,14 @@ def _values(path: Path) -> Iterator[JSON]:
                 f"{path}, line {error.lineno} is no JSON: {error.msg}",
                 hint="a line that was cut off can be removed; its question then counts as unanswered",
             ) from error
+        except (RecursionError, ValueError) as error:
+            raise _beyond(path) from error
         yield cast(JSON, value)
+
+
+def _beyond(path: Path) -> UsageError:
+    """JSON that Python will not read: thousands of brackets within each other, or of digits in a number."""
+    return UsageError(f"{path} is JSON beyond all measure, of brackets or digits", hint="download it again, whole")
 
 
 def _rows(value: JSON) -> list[JSON]:
