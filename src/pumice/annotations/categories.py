@@ -50,6 +50,11 @@ class Mention:
     number: int | None = None
     bound: Bound = "exact"
 
+    @property
+    def general(self) -> bool:
+        """Whether it is a word for several categories, rather than a word with several meanings."""
+        return self.category not in self.categories
+
 
 @dataclass(frozen=True)
 class _Sense:

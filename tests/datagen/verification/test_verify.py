@@ -73,6 +73,31 @@ def test_existence(scene: Scene, name: str) -> None:
     assert not wrong(scene, f"There might be {a} nearby."), "a guess claims nothing"
 
 
+def test_a_general_word_in_a_caption_bears_out_no_certain_animal() -> None:
+    """ "Animals" are those with boxes, if there are enough; else they may be any."""
+    claim = "There are seventeen elephants and a giraffe standing on the left."
+    cows = tuple(Thing("cow", (0.1 * each, 0.4, 0.1 * each + 0.08, 0.5)) for each in range(3))
+    scene = Scene("s", "s.jpg", None, None, ("Two men and animals walk.",), cows, closed=frozenset(COCO_CATEGORIES))
+    assert wrong(scene, claim) and wrong(scene, "There is an elephant.")
+    assert not wrong(scene, "There are no elephants.") and not wrong(scene, "There are some animals.")
+    for things in ((), cows[:1]):
+        open_ = replace(scene, things=things)
+        assert {each.verdict for each in said(open_, claim)} == {"unknown"}, "which animals are there is not known"
+        assert said(open_, "There are no elephants.")[0].verdict == "unknown"
+    assert said(replace(scene, things=()), "There are some animals.")[0].verdict == "supported", (
+        "the caption's own word"
+    )
+
+
+def test_a_caption_bears_out_its_own_number_only() -> None:
+    scene = Scene("s", "s.jpg", None, None, ("Two elephants at a lake.",), (), closed=frozenset(COCO_CATEGORIES))
+    counts = {
+        number: [each.verdict for each in said(scene, f"There are {number} elephants.") if each.kind == "count"]
+        for number in ("two", "seventeen")
+    }
+    assert counts == {"two": ["supported"], "seventeen": ["unknown"]}
+
+
 @given(scenes(), st.data())
 def test_places_have_mirror_images(scene: Scene, data: st.DataObject) -> None:
     """What is on the left of a scene is on the right of its mirror image, and nothing is refused on both sides."""

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Collection
 from functools import lru_cache
 
-from pumice.annotations.categories import WORLD_SOURCE, Vocabulary, vocabulary_for
+from pumice.annotations.categories import WORLD_SOURCE, Mention, Vocabulary, vocabulary_for
 from pumice.annotations.scene import Scene, Thing
 from pumice.datagen.verification.reading import statements
 from pumice.datagen.verification.sentences import Noun, sentences
@@ -18,9 +18,9 @@ SCENES_KEPT = 64
 class Facts:
     """Built once for a scene with ``facts``.
 
-    captioned: categories that a caption speaks of; words: the very names it uses. numbers, colours: what captions say
-    of a category. exact: nothing was overlooked, and every place is one of nine fields; so it is in the synthetic
-    world, whose captions say nothing that its things do not.
+    captioned: what captions speak of, each name with the categories it may mean; words: the very names they use.
+    numbers, colours: what captions say of a category. exact: nothing was overlooked, and every place is one of nine
+    fields; so it is in the synthetic world, whose captions say nothing that its things do not.
     """
 
     def __init__(self, scene: Scene) -> None:
@@ -31,7 +31,7 @@ class Facts:
         for thing in scene.things:
             self._things[thing.category].append(thing)
         self._crowded = {thing.category for thing in scene.things if thing.crowd}
-        self.captioned: set[str] = set()
+        self.captioned: set[Mention] = set()
         self.words: set[str] = set()
         self.numbers: dict[str, set[int]] = defaultdict(set)
         self.colours: dict[str, set[str]] = defaultdict(set)
@@ -57,8 +57,19 @@ class Facts:
         return every or self.scene.closed.issuperset(categories)
 
     def said(self, noun: Noun) -> bool:
-        """Whether a caption speaks of something that the noun may mean."""
-        return not self.captioned.isdisjoint(noun.mention.categories)
+        """Whether a caption speaks of just this: a dog is an animal, but "an animal" need not be a dog."""
+        meant = set(noun.mention.categories)
+        return any(meant.issuperset(each.categories) for each in self.captioned)
+
+    def hinted(self, noun: Noun) -> bool:
+        """Whether a caption speaks of something that may be this, and that no box accounts for."""
+        meant = set(noun.mention.categories)
+        return any(not (meant.isdisjoint(each.categories) or self._accounted(each)) for each in self.captioned)
+
+    def _accounted(self, told: Mention) -> bool:
+        """Whether boxes show what a general word stands for: as many things of those kinds as it says, at least."""
+        few = told.number or (2 if told.plural else 1)
+        return told.general and len(self.things(told.categories)) >= few
 
     def coloured(self, things: Collection[Thing]) -> bool:
         """Whether the colour of each of them is known, or is of no account as in the world."""
@@ -66,7 +77,7 @@ class Facts:
 
     def _hear(self, content: object) -> None:
         if isinstance(content, Existence):
-            self.captioned.update(content.noun.mention.categories)
+            self.captioned.add(content.noun.mention)
             self.words.add(content.noun.mention.word)
         elif isinstance(content, Count) and content.number:
             noun = content.nouns[0]

@@ -29,13 +29,15 @@ def judge(content: Content, facts: Facts) -> Finding:
 
 
 def existence(noun: Noun, facts: Facts) -> Finding:
-    """Absence is certain only of categories that were looked for everywhere, and that no caption speaks of."""
+    """Absence is certain only of categories that were looked for everywhere, and that no caption may speak of."""
     mention = noun.mention
     if facts.things(mention.categories):
         sure = not (mention.narrow or mention.loose) or mention.word in facts.words
         return Finding(Truth.TRUE if sure else Truth.FITS, f"{_several(noun)} annotated")
     if facts.said(noun):
         return Finding(Truth.FITS, "a caption speaks of it")
+    if facts.hinted(noun):
+        return Finding(Truth.OPEN, "a caption may speak of it")
     if mention.loose or not facts.closed(mention.categories):
         return Finding(Truth.OPEN, f"nobody looked for every {mention.word}")
     return Finding(Truth.FALSE, f"no {mention.category} is annotated, and no caption speaks of one")
@@ -74,7 +76,7 @@ def _none(said: Count, found: int, facts: Facts) -> Finding:
     named = not (mention.narrow or mention.loose) or mention.word in facts.words
     if found and named and said.whole:
         return Finding(Truth.FALSE, _counted(noun, found))
-    if found or facts.said(noun) or mention.loose or not facts.closed(mention.categories):
+    if found or facts.said(noun) or facts.hinted(noun) or mention.loose or not facts.closed(mention.categories):
         return Finding(Truth.OPEN, _counted(noun, found) if found else "a caption may speak of it")
     return Finding(Truth.TRUE, f"no {mention.category} is annotated")
 
@@ -89,7 +91,9 @@ def _compared(said: Count, found: int, facts: Facts, reason: str) -> Finding:
     noun = said.nouns[0]
     captioned = {number for each in noun.mention.categories for number in facts.numbers.get(each, ())}
     if not found:
-        return existence(noun, facts)
+        there = existence(noun, facts)
+        told = there.truth is not Truth.FITS or said.number in (1, *captioned)
+        return there if told else Finding(Truth.OPEN, f"{there.reason}, but not of {said.number}")
     if said.bound == "about":
         room = max(1, round(0.3 * found))
         near = abs(said.number - found) <= room or said.number in captioned
