@@ -16,11 +16,12 @@ from typing import TypeVar
 
 from pumice.annotations.scene import Scene
 from pumice.datagen.keeping import Keeper
-from pumice.datagen.pipeline import Made
+from pumice.datagen.pipeline import Made, fill_order
 from pumice.datagen.run import StoppedError, Work, unless_stopped
 from pumice.datagen.teacher import Asks, PaidTeacher
 from pumice.errors import PumiceError
-from pumice.paid.answers import HOPELESS, Answer, GaveUpError, OutageError
+from pumice.paid.answers import HOPELESS, Answer, BudgetError, GaveUpError, OutageError
+from pumice.paid.budget import Rank
 from pumice.paid.request import Request
 
 Item = TypeVar("Item")
@@ -42,7 +43,11 @@ async def by_teacher(
 
     async def make(numbered: tuple[int, Scene]) -> Made:
         number, scene = numbered
-        return await work.of(scene, replace(teacher, asks=_Ranked(door, number)))
+        ranked = (
+            (order, replace(teacher, asks=_Ranked(door, (number, place))))
+            for place, order in enumerate(work.orders(scene))
+        )
+        return work.made(scene, await together(fill_order(scene, order, work.plan, asks) for order, asks in ranked))
 
     try:
         wanted = enumerate(unless_stopped(scenes, stop))
@@ -60,25 +65,31 @@ class Door:
     """Lets questions out, the earlier scenes' first, and no more once the end is wanted or all would fail alike.
 
     Were the scenes that began first not finished first, a run that stops would have paid for much that it cannot show.
+    So once a question cannot be paid, those before it still may, and none after it.
     """
 
     def __init__(self, asks: Asks, most: int, stop: Callable[[], bool]) -> None:
         self._asks = asks
         self._stop = stop
         self._free = most
-        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiting: list[tuple[Rank, int, asyncio.Future[None]]] = []
         self._tickets = count()
         self._answered = self._failed = 0
+        self._unpaid: Rank | None = None
         self.error: PumiceError | None = None
 
-    async def ask(self, request: Request, rank: int) -> Answer:
+    async def ask(self, request: Request, rank: Rank) -> Answer:
         """Gives up a question only if others are answered, or none is left: else the server is at fault."""
         answered, failed = self._answered, self._failed
         for times in range(1, _IN_VAIN + 1):
             try:
                 return await self._once(request, rank)
-            except HOPELESS as error:
+            except BudgetError as error:
+                self._unpaid = rank if self._unpaid is None else min(rank, self._unpaid)
                 self.error = self.error or error
+                raise StoppedError from error
+            except HOPELESS as error:
+                self.error, self._unpaid = error, ()
                 raise StoppedError from error
             except GaveUpError as error:
                 self._failed += 1
@@ -86,21 +97,21 @@ class Door:
                 if self._answered > answered or alone:
                     raise
                 last = error
-        self.error = self.error or OutageError(f"the teacher answers nothing any more: {last}", hint=last.hint)
+        self.error, self._unpaid = OutageError(f"the teacher answers nothing any more: {last}", hint=last.hint), ()
         raise StoppedError
 
-    async def _once(self, request: Request, rank: int) -> Answer:
+    async def _once(self, request: Request, rank: Rank) -> Answer:
         await self._enter(rank)
         try:
-            if self.error is not None or self._stop():
+            if self._stop() or (self._unpaid is not None and rank >= self._unpaid):
                 raise StoppedError
-            answer = await self._asks.ask(request)
+            answer = await self._asks.ask(replace(request, rank=rank))
         finally:
             self._leave()
         self._answered += not answer.from_ledger
         return answer
 
-    async def _enter(self, rank: int) -> None:
+    async def _enter(self, rank: Rank) -> None:
         if self._free:
             self._free -= 1
             return
@@ -127,10 +138,19 @@ class _Ranked:
     """The door for one scene."""
 
     door: Door
-    rank: int
+    rank: Rank
 
     async def ask(self, request: Request) -> Answer:
         return await self.door.ask(request, self.rank)
+
+
+async def together(works: Iterable[Awaitable[Result]]) -> tuple[Result, ...]:
+    """All results. Raises the first error, once none is under way any more."""
+    results = await asyncio.gather(*works, return_exceptions=True)
+    for each in results:
+        if isinstance(each, BaseException):
+            raise each
+    return tuple(each for each in results if not isinstance(each, BaseException))
 
 
 async def in_turn(

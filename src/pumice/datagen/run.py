@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from pumice.annotations.scene import Scene
 from pumice.datagen.keeping import Keeper
-from pumice.datagen.pipeline import Made, make
+from pumice.datagen.pipeline import Made, Outcome, make
 from pumice.datagen.plan import Order, Plan
 from pumice.datagen.spread import Where, chunks, in_order
 from pumice.datagen.teacher import RulesTeacher, Teacher
@@ -49,11 +49,12 @@ class Work:
 
     async def of(self, scene: Scene, teacher: Teacher) -> Made:
         """Everything that is made of the scene. Raises as ``pipeline.make``."""
-        if self._lacks(scene):
-            return Made(scene.id, scene.image, (), missing=True)
-        outcomes = await make(scene, self.plan, teacher)
+        return self.made(scene, () if self._lacks(scene) else await make(scene, self.plan, teacher))
+
+    def made(self, scene: Scene, outcomes: tuple[Outcome, ...]) -> Made:
+        """What became of its ``orders``, and its picture."""
         picture = None if self.draw is None or not outcomes else self.draw(scene)
-        return Made(scene.id, scene.image, outcomes, picture)
+        return Made(scene.id, scene.image, outcomes, picture, missing=self._lacks(scene))
 
     def _lacks(self, scene: Scene) -> bool:
         return self.images is not None and not (self.images / scene.image).is_file()

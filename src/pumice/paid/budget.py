@@ -1,17 +1,22 @@
 """Stops before more is spent than was allowed: what has been spent, and what those in flight may cost at most.
 
 Each request reserves the most that it can cost, and gives back what it did not. While others are in flight that may
-give something back, it waits for them; only then it is refused.
+give something back, it waits for them, and so does all that ranks after it; only then it is refused, and they are, too.
 """
 
 from __future__ import annotations
 
 import asyncio
+from bisect import insort
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
+from typing import TypeAlias
 
 from pumice.errors import UsageError
 from pumice.paid.answers import BudgetError
+
+Rank: TypeAlias = tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -32,6 +37,9 @@ class Budget:
         self.spent = 0.0
         self._open: dict[int, Reservation] = {}
         self._ledgers: set[Path] = set()
+        self._waiting: list[tuple[Rank, int]] = []  # in order
+        self._tickets = count()
+        self._last: Rank | None = None  # the first in rank that could not be paid
         self._returned: asyncio.Event | None = None
 
     @property
@@ -45,17 +53,29 @@ class Budget:
             self._ledgers.add(ledger)
             self.spent += spent
 
-    async def reserve(self, bound: float | None) -> Reservation:
+    async def reserve(self, bound: float | None, rank: Rank = ()) -> Reservation:
         """Sets aside ``bound`` USD, the most that a request can cost; waits while what is in flight may give some back.
 
+        rank: nobody is served before one with a smaller rank that waits, nor after one that could not be. Among equals
+        it is first come, first served.
         Raises: BudgetError if it can not be had. UsageError if there is a limit, and ``bound`` is unknown.
         """
-        while not (reservation := self.reserve_now(bound)):
-            if not self._open:
-                raise self.exhausted(bound or 0.0)
-            self._returned = self._returned or asyncio.Event()
-            await self._returned.wait()
-        return reservation
+        turn = (rank, next(self._tickets))
+        insort(self._waiting, turn)
+        try:
+            while self._last is None or rank <= self._last:
+                if self._waiting[0] == turn:
+                    if reservation := self.reserve_now(bound):
+                        return reservation
+                    if not self._open:
+                        self._last = rank
+                        break
+                self._returned = self._returned or asyncio.Event()
+                await self._returned.wait()
+            raise self.exhausted(bound or 0.0)
+        finally:
+            self._waiting.remove(turn)
+            self._wake()
 
     def reserve_now(self, bound: float | None) -> Reservation | None:
         """The same without waiting; None if it cannot be had just now. Raises UsageError as ``reserve`` does."""
@@ -76,9 +96,7 @@ class Budget:
         """Ends a reservation: so much was spent of it."""
         self._open.pop(id(reservation), None)
         self.spent += cost
-        if self._returned:
-            self._returned.set()
-            self._returned = None
+        self._wake()
 
     def correct(self, difference: float) -> None:
         """Counts that so many USD more, or fewer, were spent than was thought."""
@@ -91,3 +109,8 @@ class Budget:
             f" and the next request could cost ${bound:.4f}",
             hint="allow more to go on where it stopped; nothing is paid for twice",
         )
+
+    def _wake(self) -> None:
+        if self._returned:
+            self._returned.set()
+            self._returned = None

@@ -127,7 +127,7 @@ class PaidClient:
         """One sending, when the budget and the pace allow it; in the ledger before and after."""
         bound, expected = cost_at_most(request, self._prices), prompt_tokens(request)
         tokens = expected + (request.max_tokens or _USUAL_ANSWER)
-        reservation = await self._budget.reserve(bound)
+        reservation = await self._budget.reserve(bound, request.rank)
         spent = 0.0
         try:
             await self._pace.turn(tokens)

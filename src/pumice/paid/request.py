@@ -26,12 +26,14 @@ class Request:
 
     parameters: ``temperature``, ``max_tokens`` and whatever else the server knows.
     repeat: makes asking again a question of its own: the second of three verdicts is not the first.
+    rank: whose turn it is when money does not suffice for all, the smallest first. It is no part of the question.
     """
 
     model: str
     messages: tuple[Mapping[str, JSON], ...]
     parameters: Mapping[str, JSON] = field(default_factory=dict)
     repeat: int = 0
+    rank: tuple[int, ...] = field(default=(), compare=False)
 
     def __post_init__(self) -> None:
         """Raises UsageError for what cannot be one question."""
