@@ -35,7 +35,10 @@ Images: TypeAlias = Annotated[
 ]
 First: TypeAlias = Annotated[int, Option("--first", metavar="N", min=0, help="Begin with this scene, from 0.")]
 Count: TypeAlias = Annotated[
-    int | None, Option("--count", "--limit", metavar="N", min=1, help="Scenes at most. Default: all.")
+    int | None,
+    Option(
+        "--count", "--limit", metavar="N", min=1, help="Scenes at most, those without a picture counted. Default: all."
+    ),
 ]
 Verifying: TypeAlias = Annotated[
     Literal["strict", "lenient", "off"],
@@ -72,7 +75,16 @@ Parameters: TypeAlias = Annotated[
 ]
 BudgetUsd: TypeAlias = Annotated[
     float | None,
-    Option("--budget", metavar="USD", help="Stop before more is spent on this folder.", rich_help_panel=_TEACHER),
+    Option("--budget", metavar="USD", help="Stop before its ledger has more than that.", rich_help_panel=_TEACHER),
+]
+LedgerFile: TypeAlias = Annotated[
+    Path | None,
+    Option(
+        "--ledger",
+        metavar="FILE",
+        help="Another run's ledger.sqlite: what it has paid for is not asked again.",
+        rich_help_panel=_TEACHER,
+    ),
 ]
 PriceFile: TypeAlias = Annotated[
     Path | None, Option("--prices", metavar="FILE", help="TOML with prices of your own.", rich_help_panel=_TEACHER)
@@ -121,6 +133,7 @@ def generate(
     temperature: Temperature = None,
     parameters: Parameters = None,
     budget: BudgetUsd = None,
+    ledger: LedgerFile = None,
     prices: PriceFile = None,
     rpm: PerMinute = None,
     tpm: TokensPerMinute = None,
@@ -155,7 +168,7 @@ def generate(
     flags = TeacherFlags(*asked, budget, prices, rpm, tpm, concurrency, timeout, batch)
     plan = Plan(read_rates(kinds), seed, verify, tries, not keep_alike)
     supply = Supply(source, tuple(files or ()), first, count)
-    generation = Generation(out, supply, plan, flags.paid(), images, where(workers, ray, teacher))
+    generation = Generation(out, supply, plan, flags.paid(), images, where(workers, ray, teacher), ledger)
     if estimate:
         estimated(generation)
     else:

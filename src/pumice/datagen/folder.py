@@ -1,6 +1,6 @@
 """The folder of a run: what was asked for, how far it is, and the lock that keeps two runs out of each other's files.
 
-run.json         the arguments that decide the output; another run's are refused
+run.json         the arguments that decide the output; another run's are refused, but for more scenes of the same source
 progress.json    how far it is; replaced whole at every commit
 records.json, provenance.jsonl, rejections.jsonl, times.jsonl, report.html, ledger.sqlite, images/
 """
@@ -11,13 +11,15 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from filelock import FileLock, Timeout
 
 from pumice.datagen.samples import Json
 from pumice.datagen.tally import Tally
+from pumice.datagen.writing import REBUILT
 from pumice.errors import UsageError
 from pumice.files import fresh_file
 
@@ -25,6 +27,10 @@ RECORDS, PROVENANCE, REJECTIONS, TIMES = "records.json", "provenance.jsonl", "re
 GROWING = (RECORDS, PROVENANCE, REJECTIONS, TIMES)
 REPORT, LEDGER, IMAGES = "report.html", "ledger.sqlite", "images"
 _RUN, _PROGRESS, _LOCK = "run.json", "progress.json", ".lock"
+# What may grow while a run goes on: what was made of the first scenes stays the beginning.
+_COUNT = "source.count"
+#: How a folder stands to what is asked for: nothing is in it; this run; this run with fewer scenes.
+_Stand: TypeAlias = Literal["new", "same", "shorter"]
 
 
 @dataclass(frozen=True)
@@ -37,12 +43,12 @@ class Progress:
 
 
 @contextmanager
-def opened(folder: Path, arguments: Mapping[str, Json]) -> Iterator[None]:
-    """The folder, for this process alone; made and marked with the arguments if it is new.
+def opened(folder: Path, arguments: Mapping[str, Json]) -> Iterator[bool]:
+    """The folder, for this process alone; made and marked with the arguments if it is new, which the block is told.
 
     Raises: UsageError if it holds something else, a run with other arguments, or one that is at work.
     """
-    _require_same(folder, arguments)
+    _stand(folder, arguments)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / _LOCK)
@@ -52,37 +58,57 @@ def opened(folder: Path, arguments: Mapping[str, Json]) -> Iterator[None]:
     except OSError as error:
         raise UsageError(f"{folder} cannot be written: {error.strerror or error}", hint="check its place") from error
     try:
-        if _require_same(folder, arguments):
-            with fresh_file(folder / _RUN) as file:
+        stand = _stand(folder, arguments)
+        if stand == "shorter":  # in this order, so that a process that is killed in between leaves nothing undone
+            progress, tally = read_progress(folder)
+            write_progress(folder, replace(progress, finished=False), tally)
+        if stand != "same":
+            with fresh_file(folder / _RUN, overwrite=True) as file:
                 file.write(json.dumps(dict(arguments), indent=1, sort_keys=True).encode() + b"\n")
-        yield
+        yield stand == "new"
     finally:
         lock.release()
 
 
-def _require_same(folder: Path, arguments: Mapping[str, Json]) -> bool:
-    """Whether the folder is new. Raises UsageError if it is anything but this run's."""
+def _stand(folder: Path, arguments: Mapping[str, Json]) -> _Stand:
+    """Raises UsageError if the folder is anything but new or this run's."""
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{folder} is a file, expected a folder", hint="name a new folder")
     try:
         before = json.loads((folder / _RUN).read_text(encoding="utf-8"))
     except FileNotFoundError:
         if folder.is_dir() and any(each.name != _LOCK for each in folder.iterdir()):
             raise UsageError(
-                f"{folder} is not empty, and no run of pumice generate is in it", hint="name a new folder"
+                f"{folder} is not empty, and no run of pumice generate is in it", hint=_another(folder)
             ) from None
-        return True
+        return "new"
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder / _RUN} cannot be read: {error}", hint="name a new folder") from error
+        raise UsageError(f"{folder / _RUN} cannot be read: {error}", hint=_another(folder)) from error
     if not isinstance(before, dict):
-        raise UsageError(f"{folder / _RUN} is not what pumice generate writes", hint="name a new folder")
+        raise UsageError(f"{folder / _RUN} is not what pumice generate writes", hint=_another(folder))
     before, now = _flat(before), _flat(json.loads(json.dumps(dict(arguments))))
     changed = sorted(name for name in {*before, *now} if before.get(name) != now.get(name))
+    if changed == [_COUNT] and _more(before[_COUNT], now[_COUNT]):
+        return "shorter"
     if changed:
         what = "; ".join(f"{name} was {_shown(before.get(name))}, now {_shown(now.get(name))}" for name in changed)
         raise UsageError(
             f"{folder} holds a run with other arguments: {what}",
-            hint="give the same ones to go on with it, or name a new folder",
+            hint=f"give the same ones to go on with it, --count may be larger; or {_another(folder)}",
         )
-    return False
+    return "same"
+
+
+def _more(before: object, now: object) -> bool:
+    """Of scenes; None are all."""
+    return isinstance(before, int) and (now is None or (isinstance(now, int) and now > before))
+
+
+def _another(folder: Path) -> str:
+    """What to do about a folder that cannot be gone on with; what was paid for is not lost."""
+    books = folder / LEDGER
+    kept = f" and add --ledger {books}, so that nothing is paid for twice" if books.is_file() else ""
+    return f"name a new folder{kept}"
 
 
 def _flat(values: Mapping[str, object], name: str = "") -> dict[str, object]:
@@ -112,7 +138,7 @@ def read_progress(folder: Path) -> tuple[Progress, Tally]:
     except FileNotFoundError:
         return Progress(), Tally()
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UsageError(f"{path} cannot be read: {error}", hint="name a new folder") from error
+        raise UsageError(f"{path} cannot be read: {error}", hint=REBUILT) from error
 
 
 def write_progress(folder: Path, progress: Progress, tally: Tally) -> None:

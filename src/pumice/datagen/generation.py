@@ -25,6 +25,7 @@ from pumice.datagen.samples import Json
 from pumice.datagen.spread import Where
 from pumice.datagen.supply import Supply
 from pumice.datagen.tally import Tally
+from pumice.datagen.writing import require_whole
 from pumice.errors import PumiceError, UsageError
 from pumice.files import fresh_file
 from pumice.paid.ledger import Ledger, Totals
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
 class Generation:
     """Everything that a run is told. paid: None for the offline teacher, who works ``where`` it is said.
 
-    images: where the pictures are, if they are to be looked for.
+    images: where the pictures are, if they are to be looked for. ledger: of another run, whose answers and costs count
+    here as well; None for one in the folder.
     """
 
     folder: Path
@@ -46,11 +48,19 @@ class Generation:
     paid: Paid | None = None
     images: Path | None = None
     where: Where = 1
+    ledger: Path | None = None
 
     def __post_init__(self) -> None:
         """Raises UsageError for what contradicts itself."""
         if self.images is not None and self.supply.kind == "world":
             raise UsageError("the world draws its own pictures", hint="leave out --images")
+        if self.ledger is not None and self.paid is None:
+            raise UsageError("--ledger: the rules ask nobody", hint="name a teacher, or leave it out")
+
+    @property
+    def books(self) -> Path:
+        """Where the ledger lies, if there is one."""
+        return self.ledger or self.folder / LEDGER
 
     def arguments(self) -> dict[str, Json]:
         """What decides the output. Where the teacher stands, how fast and how dear it may be, does not."""
@@ -88,8 +98,11 @@ def generate(
     """
     require_charts()
     _require_prompts(generation)
-    with opened(generation.folder, generation.arguments()):
+    with opened(generation.folder, generation.arguments()) as new:
         progress, tally = read_progress(generation.folder)
+        for name, length in progress.lengths.items():
+            require_whole(generation.folder / name, length)
+        _require_books(generation, new)
         if progress.finished and (generation.folder / REPORT).is_file():
             return Ended(tally, _totals(generation), finished=True, idle=True)
         try:
@@ -115,8 +128,17 @@ def _made(
                 if generation.paid is None:
                     by_rules(scenes, work, keeper, generation.where, stop)
                 else:
-                    by_paid(generation.paid, Errand(generation.folder, generation.supply, work, keeper), told, stop)
+                    by_paid(generation.paid, Errand(generation.books, supply, work, keeper), told, stop)
         return keeper.tally, keeper.progress.finished
+
+
+def _require_books(generation: Generation, new: bool) -> None:
+    """Only a new folder begins a ledger: with an empty one in place of another, everything would be paid for again."""
+    if generation.paid is None or generation.books.is_file():
+        return
+    if generation.ledger is not None or not new:
+        raise UsageError(f"there is no ledger {generation.books}", hint="name that of an earlier run with --ledger")
+    Ledger(generation.books).close()
 
 
 def _require_prompts(generation: Generation) -> None:
@@ -141,5 +163,5 @@ def _report(generation: Generation) -> Totals | None:
 def _totals(generation: Generation) -> Totals | None:
     if generation.paid is None:
         return None
-    with Ledger(generation.folder / LEDGER) as ledger:
+    with Ledger(generation.books) as ledger:
         return ledger.totals()

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING
 
 from pumice.datagen.asking import by_teacher
 from pumice.datagen.batches import FromLedger, fill
-from pumice.datagen.folder import LEDGER
 from pumice.datagen.keeping import Keeper
 from pumice.datagen.prompting import PromptSet
 from pumice.datagen.run import Work
@@ -52,9 +51,9 @@ class Paid:
 
 @dataclass(frozen=True)
 class Errand:
-    """What a teacher is sent for, and where it is brought."""
+    """What a teacher is sent for, and where it is brought. books: where the ledger lies."""
 
-    folder: Path
+    books: Path
     supply: Supply
     work: Work
     keeper: Keeper
@@ -65,7 +64,7 @@ def by_paid(paid: Paid, errand: Errand, told: Callable[[BatchState], None], stop
 
     Raises: StoppedError after ``stop``; one of ``paid.answers.HOPELESS``; UsageError for a budget that cannot be kept.
     """
-    with Ledger(errand.folder / LEDGER) as ledger:
+    with Ledger(errand.books) as ledger:
         asyncio.run(_batched(paid, errand, ledger, told, stop) if paid.batches else _live(paid, errand, ledger, stop))
 
 

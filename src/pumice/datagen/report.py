@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pumice.paid.ledger import Totals
 
 _WIDTH = 320  # pixels of an example's picture
+_SMALLEST = 0.00005  # USD that are shown
 _VERDICTS = ("supported", "unknown", "contradicted")
 
 
@@ -74,7 +75,9 @@ def cost_facts(tally: Tally, totals: Totals | None) -> list[tuple[str, str]]:
         ("cost", cost),
     ]
     if tally.samples and totals.cost is not None:
-        found.append(("cost of a sample", f"${totals.cost / tally.samples:,.5f}"))
+        if totals.cost - tally.cost > _SMALLEST:
+            found.append(("of that, for replies of this run", f"${tally.cost:,.4f}"))
+        found.append(("cost of a sample", f"${tally.cost / tally.samples:,.5f}"))
     if totals.spoilt:
         found.append(("charged for nothing", f"{totals.spoilt:,} replies without an answer"))
     if totals.unsure:

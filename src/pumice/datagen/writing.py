@@ -15,6 +15,11 @@ from typing import BinaryIO
 
 from pumice.errors import UsageError
 
+#: What helps where a folder cannot be gone on with by itself.
+REBUILT = (
+    "remove progress.json there: the same command then makes everything again, and takes from the ledger what a teacher"
+    " was paid for"
+)
 _OPENING, _CLOSING = b"[\n", b"\n]\n"
 
 
@@ -23,17 +28,11 @@ class GrowingFile:
 
     def __init__(self, path: Path, length: int, *, as_list: bool) -> None:
         """length: bytes that are known to be good, 0 for a new file. Raises UsageError if there are fewer."""
+        require_whole(path, length)
         self._file: BinaryIO = _opened(path)
         self._length = length
         self._as_list = as_list
         self._pending: list[bytes] = []
-        there = os.fstat(self._file.fileno()).st_size
-        if there < length:
-            self._file.close()
-            raise UsageError(
-                f"{path} was changed: {length} bytes of it had been written, {there} are there",
-                hint="generate into another folder",
-            )
         self._file.truncate(length)
         self._commit()
 
@@ -106,6 +105,15 @@ class GrowingFiles:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         self._stack.close()
+
+
+def require_whole(path: Path, length: int) -> None:
+    """Raises UsageError if a file is shorter than somebody had written it, or gone."""
+    there = path.stat().st_size if path.is_file() else 0
+    if there < length:
+        raise UsageError(
+            f"{path} was changed or removed: {length} bytes of it had been written, {there} are there", hint=REBUILT
+        )
 
 
 def _opened(path: Path) -> BinaryIO:
