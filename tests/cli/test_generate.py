@@ -104,6 +104,8 @@ def test_a_price_that_nobody_knows_is_not_nothing(
         (["--kinds", "conversatoin"], "did you mean conversation?"),
         (["--kinds", ""], "no kind"),
         (["--budget", "3"], "without --teacher"),
+        (["--ledger", "nowhere.sqlite"], "the rules ask nobody"),
+        ([*SERVER, "--ledger", "nowhere.sqlite"], "there is no ledger nowhere.sqlite"),
         (["--batch"], "without --teacher"),
         (["--teacher", "http://127.0.0.1:9/v1"], "--teacher-model"),
         ([*SERVER, "--workers", "2"], "--workers"),
@@ -144,6 +146,36 @@ def test_sources_that_make_no_sense_are_refused(
 ) -> None:
     assert main(["generate", *words, "-o", str(tmp_path / "out")]) == 2
     assert expected in capsys.readouterr().err and not (tmp_path / "out").exists()
+
+
+def test_a_run_without_a_sample_is_no_success(
+    table: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    source, pictures = ["generate", "caps-boxes", str(table)], tmp_path / "pictures"
+    pictures.mkdir()
+    assert main([*source, "-o", str(tmp_path / "one"), "--images", str(pictures)]) == 1
+    assert "--images has the picture of no scene" in capsys.readouterr().err
+    assert main([*source, "-o", str(tmp_path / "two"), "--kinds", "detail=0.0001"]) == 0
+    assert "no sample was wanted" in capsys.readouterr().err
+    with teaching(lambda messages: "I'm sorry, but I can't help with that.") as teacher:
+        server = ["--teacher", teacher.url, "--teacher-model", "teacher", "--prompts", str(prompts)]
+        for _ in range(2):
+            assert main([*source, "-o", str(tmp_path / "three"), *server]) == 1
+            captured = capsys.readouterr()
+            assert "most of them for refusal" in captured.err and "rejections.jsonl" in captured.err
+            assert "records.json" in captured.out
+    assert records(tmp_path / "three") == []
+
+
+def test_paid_answers_go_into_another_folder(table: Path, prompts: Path, tmp_path: Path) -> None:
+    with teaching(written) as teacher:
+        words = ["generate", "caps-boxes", str(table), "--prompts", str(prompts)]
+        words += ["--teacher", teacher.url, "--teacher-model", "teacher"]
+        assert main([*words, "-o", str(tmp_path / "one")]) == 0
+        books = ["--ledger", str(tmp_path / "one" / "ledger.sqlite")]
+        assert main([*words, "-o", str(tmp_path / "two"), "--tries", "5", *books]) == 0
+        assert teacher.books.answered.total() == 36
+    assert records(tmp_path / "two") == records(tmp_path / "one")
 
 
 def test_a_wrong_key(table: Path, prompts: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

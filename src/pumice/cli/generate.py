@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from typer import Argument, Option
 
 from pumice.cli.settings import Debug
+from pumice.errors import PumiceError
+
+if TYPE_CHECKING:
+    from pumice.datagen.tally import Tally
 
 SourceName: TypeAlias = Literal["coco", "caps-boxes", "captions", "regions", "world"]
 _TEACHER, _RULES = "A paid teacher (--teacher)", "The offline teacher"
@@ -153,6 +158,8 @@ def generate(
 
     Kinds: conversation, detail, reasoning, negatives, counting, position, grounding.
 
+    Exits with 1 if all is done and there is not one sample.
+
     \b
     pumice generate world -o data --count 1000 --kinds conversation=2,detail
     pumice generate coco captions_train2017.json instances_train2017.json -o data --images train2017 --workers 8
@@ -172,4 +179,21 @@ def generate(
     if estimate:
         estimated(generation)
     else:
-        run(generation, quiet)
+        _require_samples(run(generation, quiet))
+
+
+def _require_samples(tally: Tally) -> None:
+    """Raises PumiceError if nothing came of what was wanted: a script must not go on to train on it."""
+    if tally.samples:
+        return
+    if tally.ordered:
+        reason = tally.refused.most_common(1)[0][0]
+        raise PumiceError(
+            f"no sample was made: all replies were refused, most of them for {reason}",
+            hint="rejections.jsonl and report.html show what was said; docs/datagen.md says what the reasons mean",
+        )
+    if tally.missing:
+        raise PumiceError(
+            "no sample was made: --images has the picture of no scene", hint="name the folder they are in"
+        )
+    print("no sample was wanted of these scenes: --kinds asks for fewer than one for each", file=sys.stderr)

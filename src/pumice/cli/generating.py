@@ -108,7 +108,7 @@ def where(workers: int | None, ray: bool, teacher: str | None) -> Where:
     return "ray" if ray else workers or 1
 
 
-def run(generation: Generation, quiet: bool) -> None:
+def run(generation: Generation, quiet: bool) -> Tally:
     """Runs it, showing how far it is, and prints the tables. Raises KeyboardInterrupt after an orderly end."""
     from pumice.datagen.generation import generate
 
@@ -125,6 +125,7 @@ def run(generation: Generation, quiet: bool) -> None:
     if not ended.finished:
         print(f"stopped; the same command goes on with {generation.folder}", file=sys.stderr)
         raise KeyboardInterrupt
+    return ended.tally
 
 
 def estimated(generation: Generation) -> None:
