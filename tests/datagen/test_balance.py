@@ -15,6 +15,7 @@ from pumice.annotations.sources.table import open_source
 from pumice.data.records import read_records
 from pumice.datagen import balance as room
 from pumice.datagen.balance import INSTRUCTIONS, Options, Rule, balance, choose
+from pumice.errors import UsageError
 
 CAPTIONS = st.lists(st.lists(st.sampled_from("abcdefgh"), max_size=4), max_size=60)
 
@@ -51,6 +52,33 @@ def test_a_common_phrase_is_thinned_out_and_the_others_are_not() -> None:
     taken = chosen(captions, Rule(3, 100))
     assert set(range(500, 507)) <= set(taken) and not {507, 508} & set(taken)
     assert 100 <= len(taken) <= 107
+
+
+def test_nothing_to_choose_is_an_error_and_leaves_no_file(tmp_path: Path) -> None:
+    boxes = tmp_path / "instances.json"
+    picture = {"id": 1, "file_name": "1.jpg", "width": 10, "height": 10}
+    box = {"id": 1, "image_id": 1, "category_id": 1, "bbox": [1, 1, 5, 5], "iscrowd": 0}
+    boxes.write_text(json.dumps({"images": [picture], "annotations": [box], "categories": [{"id": 1, "name": "dog"}]}))
+    target = tmp_path / "out.json"
+    with pytest.raises(UsageError, match=r"expected captions, found no caption$"):
+        balance(open_source("coco", [boxes]), target, Rule(), Options())
+    table = tmp_path / "captions.csv"
+    table.write_text("image,caption\na.jpg,A dog.\nb.jpg,A cat.\n")
+    with pytest.raises(UsageError, match="no phrase is in 3 captions or more, of 2"):
+        balance(open_source("captions", [table]), target, Rule(), Options())
+    with pytest.raises(UsageError, match="no caption of a picture that is in"):
+        balance(open_source("captions", [table]), target, Rule(), Options(images=tmp_path))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["captions.csv", "instances.json"]
+    assert balance(open_source("captions", [table]), target, Rule(1), Options()).count == 2
+
+
+def test_a_target_that_is_there_is_seen_before_the_work(tmp_path: Path) -> None:
+    table = tmp_path / "captions.csv"
+    table.write_text("image,caption\n" + "a.jpg,A dog.\n" * 3)
+    read: list[int] = []
+    with pytest.raises(UsageError, match="exists already"):
+        balance(open_source("captions", [table]), table, Rule(), Options(watch=read.append))
+    assert not read
 
 
 def test_files_become_records_that_ask_in_eleven_ways(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from pumice.data.rules import PLACEHOLDER
 from pumice.datagen.phrases import phrases_of, require_tagger
 from pumice.datagen.samples import Json
 from pumice.datagen.spread import chunks, in_order
+from pumice.errors import UsageError
 from pumice.files import fresh_file
 
 #: Requests for a brief caption, eleven as LLaVA has them; each record gets one at random.
@@ -143,18 +144,33 @@ def _chosen(index: _Index, rule: Rule) -> Balance:
 def balance(source: Source, target: Path, rule: Rule, options: Options) -> Balance:
     """Writes LLaVA's records of the chosen captions of ``source``, a JSON list.
 
-    Raises: UsageError if the target is there, or the tagger is not installed.
+    Raises: UsageError if the target is there, the tagger is not installed, or there is nothing to choose.
     """
     require_tagger()
-    found = choose((each.caption for each in _captions(source, options.images)), rule, options)
-    with fresh_file(target, overwrite=options.overwrite) as file:
+    with fresh_file(target, overwrite=options.overwrite) as file:  # before the work, which may take hours
+        found = choose((each.caption for each in _captions(source, options.images)), rule, options)
+        _require_some(found, rule, options)
         before = b"[\n"
         for number, each in enumerate(_captions(source, options.images)):
             if found.chosen[number]:
                 file.write(before + json.dumps(_record(each, rule), ensure_ascii=False).encode("utf-8", "replace"))
                 before = b",\n"
-        file.write(b"\n]\n" if found.count else b"[\n]\n")
+        file.write(b"\n]\n")
     return found
+
+
+def _require_some(found: Balance, rule: Rule, options: Options) -> None:
+    if not found.captions:
+        what = "no caption" if options.images is None else f"no caption of a picture that is in {options.images}"
+        raise UsageError(
+            f"expected captions, found {what}",
+            hint="name a file that has them: captions_*.json of COCO's, say; --from says what it is",
+        )
+    if not found.count:
+        raise UsageError(
+            f"no phrase is in {rule.least} captions or more, of {found.captions:,}",
+            hint="take more captions, or a smaller --least",
+        )
 
 
 def _captions(source: Source, images: Path | None) -> Iterator[Captioned]:
