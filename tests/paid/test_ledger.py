@@ -41,7 +41,7 @@ def test_an_answer_comes_back_as_it_was(tmp_path: Path) -> None:
         for number, text in enumerate(texts):
             found = ledger.find(request(number))
             assert found == Answer(text, *list(vars(ANSWER).values())[1:-1], from_ledger=True)
-        assert ledger.find(request(99)) is None and ledger.refusal(request(0)) is None
+        assert ledger.find(request(99)) is None and ledger.refusal(request(0).key) is None
 
 
 def test_it_survives_a_loss_of_power(tmp_path: Path) -> None:
@@ -109,7 +109,7 @@ def test_a_second_answer_is_charged_and_the_first_one_kept(tmp_path: Path) -> No
             assert ledger.find(request(1)) and ledger.totals().failed == 0
             attempt = await asked(ledger, 2, None)
             await ledger.record_refusal(attempt, request(2), RefusedForGoodError("no"), 0.1)
-            assert str(ledger.refusal(request(2))) == "no" and ledger.totals().failed == 1
+            assert str(ledger.refusal(request(2).key)) == "no" and ledger.totals().failed == 1
 
     asyncio.run(twice())
 
@@ -208,4 +208,4 @@ def test_totals_are_the_sum_of_what_happened(
         assert totals.cost is None if charged and not known else totals.cost == pytest.approx(sum(known))
         for number in range(6):
             assert (ledger.find(request(number)) is not None) == (number in answered)
-            assert ledger.refusal(request(number)) is None, "the next run asks again"
+            assert ledger.refusal(request(number).key) is None, "the next run asks again"

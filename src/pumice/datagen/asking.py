@@ -19,8 +19,9 @@ from pumice.datagen.keeping import Keeper
 from pumice.datagen.pipeline import Made, fill_order
 from pumice.datagen.run import StoppedError, Work, unless_stopped
 from pumice.datagen.teacher import Asks, PaidTeacher
+from pumice.datagen.unfit import ENOUGH, unfit
 from pumice.errors import PumiceError
-from pumice.paid.answers import HOPELESS, Answer, BudgetError, GaveUpError, OutageError
+from pumice.paid.answers import HOPELESS, Answer, BudgetError, GaveUpError, OutageError, RefusedForGoodError
 from pumice.paid.budget import Rank
 from pumice.paid.request import Request
 
@@ -32,14 +33,12 @@ _AHEAD = 4
 _IN_VAIN = 3  # times that one question is given up while no other is answered
 
 
-async def by_teacher(
-    scenes: Iterable[Scene], work: Work, keeper: Keeper, teacher: PaidTeacher, most: int, stop: Callable[[], bool]
-) -> None:
-    """All ``scenes`` by a paid teacher, with ``most`` questions in flight.
+async def by_teacher(scenes: Iterable[Scene], work: Work, keeper: Keeper, teacher: PaidTeacher, door: Door) -> None:
+    """All ``scenes`` by a paid teacher, whose questions go through the ``door``.
 
-    Raises: StoppedError after ``stop``; one of ``paid.answers.HOPELESS``. What is in flight is waited for first.
+    Raises: StoppedError if it is to stop; one of ``paid.answers.HOPELESS``; UnfitError. What is in flight is waited
+    for first.
     """
-    door = Door(teacher.asks, most, stop)
 
     async def make(numbered: tuple[int, Scene]) -> Made:
         number, scene = numbered
@@ -50,8 +49,8 @@ async def by_teacher(
         return work.made(scene, await together(fill_order(scene, order, work.plan, asks) for order, asks in ranked))
 
     try:
-        wanted = enumerate(unless_stopped(scenes, stop))
-        async with aclosing(in_turn(wanted, make, _AHEAD * most)) as results:
+        wanted = enumerate(unless_stopped(scenes, door.stop))
+        async with aclosing(in_turn(wanted, make, max(_AHEAD * door.most, ENOUGH))) as results:
             async for made in results:
                 keeper.take(made)
     except StoppedError:
@@ -68,48 +67,92 @@ class Door:
     So once a question cannot be paid, those before it still may, and none after it.
     """
 
-    def __init__(self, asks: Asks, most: int, stop: Callable[[], bool]) -> None:
+    def __init__(self, asks: Asks, most: int, stop: Callable[[], bool], proven: bool) -> None:
+        """proven: the server has answered before; if not, its first refusals are held back until it does."""
         self._asks = asks
-        self._stop = stop
-        self._free = most
+        self.stop = stop
+        self.most = self._free = most
         self._waiting: list[tuple[Rank, int, asyncio.Future[None]]] = []
         self._tickets = count()
-        self._answered = self._failed = 0
+        self._inside = self._answered = 0
+        self._failed: list[int] = []  # the scenes of questions that were given up
+        self._refused: list[RefusedForGoodError] = []
+        self._proven, self._judged = proven, asyncio.Event()
         self._unpaid: Rank | None = None
         self.error: PumiceError | None = None
 
     async def ask(self, request: Request, rank: Rank) -> Answer:
         """Gives up a question only if others are answered, or none is left: else the server is at fault."""
-        answered, failed = self._answered, self._failed
+        self._inside += 1
+        try:
+            return await self._insist(request, rank)
+        except RefusedForGoodError as error:
+            await self._require_proof(error)
+            raise
+        finally:
+            self._inside -= 1
+            self._judge()
+
+    async def _insist(self, request: Request, rank: Rank) -> Answer:
+        answered, failed = self._answered, len(self._failed)
         for times in range(1, _IN_VAIN + 1):
             try:
                 return await self._once(request, rank)
             except BudgetError as error:
-                self._unpaid = rank if self._unpaid is None else min(rank, self._unpaid)
-                self.error = self.error or error
+                self._end(error, rank)
                 raise StoppedError from error
             except HOPELESS as error:
-                self.error, self._unpaid = error, ()
+                self._end(error)
                 raise StoppedError from error
             except GaveUpError as error:
-                self._failed += 1
-                alone = times == _IN_VAIN and self._failed - failed == times
-                if self._answered > answered or alone:
+                self._failed.append(rank[0])
+                alone = times == _IN_VAIN and set(self._failed[failed:]) == {rank[0]}
+                if self._answered > answered or (alone and self._proven):
                     raise
                 last = error
-        self.error, self._unpaid = OutageError(f"the teacher answers nothing any more: {last}", hint=last.hint), ()
+        self._end(OutageError(f"the teacher answers nothing any more: {last}", hint=last.hint))
         raise StoppedError
 
     async def _once(self, request: Request, rank: Rank) -> Answer:
         await self._enter(rank)
         try:
-            if self._stop() or (self._unpaid is not None and rank >= self._unpaid):
+            if self.stop() or (self._unpaid is not None and rank >= self._unpaid):
                 raise StoppedError
             answer = await self._asks.ask(replace(request, rank=rank))
         finally:
             self._leave()
         self._answered += not answer.from_ledger
+        self._proven = True
+        self._judge()
         return answer
+
+    def _end(self, error: PumiceError, rank: Rank = ()) -> None:
+        """Nothing of ``rank`` is asked any more, nor what ranks after it."""
+        self.error = self.error or error
+        self._unpaid = rank if self._unpaid is None else min(rank, self._unpaid)
+
+    async def _require_proof(self, error: RefusedForGoodError) -> None:
+        """Returns once it is known to be this question's fault. Raises StoppedError if that will not be known."""
+        self._refused.append(error)
+        self._judge()
+        await self._judged.wait()
+        if not self._proven:
+            raise StoppedError
+
+    def _judge(self) -> None:
+        """Whether the questions that were refused are at fault, as soon as that can be said."""
+        if self._judged.is_set() or not self._refused:
+            return
+        if not self._proven:
+            all_there_are = len(self._refused) == self._inside
+            if len(self._refused) < ENOUGH and not all_there_are:
+                return
+            if self.error is None and not self.stop():
+                error = unfit(self._refused)
+                self._proven = error is None  # it has seen differences between them
+                if error is not None:
+                    self._end(error)
+        self._judged.set()
 
     async def _enter(self, rank: Rank) -> None:
         if self._free:

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pumice.datagen.asking import by_teacher
-from pumice.datagen.batches import FromLedger, fill
+from pumice.datagen.asking import Door, by_teacher
+from pumice.datagen.batches import FromLedger, fill, write_down
 from pumice.datagen.keeping import Keeper
 from pumice.datagen.prompting import PromptSet
 from pumice.datagen.run import Work
@@ -89,8 +89,9 @@ async def _live(paid: Paid, errand: Errand, ledger: Ledger, stop: Callable[[], b
     )
     teacher = PaidTeacher(client, paid.model, paid.parameters, paid.prompts)
     scenes = errand.supply.scenes(errand.keeper.progress.scenes)
+    door = Door(client, paid.concurrency, stop, proven=bool(ledger.totals().answered))
     async with client:
-        await by_teacher(scenes, errand.work, errand.keeper, teacher, paid.concurrency, stop)
+        await by_teacher(scenes, errand.work, errand.keeper, teacher, door)
 
 
 async def _batched(
@@ -110,5 +111,5 @@ async def _batched(
         watch=told,
     )
     async with client:
-        await fill(client, lambda: errand.supply.scenes(done), errand.work, teacher, stop)
-    await by_teacher(errand.supply.scenes(done), errand.work, errand.keeper, teacher, 1, stop)
+        await fill(client, lambda: errand.supply.scenes(done), errand.work, teacher, paid.limits.attempts, stop)
+    write_down(errand.supply.scenes(done), errand.work, errand.keeper, teacher, stop)

@@ -133,7 +133,7 @@ class BatchClient:
         await self.close()
 
     def _is_settled(self, request: Request) -> bool:
-        known = self._ledger.find(request) or self._ledger.refusal(request)
+        known = self._ledger.find(request) or self._ledger.refusal(request.key)
         return known is not None or self._ledger.in_batch(request)
 
     async def _make(self, chunk: _Chunk) -> _Chunk:

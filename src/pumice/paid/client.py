@@ -77,7 +77,7 @@ class PaidClient:
         try:
             if answer := self._ledger.find(request):
                 return answer
-            if refusal := self._ledger.refusal(request):
+            if refusal := self._ledger.refusal(request.key):
                 raise copy.copy(refusal)
             if self._ledger.in_batch(request):
                 raise LedgerError("it is in a batch that is not finished", hint="fetch the batch's results first")

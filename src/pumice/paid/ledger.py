@@ -104,12 +104,16 @@ class Ledger:
         usage = Usage(prompt, completion, cached, bool(estimated))
         return Answer(text, reason, usage, cost, request_id, model, seconds, from_ledger=True)
 
-    def refusal(self, request: Request) -> RefusedForGoodError | None:
-        """Why the server will never answer it, if it has said so since this was opened.
+    def has_answer(self, key: str) -> bool:
+        """Whether there is an answer to the request of that key."""
+        return bool(self.rows(tables.HAS_ANSWER, bytes.fromhex(key)))
+
+    def refusal(self, key: str) -> RefusedForGoodError | None:
+        """Why the server will never answer the request of that key, if it has said so since this was opened.
 
         A later run asks once more, since it costs nothing, and somebody may have mended what was wrong.
         """
-        return self._refusals.get(request.key)
+        return self._refusals.get(key)
 
     def in_batch(self, request: Request) -> bool:
         """Whether it is in a batch that is not finished, and may still be answered."""

@@ -36,6 +36,7 @@ SELECT r.text, r.finish_reason, a.prompt_tokens, a.completion_tokens, a.cached_t
     r.request_id, r.answered_by, a.seconds
 FROM requests r JOIN attempts a ON a.id = r.attempt WHERE r.key = ? AND r.state = 'answered'
 """
+HAS_ANSWER = "SELECT 1 FROM requests WHERE key = ? AND state = 'answered'"
 IN_BATCH = (
     "SELECT 1 FROM attempts WHERE state = 'sent' AND batch IS NOT NULL"
     " AND request = (SELECT id FROM requests WHERE key = ?)"
