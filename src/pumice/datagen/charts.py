@@ -47,6 +47,7 @@ def _drawn(title: str, counts: Mapping[str, Mapping[str, int]]) -> bytes:
     """As SVG whose ink follows the reader's preference, as the page's does."""
     import matplotlib as mpl
     from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
 
     most = max(int(number) for each in counts.values() for number in each)
     width = max(1, -(-(most + 1) // _BINS))
@@ -61,6 +62,7 @@ def _drawn(title: str, counts: Mapping[str, Mapping[str, int]]) -> bytes:
             label=list(counts),
             color=[_COLOURS[at % len(_COLOURS)] for at in range(len(counts))],
         )
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there are no half words
         axes.set_xlabel(title, color=_INK)
         axes.set_ylabel("how many", color=_INK)
         axes.tick_params(colors=_INK)

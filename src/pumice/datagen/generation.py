@@ -121,7 +121,7 @@ def _made(
 ) -> tuple[Tally, bool]:
     supply = generation.supply
     work = Work(generation.plan, supply.draw, generation.images)
-    with Keeper(generation.folder, generation.plan.distinct, watch) as keeper:
+    with Keeper(generation.folder, generation.plan, watch) as keeper:
         if not keeper.progress.finished:
             scenes = supply.scenes(keeper.progress.scenes)
             with suppress(StoppedError):

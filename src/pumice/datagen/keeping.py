@@ -26,6 +26,7 @@ from pumice.datagen.folder import (
 )
 from pumice.datagen.gates.duplicates import Duplicates
 from pumice.datagen.pipeline import Attempt, Made, Outcome, record, sample_of
+from pumice.datagen.plan import Plan
 from pumice.datagen.samples import Draft, Json, Sample
 from pumice.datagen.tally import Tally
 from pumice.datagen.teacher import Reply
@@ -37,16 +38,14 @@ _EVERY_S = 1.0  # between two commits: what a killed process has to do again
 class Keeper:
     """The output of a run, from where an earlier process left it. A context manager; leaving it commits."""
 
-    def __init__(self, folder: Path, distinct: bool, watch: Callable[[Tally], object]) -> None:
-        """folder: opened by ``folder.opened``. distinct: near-duplicates of earlier samples are refused.
-
-        watch: told after every scene. Raises: UsageError for damaged files.
-        """
+    def __init__(self, folder: Path, plan: Plan, watch: Callable[[Tally], object]) -> None:
+        """folder: opened by ``folder.opened``. watch: told after every scene. Raises: UsageError for damaged files."""
         self.progress, self.tally = read_progress(folder)
+        self.tally.seed = plan.seed
         self._folder = folder
         self._watch = watch
         self._files: GrowingFiles | None = None
-        self._earlier = Duplicates() if distinct else None
+        self._earlier = Duplicates() if plan.distinct else None
         self._committed = time.monotonic()
 
     def __enter__(self) -> Keeper:

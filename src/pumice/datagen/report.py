@@ -100,7 +100,7 @@ def _charts(tally: Tally) -> Iterator[Html]:
 def _refusals(tally: Tally) -> Iterator[Html]:
     yield heading("What was refused")
     if tally.missing:
-        yield paragraph(f"{tally.missing:,} scenes were left out, for there is no picture of them.")
+        yield paragraph(f"Scenes that were left out, for there is no picture of them: {tally.missing:,}.")
     if not tally.refused:
         yield paragraph("No reply was.")
         return
@@ -145,7 +145,7 @@ def _said(example: Mapping[str, Json], pictures: Path | None) -> list[Html]:
     checks = example.get("checks")
     told = [_verdict(each) for each in checks if isinstance(each, dict)] if isinstance(checks, list) else []
     parts += [facts(pairs)] if pairs else []
-    parts += [details(f"{len(told)} claims checked", facts(told))] if told else []
+    parts += [details(f"claims checked: {len(told)}", facts(told))] if told else []
     return [*parts, paragraph(str(example["id"]))]
 
 

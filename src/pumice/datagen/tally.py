@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from pumice.datagen.pipeline import Attempt, Made, Outcome
+from pumice.datagen.plan import share
 from pumice.datagen.samples import Json, Sample
 
-_EXAMPLES = 3  # kept of each kind, and of each reason
+_EXAMPLES = 3  # kept of each kind, and of each reason; whichever, the seed decides
 _LONGEST_SHOWN = 1500  # characters of an example
 
 
@@ -25,10 +26,10 @@ class Tally:
     missing: scenes that were left out for want of a picture. kinds: of each kind ``ordered``, ``samples``,
     ``exchanges`` and ``attempts``. refused: attempts by reason. given_up: orders by the reason of their last attempt.
     verdicts: of claims in samples, by the claims' kind. words: answers by kind and by length. turns: samples by the
-    number of their questions. cost: USD, as far as known. kept, lost: examples by
-    kind, by reason.
+    number of their questions. cost: USD, as far as known. kept, lost: examples by kind, by reason. seed: chooses them.
     """
 
+    seed: int = 0
     scenes: int = 0
     missing: int = 0
     tokens_in: int = 0
@@ -69,17 +70,24 @@ class Tally:
         for claim in origin.checks:
             self.verdicts[str(claim["kind"])][str(claim["verdict"])] += 1
         self._pay(origin.tokens_in, origin.tokens_out, origin.cost)
-        if len(self.kept[sample.kind]) < _EXAMPLES:
-            self.kept[sample.kind].append(_example(sample))
+        self._show(self.kept[sample.kind], sample.id, lambda: _example(sample))
 
     def _refuse(self, attempt: Attempt, outcome: Outcome, image: str) -> None:
         rejection, reply = attempt.rejection, attempt.reply
         self.refused[rejection.reason] += 1
         self._pay(reply.tokens_in, reply.tokens_out, reply.cost)
-        if len(self.lost[rejection.reason]) < _EXAMPLES:
-            said: list[Json] = [{"question": each.question, "answer": each.answer} for each in attempt.exchanges]
-            shown: dict[str, Json] = {"id": outcome.order.id, "image": image, "detail": rejection.detail}
-            self.lost[rejection.reason].append(_shortened({**shown, "exchanges": said}))
+        id = outcome.order.id
+        self._show(self.lost[rejection.reason], id, lambda: _lost_example(attempt, id, image))
+
+    def _show(self, shown: list[Json], id: str, example: Callable[[], Json]) -> None:
+        """Keeps an example if its number in the lottery is among the smallest: all have the same chance."""
+        if len(shown) < _EXAMPLES or self._lot(id) < self._lot(_id(shown[-1])):
+            shown.append(example())
+            shown.sort(key=lambda each: self._lot(_id(each)))
+            del shown[_EXAMPLES:]
+
+    def _lot(self, id: str) -> float:
+        return share(f"{self.seed}:example:{id}")
 
     def _pay(self, tokens_in: int, tokens_out: int, cost: float | None) -> None:
         self.tokens_in += tokens_in
@@ -120,6 +128,16 @@ def _example(sample: Sample) -> Json:
     checks: list[Json] = [dict(each) for each in sample.provenance.checks]
     said: list[Json] = [{"question": each.question, "answer": each.answer} for each in sample.exchanges]
     return _shortened({"id": sample.id, "image": sample.image, "exchanges": said, "checks": checks})
+
+
+def _lost_example(attempt: Attempt, id: str, image: str) -> Json:
+    said: list[Json] = [{"question": each.question, "answer": each.answer} for each in attempt.exchanges]
+    return _shortened({"id": id, "image": image, "detail": attempt.rejection.detail, "exchanges": said})
+
+
+def _id(example: Json) -> str:
+    assert isinstance(example, dict)
+    return str(example["id"])
 
 
 def _shortened(value: Json) -> Json:
