@@ -9,6 +9,8 @@ import itertools
 import logging
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -26,6 +28,13 @@ Result = TypeVar("Result")
 #: This process alone, so many beside it, or the machines of a Ray cluster.
 Where: TypeAlias = int | Literal["ray"]
 
+_PATIENCE_S = 30.0  # for a cluster; Ray itself goes on trying for minutes, and says so on stderr all the while
+_HERE = ("", "local")  # no address at all, in Ray's words
+_KNOCK = """\
+import logging, ray
+ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
+ray.shutdown()
+"""
 _AHEAD = 2  # chunks in hand for every processor: one at work, one waiting
 
 
@@ -99,6 +108,7 @@ def _by_ray(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[
 
     mine = not ray.is_initialized()
     if mine:
+        _require_cluster()
         try:
             ray.init(include_dashboard=False, log_to_driver=False, logging_level=logging.ERROR)
         except (ConnectionError, OSError, RuntimeError, ValueError) as error:
@@ -111,6 +121,27 @@ def _by_ray(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[
     finally:
         if mine:
             ray.shutdown()
+
+
+def _require_cluster() -> None:
+    """Raises ServerError if the cluster that RAY_ADDRESS names does not answer a process that can be given up."""
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address in _HERE:
+        return
+    hint = "is it running? RAY_ADDRESS names the cluster; without it one is started here"
+    try:
+        knocked = subprocess.run(
+            [sys.executable, "-c", _KNOCK],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=_PATIENCE_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise ServerError(f"Ray's cluster at {address} did not answer within {_PATIENCE_S:g} s", hint=hint) from error
+    if knocked.returncode:
+        said = knocked.stderr.decode(errors="replace").strip().splitlines()
+        raise ServerError(f"Ray's cluster at {address} cannot be reached: {said[-1] if said else ''}", hint=hint)
 
 
 def _ray_results(work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Any, None, None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from pumice.datagen import spread
 from pumice.datagen.spread import chunks, in_order
 from pumice.errors import ServerError, UsageError
 
@@ -55,6 +57,27 @@ def test_a_process_that_dies_is_said() -> None:
     with pytest.raises(ServerError, match="ended by itself") as lost:
         list(in_order(die_at_seven, range(10), 2))
     assert "--workers" in str(lost.value.hint)
+
+
+def test_a_ray_cluster_that_is_gone_is_given_up(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setattr(spread, "_PATIENCE_S", 3.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{silent.getsockname()[1]}")
+        begin = time.monotonic()
+        with pytest.raises(ServerError, match="did not answer within 3 s") as gone:
+            list(in_order(slow_square, range(3), "ray"))
+    assert time.monotonic() - begin < 20 and "RAY_ADDRESS" in str(gone.value.hint)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_what_ray_says_of_an_address_is_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("ray")
+    monkeypatch.setenv("RAY_ADDRESS", "nobody")
+    with pytest.raises(ServerError, match="nobody cannot be reached: ValueError: Invalid address"):
+        list(in_order(slow_square, range(3), "ray"))
 
 
 def test_chunks_are_all_of_it() -> None:
