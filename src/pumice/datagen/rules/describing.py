@@ -6,6 +6,7 @@ import random
 from collections.abc import Callable
 
 from pumice.annotations.scene import Thing
+from pumice.datagen.rules.agreement import agree
 from pumice.datagen.rules.counting import counting
 from pumice.datagen.rules.naming import joined, say, sentence, the
 from pumice.datagen.rules.negatives import negatives
@@ -88,16 +89,24 @@ def conversation(about: Subject, rng: random.Random) -> list[Exchange]:
 
 def detail(about: Subject, rng: random.Random) -> list[Exchange]:
     """One question and a paragraph: what it is, how many of what, what is where."""
-    told = rng.sample(about.captions, len(about.captions))
-    parts = told[:1]
-    if about.named:
-        parts.append(_all_things(about, rng))
+    listed = [_all_things(about, rng)] if about.named else []
+    told = _agreeing(about, rng.sample(about.captions, len(about.captions)), listed)
+    parts = [*told[:1], *listed]
     parts += _places(about, rng)
     if len(parts) < 2:
         return [Exchange(rng.choice(IN_DETAIL), " ".join(told[:3]))] if len(told) > 1 else []
     if len(told) > 1:
         parts.insert(rng.randint(2, len(parts)), _least_alike(told[0], told[1:]))
     return [Exchange(rng.choice(IN_DETAIL), " ".join(parts))]
+
+
+def _agreeing(about: Subject, captions: list[str], listed: list[str]) -> list[str]:
+    """Those that give the same numbers as what is listed, and as all before them."""
+    found: list[str] = []
+    for each in captions:
+        if all(agree(each, earlier, about.vocabulary) for earlier in (*listed, *found)):
+            found.append(each)
+    return found
 
 
 def _captions_only(about: Subject, rng: random.Random) -> list[Exchange]:

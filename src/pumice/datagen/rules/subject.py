@@ -11,10 +11,9 @@ from itertools import permutations
 from pumice.annotations.categories import vocabulary_for
 from pumice.annotations.scene import Scene, Thing
 from pumice.boxes import Box
-from pumice.datagen.rules.naming import UNCOUNTED, a, counted, sentence, several
-from pumice.datagen.samples import Exchange
-from pumice.datagen.verification.claims import refused
-from pumice.datagen.verification.verify import verify
+from pumice.datagen.rules.agreement import disputed
+from pumice.datagen.rules.captions import told_captions
+from pumice.datagen.rules.naming import UNCOUNTED, a, counted, several
 
 SCENES_KEPT = 64
 MANY = 9  # more than this annotators do not count reliably
@@ -22,7 +21,6 @@ SEEN = 0.004  # share of the picture's area from which a thing is easily seen
 LARGE = 0.6  # a thing that spans more of a side has no place along it
 THIRD = 1 / 3
 EDGE = 0.02  # a centre this close to the border between two places is in neither
-_CAPTION_WORDS = range(5, 31)
 
 #: What one might call by the other's name; such an absence is not asserted.
 _ALIKE: tuple[frozenset[str], ...] = tuple(
@@ -51,16 +49,23 @@ class Subject:
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
+        self.vocabulary = vocabulary_for(scene)
+        self._disputed = disputed(scene)
         self.counts: dict[str, int] = {}
         for category, found in sorted(Counter(thing.category for thing in scene.things).items()):
-            if category not in UNCOUNTED and scene.count(category) is not None and found <= MANY:
+            known = scene.count(category) is not None and category not in self._disputed
+            if category not in UNCOUNTED and known and found <= MANY:
                 self.counts[category] = found
 
     @cached_property
     def named(self) -> list[str]:
-        """Every category in sight, the largest thing's first."""
+        """Every category in sight, the largest thing's first.
+
+        None of which captions say that there are several, and boxes that there is one: neither word would do.
+        """
         order = sorted(self.scene.things, key=lambda thing: -area(thing.box))
-        return list(dict.fromkeys(thing.category for thing in order))
+        found = dict.fromkeys(thing.category for thing in order)
+        return [name for name in found if name not in self._disputed or len(self.scene.named(name)) > 1]
 
     def some(self, name: str) -> str:
         """ "a dog", "three cups", "broccoli"; the bare plural of what cannot be counted."""
@@ -96,28 +101,18 @@ class Subject:
     @cached_property
     def captions(self) -> list[str]:
         """What people wrote, as sentences; without what the boxes contradict."""
-        told = [
-            sentence(words) for caption in self.scene.captions if (words := " ".join(caption.split()).rstrip(" .,;"))
-        ]
-        proper = [text for text in dict.fromkeys(told) if len(text.split()) in _CAPTION_WORDS and text.isascii()]
-        return [text for text in proper if holds(self.scene, Exchange("", text))]
+        return told_captions(self.scene)
 
     @cached_property
     def _captioned(self) -> set[str]:
-        words = vocabulary_for(self.scene)
         told = [*self.scene.captions, *(region.phrase for region in self.scene.regions)]
-        return {name for text in told for mention in words.mentions(text) for name in mention.categories}
+        return {name for text in told for mention in self.vocabulary.mentions(text) for name in mention.categories}
 
 
 @lru_cache(maxsize=SCENES_KEPT)
 def subject(scene: Scene) -> Subject:
     """The scene's; all kinds of samples are written about it, one after another."""
     return Subject(scene)
-
-
-def holds(scene: Scene, *exchanges: Exchange) -> bool:
-    """Whether verification has nothing against the words."""
-    return refused(verify(scene, exchanges), "strict") is None
 
 
 def area(box: Box) -> float:
