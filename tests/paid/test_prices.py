@@ -37,6 +37,7 @@ def test_a_users_file_stands_before_it(tmp_path: Path) -> None:
     )
     prices = load_prices(own)
     assert prices.of("gpt-4o") == Price(input=1, output=2) and prices.of("gpt-4o-mini")
+    assert prices.day("gpt-4o") == date(2027, 1, 1) and prices.day("gpt-4o-mini") == prices.date
     free = prices.of("mine")
     assert free and free.cost(1000, 1000) == 0, "a price of nothing is a price"
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -49,7 +50,11 @@ class TeacherFlags:
     def paid(self) -> Paid | None:
         """The teacher that they describe; None if there is to be none. Raises UsageError."""
         if self.teacher is None:
-            given = [each.name for each in fields(self) if getattr(self, each.name)]
+            given = [
+                each.name
+                for each in fields(self)
+                if getattr(self, each.name) not in ((), None) and getattr(self, each.name) is not False
+            ]
             if given:
                 flags = ", ".join(f"--{name.replace('_', '-')}" for name in given)
                 raise UsageError(f"{flags}: without --teacher, nobody is asked", hint="name its URL with --teacher")
@@ -61,9 +66,13 @@ class TeacherFlags:
         from pumice.paid.keys import key_of_environment
         from pumice.paid.limits import Limits
         from pumice.paid.prices import load_prices
+        from pumice.remote import base_url
 
+        url = base_url(self.teacher, "--teacher")
+        if self.timeout is not None and not 0 < self.timeout < math.inf:
+            raise UsageError(f"--timeout: expected seconds above 0, found {self.timeout:g}")
         return Paid(
-            self.teacher,
+            url,
             self.teacher_model,
             PromptSet.load(self.prompts),
             self._parameters(),
@@ -119,7 +128,9 @@ def run(generation: Generation, quiet: bool) -> Tally:
         pressed = True
         print("finishing what is under way; Ctrl-C again drops it", file=sys.stderr, flush=True)
 
-    with cancelling(press), _progress(generation.supply.total, quiet) as (watch, told):
+    with cancelling(press), _progress(generation.supply.total, quiet) as (watch, told, say):
+        if generation.paid is not None:
+            generation = replace(generation, paid=replace(generation.paid, say=say))
         ended = generate(generation, watch=watch, told=told, stop=lambda: pressed)
     _tables(generation, ended)
     if not ended.finished:
@@ -131,13 +142,14 @@ def run(generation: Generation, quiet: bool) -> Tally:
 def estimated(generation: Generation) -> None:
     """Prints what it would take; nothing is asked and nothing written."""
     from pumice.datagen.outlook import outlook
+    from pumice.paid.prices import usd
 
     header = ("kind", "samples", "requests", "tokens in", "tokens out", "cost, about", "cost, at most")
     rows = [
         (
             each.name,
             *(f"{count:,}" for count in (each.samples, each.requests, each.tokens_in, each.tokens_out)),
-            *(_usd(cost) for cost in (each.cost, each.cost_at_most)),
+            *(usd(cost) for cost in (each.cost, each.cost_at_most)),
         )
         for each in outlook(generation)
     ]
@@ -145,7 +157,7 @@ def estimated(generation: Generation) -> None:
     if generation.paid is not None:
         paid = generation.paid
         times = f"in each of {generation.plan.tries} tries" if generation.plan.tries > 1 else "always"
-        print(f"\nprices of {paid.prices.date}; at most: if answers are as long as allowed, {times}")
+        print(f"\nprices of {paid.prices.day(paid.model)}; at most: if answers are as long as allowed, {times}")
         if paid.prices.of(paid.model) is None:
             print(f"the model {paid.model} has no price; --prices gives it one", file=sys.stderr)
 
@@ -190,15 +202,11 @@ def _print_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         )
 
 
-def _usd(cost: float | None) -> str:
-    return "unknown" if cost is None else f"${cost:,.2f}" if cost >= 1 else f"${cost:,.4f}"
-
-
 @contextmanager
 def _progress(
     total: int | None, quiet: bool
-) -> Iterator[tuple[Callable[[Tally], object], Callable[[BatchState], None]]]:
-    """A bar on stderr on a terminal; elsewhere a line every minute."""
+) -> Iterator[tuple[Callable[[Tally], object], Callable[[BatchState], None], Callable[[str], None]]]:
+    """A bar on stderr on a terminal; elsewhere a line every minute. Last, what says a sentence there."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -231,7 +239,11 @@ def _progress(
             if shown:
                 bar.update(task, description=f"batch {state.status}: {state.done:,} of {state.total:,}")
 
-        yield watch, told
+        def say(text: str) -> None:
+            if not quiet:
+                console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+        yield watch, told, say
 
 
 def _so_far(tally: Tally) -> str:

@@ -20,8 +20,8 @@ from pumice.datagen.pipeline import Made, fill_order
 from pumice.datagen.run import StoppedError, Work, unless_stopped
 from pumice.datagen.teacher import Asks, PaidTeacher
 from pumice.datagen.unfit import ENOUGH, unfit
-from pumice.errors import PumiceError
-from pumice.paid.answers import HOPELESS, Answer, BudgetError, GaveUpError, OutageError, RefusedForGoodError
+from pumice.errors import PumiceError, UsageError
+from pumice.paid.answers import HOPELESS, Answer, BudgetError, EndedError, GaveUpError, OutageError, RefusedForGoodError
 from pumice.paid.budget import Rank
 from pumice.paid.request import Request
 
@@ -30,6 +30,7 @@ Result = TypeVar("Result")
 
 # Scenes under way for every request in flight, so that one that is slow does not hold the others up.
 _AHEAD = 4
+_FOR_ALL: tuple[type[PumiceError], ...] = (*HOPELESS, UsageError)  # errors that every question would have
 _IN_VAIN = 3  # times that one question is given up while no other is answered
 
 
@@ -98,10 +99,12 @@ class Door:
         for times in range(1, _IN_VAIN + 1):
             try:
                 return await self._once(request, rank)
+            except EndedError:
+                raise StoppedError from None
             except BudgetError as error:
                 self._end(error, rank)
                 raise StoppedError from error
-            except HOPELESS as error:
+            except _FOR_ALL as error:
                 self._end(error)
                 raise StoppedError from error
             except GaveUpError as error:

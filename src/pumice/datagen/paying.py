@@ -18,12 +18,16 @@ from pumice.datagen.supply import Supply
 from pumice.datagen.teacher import PaidTeacher
 from pumice.errors import UsageError
 from pumice.paid.budget import Budget
+from pumice.paid.complaints import unsaid
 from pumice.paid.ledger import Ledger
 from pumice.paid.limits import Limits
 from pumice.paid.prices import Prices, load_prices
 
 if TYPE_CHECKING:
     from pumice.paid.batch_server import BatchState
+    from pumice.paid.client import PaidClient
+
+_LOOK_S = 0.2  # between two looks whether somebody wants the end
 
 
 @dataclass(frozen=True)
@@ -32,7 +36,7 @@ class Paid:
 
     parameters: of every request. budget: USD for the whole run, None for no limit. batches: by the Batch API, at half
     the price and within a day. timeout_s: for one whole answer. concurrency: requests in flight. poll_s:
-    between two looks at the batches.
+    between two looks at the batches. say: told in words of a server that fails, and is tried again.
     """
 
     url: str
@@ -47,6 +51,7 @@ class Paid:
     timeout_s: float = 300.0
     batches: bool = False
     poll_s: float = 30.0
+    say: Callable[[str], None] = unsaid
 
 
 @dataclass(frozen=True)
@@ -90,8 +95,20 @@ async def _live(paid: Paid, errand: Errand, ledger: Ledger, stop: Callable[[], b
     teacher = PaidTeacher(client, paid.model, paid.parameters, paid.prompts)
     scenes = errand.supply.scenes(errand.keeper.progress.scenes)
     door = Door(client, paid.concurrency, stop, proven=bool(ledger.totals().answered))
+    client.complaints.say = paid.say
     async with client:
-        await by_teacher(scenes, errand.work, errand.keeper, teacher, door)
+        waiting = asyncio.ensure_future(_end(client, stop))
+        try:
+            await by_teacher(scenes, errand.work, errand.keeper, teacher, door)
+        finally:
+            waiting.cancel()
+
+
+async def _end(client: PaidClient, stop: Callable[[], bool]) -> None:
+    """Ends what only waits to be sent, as soon as somebody wants to stop."""
+    while not stop():
+        await asyncio.sleep(_LOOK_S)
+    client.end()
 
 
 async def _batched(

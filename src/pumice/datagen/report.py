@@ -81,7 +81,8 @@ def cost_facts(tally: Tally, totals: Totals | None) -> list[tuple[str, str]]:
     if totals.spoilt:
         found.append(("charged for nothing", f"{totals.spoilt:,} replies without an answer"))
     if totals.unsure:
-        found.append(("perhaps charged", f"{totals.unsure:,} sendings without a reply, ${totals.at_risk:,.4f} at most"))
+        most = "at unknown cost" if totals.at_risk is None else f"${totals.at_risk:,.4f} at most"
+        found.append(("perhaps charged", f"{totals.unsure:,} sendings without a reply, {most}"))
     return found
 
 

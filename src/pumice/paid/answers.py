@@ -69,6 +69,10 @@ class OutageError(ServerError):
     """Request after request was given up, and none was answered in between."""
 
 
+class EndedError(PumiceError):
+    """It was not sent, for nobody wants to wait for it any more."""
+
+
 class LedgerError(PumiceError):
     """The ledger cannot be read or written; without it nothing may be spent."""
 

@@ -15,6 +15,7 @@ from typing import TypeAlias
 
 from pumice.errors import UsageError
 from pumice.paid.answers import BudgetError
+from pumice.paid.prices import usd
 
 Rank: TypeAlias = tuple[int, ...]
 
@@ -104,9 +105,14 @@ class Budget:
 
     def exhausted(self, bound: float) -> BudgetError:
         """The error for a request that could cost ``bound`` USD."""
+        if not self.spent:
+            return BudgetError(
+                f"the budget of {usd(self.most)} is too small for one request, which could cost {usd(bound)}",
+                hint="allow more, or shorter answers",
+            )
         return BudgetError(
-            f"the budget of ${self.most:.2f} is used up: ${self.spent:.4f} may have been spent,"
-            f" and the next request could cost ${bound:.4f}",
+            f"the budget of {usd(self.most)} is used up: {usd(self.spent)} may have been spent,"
+            f" and the next request could cost {usd(bound)}",
             hint="allow more to go on where it stopped; nothing is paid for twice",
         )
 

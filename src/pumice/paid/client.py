@@ -12,11 +12,22 @@ import asyncio
 import copy
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, Coroutine, Iterable
 
 from pumice.errors import ModelError, PumiceError
-from pumice.paid.answers import FREE, UNSURE, Answer, GaveUpError, LedgerError, OutageError, RefusedForGoodError, Usage
+from pumice.paid.answers import (
+    FREE,
+    UNSURE,
+    Answer,
+    EndedError,
+    GaveUpError,
+    LedgerError,
+    OutageError,
+    RefusedForGoodError,
+    Usage,
+)
 from pumice.paid.budget import Budget
+from pumice.paid.complaints import Complaints
 from pumice.paid.crowd import Outcome, outcomes
 from pumice.paid.estimate import cost_at_most, prompt_tokens
 from pumice.paid.ledger import Ledger
@@ -63,13 +74,15 @@ class PaidClient:
         self._asking: dict[str, asyncio.Event] = {}
         self._hopeless: dict[str | None, PumiceError] = {}  # of one model, or of all
         self._in_vain = 0
+        self._ended = asyncio.Event()
+        self.complaints = Complaints()
         self._budget.count_past(ledger.path, ledger.totals().at_most)
 
     async def ask(self, request: Request) -> Answer:
         """The answer, on the disk before it is returned; from the ledger if it was paid before.
 
         Raises: RefusedForGoodError or GaveUpError for this request; one of ``answers.HOPELESS`` for all of them.
-        UsageError for a budget that cannot be kept.
+        UsageError for a budget or limits that cannot be kept. EndedError after ``end``.
         """
         while asked := self._asking.get(request.key):  # whoever asks the same at the same time waits for the first
             await asked.wait()
@@ -94,6 +107,10 @@ class PaidClient:
         """
         return outcomes(requests, self.ask, self._concurrency)
 
+    def end(self) -> None:
+        """Nothing more is sent: whoever waits to send raises EndedError. What is on its way is waited for."""
+        self._ended.set()
+
     async def close(self) -> None:
         """Gives the connections back."""
         await self._sender.close()
@@ -114,6 +131,7 @@ class PaidClient:
             outcome = await self._once(request)
             if isinstance(outcome, Answer):
                 self._in_vain = 0
+                self.complaints.answered()
                 return outcome
             if not outcome.again:
                 raise self._lesson(outcome.error, request)
@@ -121,16 +139,19 @@ class PaidClient:
             limited, failures = limited + told, failures + (not told)
             if failures >= self._limits.attempts or limited >= self._limits.attempts * _LIMITED:
                 raise self._lesson(_gave_up(outcome.error, failures + limited), request)
-            await self._rest(outcome, failures)
+            if not outcome.limited:
+                self.complaints.failed(str(outcome.error))
+            await self._unless_ended(self._rest(outcome, failures))
 
     async def _once(self, request: Request) -> Answer | Failure:
         """One sending, when the budget and the pace allow it; in the ledger before and after."""
         bound, expected = cost_at_most(request, self._prices), prompt_tokens(request)
         tokens = expected + (request.max_tokens or _USUAL_ANSWER)
+        self._limits.require_room(tokens)
         reservation = await self._budget.reserve(bound, request.rank)
         spent = 0.0
         try:
-            await self._pace.turn(tokens)
+            await self._unless_ended(self._pace.turn(tokens))
             attempt, started, how = self._ledger.number(), time.monotonic(), FREE
             try:
                 await self._ledger.begin(attempt, request, bound, expected)
@@ -185,6 +206,18 @@ class PaidClient:
             error = OutageError(text, hint=error.hint or "see what is wrong, then go on; nothing is lost")
         self._hopeless[request.model if isinstance(error, ModelError) else None] = error
         return error
+
+    async def _unless_ended(self, waiting: Coroutine[object, None, None]) -> None:
+        tasks = asyncio.ensure_future(waiting), asyncio.ensure_future(self._ended.wait())
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if self._ended.is_set():
+                raise EndedError("nobody waits for it any more")
+            await tasks[0]
+        finally:
+            for each in tasks:
+                each.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _rest(self, failure: Failure, failures: int) -> None:
         """Waits until it makes sense to try again, each request a little differently."""

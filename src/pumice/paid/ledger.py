@@ -35,8 +35,9 @@ class Totals:
     unsure: sendings that may have been charged though no answer came: too late, cut off, or this process was killed.
     spoilt: sendings that were charged with nothing in them that is an answer; their tokens and cost are counted.
     estimated: charges whose tokens the server did not count. unpriced: charges of models without a known price.
-    cost: USD of all charges with a price; None if there are charges, and none has one.
-    at_risk: USD that the unsure ones cost at most. in_flight: the same of batches that are not finished.
+    cost: USD of all charges with a price; None if there are charges, or may be, and none has one.
+    at_risk: USD that the unsure ones cost at most, as far as that is known; None if it is of none of them.
+    in_flight: the same of batches that are not finished.
     """
 
     requests: int
@@ -51,13 +52,13 @@ class Totals:
     completion_tokens: int
     cached_tokens: int
     cost: float | None
-    at_risk: float
+    at_risk: float | None
     in_flight: float
 
     @property
     def at_most(self) -> float:
         """USD that may have been spent, as far as prices are known."""
-        return (self.cost or 0.0) + self.at_risk + self.in_flight
+        return (self.cost or 0.0) + (self.at_risk or 0.0) + self.in_flight
 
 
 class Ledger:
@@ -152,7 +153,8 @@ class Ledger:
         attempts, unsure, spoilt, estimated, unpriced, prompt, completion, cached, cost, risk, in_flight = self.rows(
             tables.COUNT_ATTEMPTS
         )[0]
-        cost = cost if cost is not None or unpriced else 0.0
+        risk = risk if risk is not None or unsure else 0.0
+        cost = cost if cost is not None or unpriced or risk is None else 0.0
         return Totals(
             *(requests, answered, failed, attempts, unsure, spoilt, estimated, unpriced),
             *(prompt, completion, cached, cost, risk, in_flight),

@@ -46,6 +46,15 @@ class Limits:
             if value is not None and value < 1:
                 raise UsageError(f"{name} must be at least 1, found {value}")
 
+    def require_room(self, tokens: int) -> None:
+        """Raises UsageError if no minute has room for one request that may take so many tokens."""
+        most = self.tokens_per_minute
+        if most is not None and tokens > most:
+            raise UsageError(
+                f"one request may take {tokens:,} tokens with its answer, and {most:,} tokens a minute are allowed",
+                hint=f"allow at least {tokens:,}, or shorter answers",
+            )
+
 
 class Bucket:
     """So much now, and so much more every second. Times in seconds of any clock."""

@@ -5,10 +5,11 @@ A model that is in neither has no known price, which is not a price of nothing.
 
 from __future__ import annotations
 
+import datetime
 import sys
-from dataclasses import dataclass
-from datetime import date
+from dataclasses import dataclass, field
 from importlib.resources import files
+from math import floor, log10
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -45,20 +46,33 @@ class Price(BaseModel):
 class _File(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
-    date: date
+    date: datetime.date
     models: dict[str, Price]
 
 
 @dataclass(frozen=True)
 class Prices:
-    """Prices of models, and the day of the table that this package brings."""
+    """Prices of models, the day of the table that this package brings, and that of prices from elsewhere, by model."""
 
     models: dict[str, Price]
-    date: date
+    date: datetime.date
+    others: dict[str, datetime.date] = field(default_factory=dict)
 
     def of(self, model: str) -> Price | None:
         """The price of one model; None if it is unknown."""
         return self.models.get(model)
+
+    def day(self, model: str) -> datetime.date:
+        """That of the table which has its price."""
+        return self.others.get(model, self.date)
+
+
+def usd(amount: float | None) -> str:
+    """An amount with digits enough to tell it from nothing."""
+    if amount is None:
+        return "unknown"
+    digits = 2 if amount == 0 or abs(amount) >= 1 else max(4, 1 - floor(log10(abs(amount))))
+    return f"${amount:,.{digits}f}"
 
 
 def load_prices(own: Path | None = None) -> Prices:
@@ -72,7 +86,8 @@ def load_prices(own: Path | None = None) -> Prices:
         raise unreadable(own, error, "prices") from error
     except UnicodeDecodeError:
         raise UsageError(f"prices {str(own)!r}: expected UTF-8", hint=_HINT) from None
-    return Prices({**built_in.models, **_read(text, str(own)).models}, built_in.date)
+    theirs = _read(text, str(own))
+    return Prices({**built_in.models, **theirs.models}, built_in.date, dict.fromkeys(theirs.models, theirs.date))
 
 
 def _read(text: str, name: str) -> _File:

@@ -48,7 +48,7 @@ COUNT_ATTEMPTS = """
 SELECT count(*), count(*) FILTER (WHERE state = 'unsure'), count(*) FILTER (WHERE state = 'spoilt'),
     coalesce(sum(estimated), 0), count(*) FILTER (WHERE state IN ('answered', 'spoilt') AND cost IS NULL),
     coalesce(sum(prompt_tokens), 0), coalesce(sum(completion_tokens), 0), coalesce(sum(cached_tokens), 0),
-    sum(cost), coalesce(sum(bound) FILTER (WHERE state = 'unsure'), 0.0),
+    sum(cost), sum(bound) FILTER (WHERE state = 'unsure'),
     coalesce(sum(bound) FILTER (WHERE state = 'sent'), 0.0)
 FROM attempts
 """
