@@ -223,7 +223,7 @@ def test_caps_boxes(tmp_path: Path) -> None:
         (line(instances=[{"category": 5, "bbox": [0, 0, 1, 1]}]), "expected a text for 'category'"),
         (line(id=None), "expected a number or a text for 'id'"),
         (line(image="../1.jpg"), "below the folder of pictures"),
-        (line() + "\n" + line(), "two lines have the id '1'"),
+        (line() + "\n" + line(), r"table\.jsonl:2: the id '1' is that of .*table\.jsonl:1 already"),
         ("\n", "no picture is described"),
     ],
 )  # fmt: skip

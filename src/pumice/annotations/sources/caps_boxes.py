@@ -34,12 +34,16 @@ def open_caps_boxes(paths: Sequence[Path]) -> Source:
     count = 0
     left_out: Counter[str] = Counter()
     categories: set[str] = set()
-    seen: set[str] = set()
-    for scene in _scenes(paths, frozenset(), left_out):
+    seen: dict[str, str] = {}
+    for place, line in _lines(paths):
+        scene = _scene(line, place, frozenset(), left_out)
         count += 1
         if scene.id in seen:
-            raise UsageError(f"two lines have the id {scene.id!r}", hint="each picture needs an id of its own")
-        seen.add(scene.id)
+            raise UsageError(
+                f"{place}: the id {scene.id!r} is that of {seen[scene.id]} already",
+                hint="each picture needs an id of its own",
+            )
+        seen[scene.id] = place
         categories |= {thing.category for thing in scene.things}
     if not count:
         raise UsageError(f"no picture is described in {', '.join(map(str, paths))}")
@@ -47,14 +51,20 @@ def open_caps_boxes(paths: Sequence[Path]) -> Source:
     return Source("caps-boxes", count, partial(_scenes, paths, closed), dict(left_out))
 
 
-def _scenes(paths: Sequence[Path], closed: frozenset[str], left_out: Counter[str] | None = None) -> Iterator[Scene]:
-    tally = Counter[str]() if left_out is None else left_out
+def _scenes(paths: Sequence[Path], closed: frozenset[str]) -> Iterator[Scene]:
+    counted_before = Counter[str]()
+    for place, line in _lines(paths):
+        yield _scene(line, place, closed, counted_before)
+
+
+def _lines(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """File and number of each line, and the line."""
     for path in paths:
         try:
             with path.open(encoding="utf-8-sig") as file:
                 for number, line in enumerate(file, start=1):
                     if line.strip():
-                        yield _scene(line, f"{path}:{number}", closed, tally)
+                        yield f"{path}:{number}", line
         except UnicodeDecodeError as error:
             raise UsageError(f"{path} is not UTF-8 text: {error.reason}") from None
         except OSError as error:
