@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from datagen.pipeline.runs import annotations, ran, rules, stopping
+from pumice.data.rules import doubtful
 from pumice.datagen.charts import histogram
 from pumice.datagen.folder import REPORT, read_progress
 from pumice.datagen.generation import generate
@@ -48,3 +49,12 @@ def test_an_axis_has_whole_numbers(numbers: dict[str, int]) -> None:
     drawn = base64.b64decode(found[1]).decode()
     across = re.findall(r'id="xtick_\d+".*?<!-- (.*?) -->', drawn, re.DOTALL)
     assert across and all(re.fullmatch(r"[\d−]+", tick) for tick in across), across
+
+
+def test_the_manual_names_what_a_record_is_refused_for() -> None:
+    turns = [{"from": "human", "value": " "}, {"from": "gpt", "value": "<image> </s> \ufffd"}]
+    kinds = {fault.kind for fault in doubtful({"conversations": [*turns, turns[0], {"from": "gpt", "value": ""}]})}
+    assert len(kinds) == 5
+    manual = (Path(__file__).parents[3] / "docs/datagen.md").read_text(encoding="utf-8")
+    reasons = manual.partition("## What is refused")[2].partition("\n## ")[0]
+    assert not [kind for kind in kinds if f"`{kind}`" not in reasons]
