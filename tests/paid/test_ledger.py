@@ -57,6 +57,15 @@ def test_one_process_at_a_time(tmp_path: Path) -> None:
     Ledger(tmp_path / "ledger").close()
 
 
+def test_a_place_that_takes_no_file_is_not_the_files_fault(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    (tmp_path / "ledger").mkdir()
+    for path in (tmp_path / "file" / "ledger", tmp_path / "ledger"):
+        with pytest.raises(UsageError, match="cannot be used as a ledger") as refused:
+            Ledger(path)
+        assert "free space" in str(refused.value.hint)
+
+
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b"SQLite format 3\0" + b"\xff" * 4096])
 def test_other_files_are_left_alone(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "ledger"

@@ -26,6 +26,9 @@ from pumice.paid.answers import Answer, LedgerError, Lost, RefusedForGoodError, 
 from pumice.paid.journal import Journal, Statement, Value, connect
 from pumice.paid.request import Request
 
+_OTHER = "name another file, or move it away"
+_ROOM = "check the free space and the permissions of its place"
+
 
 @dataclass(frozen=True)
 class Totals:
@@ -78,7 +81,7 @@ class Ledger:
         except Timeout:
             raise LedgerError(f"the ledger {path} is in use by another process", hint="wait until it ends") from None
         except OSError as error:
-            raise _unusable(path, error.strerror or str(error)) from error
+            raise _unusable(path, error.strerror or str(error), _ROOM) from error
         try:
             self._base = connect(path)
             version = self.rows("PRAGMA user_version")[0][0]
@@ -93,7 +96,8 @@ class Ledger:
         except BaseException as error:
             self._lock.release()
             if isinstance(error, sqlite3.Error):
-                raise _unusable(path, str(error)) from error
+                hint = _ROOM if isinstance(error, sqlite3.OperationalError) else _OTHER
+                raise _unusable(path, str(error), hint) from error
             raise
 
     def find(self, request: Request) -> Answer | None:
@@ -188,5 +192,5 @@ class Ledger:
         self.close()
 
 
-def _unusable(path: Path, why: str) -> UsageError:
-    return UsageError(f"{path} cannot be used as a ledger: {why}", hint="name another file, or move it away")
+def _unusable(path: Path, why: str, hint: str = _OTHER) -> UsageError:
+    return UsageError(f"{path} cannot be used as a ledger: {why}", hint=hint)
