@@ -87,12 +87,15 @@ class RulesTeacher:
 
     async def write(self, scene: Scene, order: Order, attempt: int) -> Reply:
         """Never waits."""
-        seed = self.seed
-        if order.number or attempt:
-            seed = int(share(f"{self.seed}:{order.number}:{attempt}") * 2**31)
-        draft = write(scene, order.kind, seed)
+        earlier = [self._seed(number, 0) for number in range(order.number)]
+        draft = write(scene, order.kind, self._seed(order.number, attempt), earlier)
         nothing = Rejection("nothing-to-say", f"the annotations say too little for the kind {order.kind}")
         return Reply(draft or nothing, now())
+
+    def _seed(self, number: int, attempt: int) -> int:
+        if not (number or attempt):
+            return self.seed
+        return int(share(f"{self.seed}:{number}:{attempt}") * 2**31)
 
     def gate(self, draft: Draft) -> None:
         """Nothing: the gates know what models do wrong. Rules do not, and their answers may be a word or many boxes."""

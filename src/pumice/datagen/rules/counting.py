@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
+from itertools import permutations
 
-from pumice.datagen.rules.naming import counted, joined, number, say, sentence, several, there_are
+from pumice.datagen.rules.naming import UNCOUNTED, counted, joined, number, say, sentence, several, there_are
 from pumice.datagen.rules.subject import Subject
 from pumice.datagen.samples import Exchange
 
@@ -53,8 +54,9 @@ def counting(about: Subject, rng: random.Random) -> list[Exchange]:
         found.setdefault(*_keyed(_how_many(rng, name, count)))
     if len(present) > 1:
         found.setdefault(*_keyed(_two_kinds(rng, *rng.sample(present, 2))))
-    if about.absent and rng.random() < 0.4:
-        found.setdefault(*_keyed(_none(rng, rng.choice(about.absent))))
+    absent = [name for name in about.absent if name not in UNCOUNTED]
+    if absent and rng.random() < 0.4:
+        found.setdefault(*_keyed(_none(rng, rng.choice(absent))))
     exchanges = list(found.values())
     rng.shuffle(exchanges)
     return exchanges[:ASKED]
@@ -89,11 +91,12 @@ def _two_kinds(rng: random.Random, first: tuple[str, int], second: tuple[str, in
 
 
 def fewer_or_more(rng: random.Random, about: Subject) -> Exchange | None:
-    """Which of two kinds there are more of, with the numbers."""
+    """Which of two kinds there are more of, with the numbers; of as many there is nothing to find out."""
     present = [(name, count) for name, count in about.counts.items() if count]
-    if len(present) < 2:
+    unequal = [(one, other) for one, other in permutations(present, 2) if one[1] != other[1]]
+    if not unequal:
         return None
-    first, second = rng.sample(present, 2)
+    first, second = rng.choice(unequal)
     question = say(
         rng,
         (
@@ -107,8 +110,6 @@ def fewer_or_more(rng: random.Random, about: Subject) -> Exchange | None:
     )
     verb = "is" if first[1] == 1 else "are"
     numbers = f"There {verb} {joined([counted(*first), counted(*second)])}"
-    if first[1] == second[1]:
-        return Exchange(question, f"{numbers}, so there are as many of the one as of the other.")
     more, less = (first, second) if first[1] > second[1] else (second, first)
     difference = more[1] - less[1]
     return Exchange(question, f"{numbers}, so there are more {several(more[0])}, by {number(difference)}.")

@@ -10,8 +10,10 @@ from pumice.datagen.rules.agreement import agree
 from pumice.datagen.rules.counting import counting
 from pumice.datagen.rules.naming import joined, say, sentence, the
 from pumice.datagen.rules.negatives import negatives
+from pumice.datagen.rules.phrases import described_phrases, placed_phrases
 from pumice.datagen.rules.positions import positions, relations
 from pumice.datagen.rules.subject import Subject, pairs
+from pumice.datagen.rules.telling import Telling, Topic
 from pumice.datagen.samples import Exchange
 from pumice.datagen.verification.facts import facts
 
@@ -69,30 +71,33 @@ def conversation(about: Subject, rng: random.Random) -> list[Exchange]:
     """Three to five turns, from the whole to the particular."""
     if not about.named:
         return _captions_only(about, rng)
-    start = [_gist(about, rng)] if about.captions and rng.random() < 0.7 else [_things(about, rng)]
-    makers: list[Callable[[], list[Exchange]]] = [
-        lambda: counting(about, rng)[:1],
-        lambda: positions(about, rng)[:1],
-        lambda: negatives(about, rng)[:1],
-        lambda: _colour(about, rng),
-        lambda: [_things(about, rng)] if about.captions else [],
-        lambda: counting(about, rng)[:1],
+    told = Telling(about.vocabulary)
+    gist = bool(about.captions) and rng.random() < 0.7
+    if gist:
+        told.add("there", _gist(about, rng))
+    if not gist or rng.random() < 0.4:
+        told.add("there", _things(about, rng))
+    makers: list[tuple[Topic, Callable[[], list[Exchange]]]] = [
+        ("count", lambda: counting(about, rng)),
+        ("place", lambda: positions(about, rng)),
+        ("there", lambda: negatives(about, rng)),
+        ("colour", lambda: _colour(about, rng)),
     ]
     wanted = rng.randint(*TURNS)
-    found = {exchange.question: exchange for exchange in start}
-    for make in rng.sample(makers, len(makers)):
-        for exchange in make():
-            if len(found) < wanted and exchange.answer not in {each.answer for each in found.values()}:
-                found.setdefault(exchange.question, exchange)
-    return list(found.values())
+    for topic, make in (*rng.sample(makers, len(makers)), *makers):
+        if len(told.exchanges) < wanted:
+            told.add_one(topic, make())
+    return told.exchanges
 
 
 def detail(about: Subject, rng: random.Random) -> list[Exchange]:
     """One question and a paragraph: what it is, how many of what, what is where."""
-    listed = [_all_things(about, rng)] if about.named else []
+    listed = [_all_things(about, rng, about.some)] if about.named else []
     told = _agreeing(about, rng.sample(about.captions, len(about.captions)), listed)
     parts = [*told[:1], *listed]
     parts += _places(about, rng)
+    if not parts and (phrases := described_phrases(about, rng)):
+        return [Exchange(rng.choice(IN_DETAIL), phrases)]
     if len(parts) < 2:
         return [Exchange(rng.choice(IN_DETAIL), " ".join(told[:3]))] if len(told) > 1 else []
     if len(told) > 1:
@@ -110,9 +115,9 @@ def _agreeing(about: Subject, captions: list[str], listed: list[str]) -> list[st
 
 
 def _captions_only(about: Subject, rng: random.Random) -> list[Exchange]:
-    """Of a picture nobody drew boxes in, only its captions are known."""
+    """Of a picture in which nobody marked things, only its captions are known, or phrases for parts of it."""
     if not about.captions:
-        return []
+        return placed_phrases(about, rng)
     return [_gist(about, rng)]
 
 
@@ -121,14 +126,14 @@ def _gist(about: Subject, rng: random.Random) -> Exchange:
 
 
 def _things(about: Subject, rng: random.Random) -> Exchange:
-    return Exchange(say(rng, THINGS), _all_things(about, rng))
+    """Without numbers, which may be asked for next."""
+    return Exchange(say(rng, THINGS), _all_things(about, rng, about.kind))
 
 
-def _all_things(about: Subject, rng: random.Random) -> str:
+def _all_things(about: Subject, rng: random.Random, spoken: Callable[[str], str]) -> str:
     names = about.named[:NAMED]
-    first = about.some(names[0])
     verb = "is" if about.is_one(names[0]) else "are"
-    things = joined([first, *(about.some(name) for name in names[1:])])
+    things = joined([spoken(name) for name in names])
     return say(rng, LISTED, things=things, verb=verb)
 
 
@@ -148,13 +153,17 @@ def _colour(about: Subject, rng: random.Random) -> list[Exchange]:
 
 
 def _places(about: Subject, rng: random.Random) -> list[str]:
-    placed = rng.sample(about.placed, min(3, len(about.placed)))
+    """Of things that the list has named."""
+    listed = about.named[:NAMED]
+    known = [each for each in about.placed if each.thing.category in listed]
+    placed = rng.sample(known, min(3, len(known)))
     found = []
     for each in placed:
         name = the(each.thing.category)
         words = {"the_thing": name, "The_thing": sentence(name)[:-1], "place": f"{each.where} of the picture"}
         found.append(say(rng, PLACED, **words))
-    apart = [(one, other, name) for one, other in pairs(about.single) for name in relations(one, other)]
+    single = [thing for thing in about.single if thing.category in listed]
+    apart = [(one, other, name) for one, other in pairs(single) for name in relations(one, other)]
     for one, other, name in rng.sample(apart, min(1, len(apart))):
         found.append(_relation(rng, one, other, name))
     return found

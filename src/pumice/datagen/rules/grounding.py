@@ -6,6 +6,7 @@ import random
 
 from pumice.annotations.scene import Thing
 from pumice.datagen.rules.naming import a, box_text, joined, one, say, several, the
+from pumice.datagen.rules.phrases import boxed_phrases
 from pumice.datagen.rules.subject import Subject
 from pumice.datagen.samples import Exchange
 
@@ -27,7 +28,7 @@ ALL_BOXES = (
 
 
 def grounding(about: Subject, rng: random.Random) -> list[Exchange]:
-    """Boxes of single things, and of all things of a kind."""
+    """Boxes of single things, and of all things of a kind; else of what phrases describe."""
     found = [_box(rng, thing) for thing in about.single if _wide(thing)]
     for name, count in about.counts.items():
         things = about.scene.named(name)
@@ -35,6 +36,7 @@ def grounding(about: Subject, rng: random.Random) -> list[Exchange]:
             ordered = sorted(things, key=lambda thing: thing.box)
             boxes = joined([box_text(thing.box) for thing in ordered])
             found.append(Exchange(say(rng, ALL_BOXES, things=several(name)), f"{several(name).capitalize()}: {boxes}"))
+    found = found or boxed_phrases(about, rng)
     return rng.sample(found, min(ASKED, len(found)))
 
 

@@ -32,7 +32,7 @@ USES: tuple[Use, ...] = (
     Use("hit a ball with", "it is made for striking", ("tennis racket", "baseball bat")),
     Use("ride a wave on", "it floats and can be steered", ("surfboard",)),
     Use("ride home on", "it has two wheels and a saddle", ("bicycle", "motorcycle")),
-    Use("cross a lake in", "it floats and carries people", ("boat",)),
+    Use("cross a lake in", "it floats and keeps the water out", ("boat",)),
     Use("fly to another country in", "it carries passengers through the air", ("airplane",)),
     Use("travel on rails in", "it runs on rails", ("train",)),
     Use("wash your hands in", "it has running water", ("sink",)),

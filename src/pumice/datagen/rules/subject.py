@@ -74,6 +74,10 @@ class Subject:
             return a(name)
         return several(name) if count is None else counted(name, count)
 
+    def kind(self, name: str) -> str:
+        """The same without a number: "a dog", "cups"."""
+        return self.some(name) if self.is_one(name) else several(name)
+
     def is_one(self, name: str) -> bool:
         """Whether a sentence about it has the singular."""
         return self.counts.get(name) == 1 or name in UNCOUNTED
