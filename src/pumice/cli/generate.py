@@ -156,7 +156,7 @@ def generate(
     Without --teacher, rules write it, offline and free. The same command goes on where it was stopped or killed, and
     pays for nothing twice. FOLDER gets records.json to train on, provenance.jsonl, rejections.jsonl and report.html.
 
-    Kinds: conversation, detail, reasoning, negatives, counting, position, grounding. Exits with 1 if all is done without a sample.
+    Kinds: conversation, detail, reasoning, negatives, counting, position, grounding. Exits with 1 if no sample is made.
 
     \b
     pumice generate world -o data --count 1000 --kinds conversation=2,detail
