@@ -141,7 +141,7 @@ def test_a_budget_ends_judging_before_it_is_exceeded(
     monkeypatch.setenv("PUMICE_API_KEY", "secret")
     words = ("llava-bench", "--data", wild, "-o", tmp_path / "out", "--judge", teacher.url, "--judge-model", "gpt-4o")
     assert evaluate(engine, *words, "--budget", "0.0001") != 0
-    assert "budget of $0.00 is used up" in capsys.readouterr().err
+    assert "budget of $0.00010 is too small for one request" in capsys.readouterr().err
     assert not teacher.books.answered.total()
     assert evaluate(None, *words, "--budget", "1", "-q") == 0
 
